@@ -1,0 +1,1 @@
+//! The classify and chain stages: state, snapshots, and the loop that drives them over the log.

@@ -1,0 +1,38 @@
+//! Avro on the hot path: a hit of an ordinary page view, in and out.
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use grapevine_event::{Encoder, Hit, Id, Record, VisitorBasis};
+use std::hint::black_box;
+
+fn codec(criterion: &mut Criterion) {
+    let mut hit = Hit::page_view(
+        Id([9; 16]),
+        "news.example.org",
+        1_795_000_000_000,
+        "https://news.example.org/2026/11/city/how-the-old-harbour-became-the-new-centre?utm_source=x",
+    );
+    hit.visitor = Some(0x1234_5678_9abc_def0);
+    hit.visitor_basis = VisitorBasis::Address;
+    hit.network = Some(77);
+    hit.user_agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36";
+    hit.language = Some("de-DE,de;q=0.9,en;q=0.8");
+    hit.fetch_site = Some("none");
+    hit.fetch_mode = Some("navigate");
+    let mut encoder = Encoder::default();
+    let mut bytes = Vec::new();
+    encoder.hit(&hit, &mut bytes).expect("encodes");
+    let mut group = criterion.benchmark_group("avro");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("hit_encode", |bench| {
+        bench.iter(|| {
+            bytes.clear();
+            encoder.hit(black_box(&hit), &mut bytes).expect("encodes");
+        });
+    });
+    group.bench_function("hit_decode_borrowed", |bench| {
+        bench.iter(|| Record::decode(black_box(&bytes)).is_ok());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, codec);
+criterion_main!(benches);

@@ -1,0 +1,204 @@
+//! Single-object encoding: `C3 01`, the schema's fingerprint (8 bytes), the Avro datum.
+//!
+//! <https://avro.apache.org/docs/1.12.0/specification/#single-object-encoding>
+
+use serde::Serialize;
+use serde_avro_fast::ser::SerializerConfig;
+use thiserror::Error;
+
+use crate::record::{Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent};
+use crate::schema::RecordType;
+
+const MARKER: [u8; 2] = [0xC3, 0x01];
+const HEADER_BYTES: usize = 10;
+
+/// Why bytes are no record, or a record cannot be written.
+#[derive(Debug, Error)]
+pub enum CodecError {
+    /// Shorter than the ten bytes that every record starts with.
+    #[error("{0} bytes are too short for a record: the marker and fingerprint alone take 10")]
+    TooShort(usize),
+    /// The first two bytes are not those of single-object encoding.
+    #[error("record starts with {0:02x}{1:02x} instead of c301: not Avro single-object encoding")]
+    NoMarker(u8, u8),
+    /// A fingerprint that no schema of this version has.
+    #[error("unknown schema fingerprint {0:02x?}: written by a newer version?")]
+    UnknownSchema([u8; 8]),
+    /// The datum does not fit its schema.
+    #[error("record does not fit schema {schema}: {reason}")]
+    Malformed {
+        /// Schema file name.
+        schema: &'static str,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// Bytes are left over after the datum.
+    #[error("{left} bytes are left over after a record of schema {schema}")]
+    Trailing {
+        /// Schema file name.
+        schema: &'static str,
+        /// How many.
+        left: usize,
+    },
+    /// A value cannot be written as its schema says.
+    #[error("value cannot be written as schema {schema}: {reason}")]
+    Unwritable {
+        /// Schema file name.
+        schema: &'static str,
+        /// What the encoder says.
+        reason: String,
+    },
+}
+
+/// Any record, borrowed from the bytes it was decoded from.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "decoded one at a time, on the stack"
+)]
+pub enum Record<'a> {
+    /// A raw hit.
+    Hit(Hit<'a>),
+    /// A classified landing.
+    Visit(Visit<'a>),
+    /// A later hit of a visit.
+    VisitEvent(VisitEvent<'a>),
+    /// An act of passing a link on.
+    Share(Share<'a>),
+    /// Who came from whose share.
+    Edge(Edge<'a>),
+    /// A tree of edges.
+    Cascade(Cascade<'a>),
+    /// What could not be processed.
+    DeadLetter(DeadLetter<'a>),
+    /// Time passing.
+    Heartbeat(Heartbeat<'a>),
+}
+
+impl<'a> Record<'a> {
+    /// Decodes one record.
+    ///
+    /// # Errors
+    /// Anything but exactly one whole record of a known schema.
+    pub fn decode(bytes: &'a [u8]) -> Result<Record<'a>, CodecError> {
+        let kind = Record::kind_of(bytes)?;
+        let datum = &bytes[HEADER_BYTES..];
+        Ok(match kind {
+            RecordType::Hit => Record::Hit(datum_of(datum, kind)?),
+            RecordType::Visit => Record::Visit(datum_of(datum, kind)?),
+            RecordType::VisitEvent => Record::VisitEvent(datum_of(datum, kind)?),
+            RecordType::Share => Record::Share(datum_of(datum, kind)?),
+            RecordType::Edge => Record::Edge(datum_of(datum, kind)?),
+            RecordType::Cascade => Record::Cascade(datum_of(datum, kind)?),
+            RecordType::DeadLetter => Record::DeadLetter(datum_of(datum, kind)?),
+            RecordType::Heartbeat => Record::Heartbeat(datum_of(datum, kind)?),
+        })
+    }
+
+    /// What kind of record the bytes hold, by their header alone.
+    ///
+    /// # Errors
+    /// Too short, no marker, or a fingerprint that no schema has.
+    pub fn kind_of(bytes: &[u8]) -> Result<RecordType, CodecError> {
+        let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(CodecError::TooShort(bytes.len()));
+        };
+        let [first, second, fingerprint @ ..] = *header;
+        if [first, second] != MARKER {
+            return Err(CodecError::NoMarker(first, second));
+        }
+        RecordType::of_fingerprint(fingerprint).ok_or(CodecError::UnknownSchema(fingerprint))
+    }
+}
+
+fn datum_of<'a, T: serde::Deserialize<'a>>(
+    datum: &'a [u8],
+    kind: RecordType,
+) -> Result<T, CodecError> {
+    use serde_avro_fast::de::{DeserializerState, read::SliceRead};
+    let schema = kind.text().name;
+    let mut state = DeserializerState::new(SliceRead::new(datum), kind.schema());
+    let value = T::deserialize(state.deserializer()).map_err(|error| CodecError::Malformed {
+        schema,
+        reason: error.to_string(),
+    })?;
+    let left = std::io::BufRead::fill_buf(&mut state.into_reader()).map_or(0, <[u8]>::len);
+    if left > 0 {
+        return Err(CodecError::Trailing { schema, left });
+    }
+    Ok(value)
+}
+
+/// Writes records; keeps the encoder's buffers between them.
+pub struct Encoder {
+    configs: Vec<SerializerConfig<'static>>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        let config = |kind: &RecordType| SerializerConfig::new(kind.schema());
+        Encoder {
+            configs: RecordType::ALL.iter().map(config).collect(),
+        }
+    }
+}
+
+macro_rules! encode {
+    ($($(#[$doc:meta])* $method:ident: $record:ident,)+) => {
+        impl Encoder {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// A value that its schema cannot hold; `out` is then as it was.
+                pub fn $method(&mut self, record: &$record<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+                    self.append(RecordType::$record, record, out)
+                }
+            )+
+        }
+    };
+}
+
+encode! {
+    /// Appends a hit.
+    hit: Hit,
+    /// Appends a visit.
+    visit: Visit,
+    /// Appends a visit event.
+    visit_event: VisitEvent,
+    /// Appends a share.
+    share: Share,
+    /// Appends an edge.
+    edge: Edge,
+    /// Appends a cascade.
+    cascade: Cascade,
+    /// Appends a dead letter.
+    dead_letter: DeadLetter,
+    /// Appends a heartbeat.
+    heartbeat: Heartbeat,
+}
+
+impl Encoder {
+    fn append<T: Serialize>(
+        &mut self,
+        kind: RecordType,
+        record: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let start = out.len();
+        out.extend_from_slice(&MARKER);
+        out.extend_from_slice(&kind.fingerprint());
+        let written =
+            serde_avro_fast::to_datum(record, &mut *out, &mut self.configs[kind as usize]);
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                out.truncate(start);
+                Err(CodecError::Unwritable {
+                    schema: kind.text().name,
+                    reason: error.to_string(),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The vocabulary of Grapevine and its Avro contracts.
+//!
+//! Everything on a topic is one of these records, written as the schema in `schemas/*.avsc` says.
+//! A record borrows its text from the bytes it was decoded from, so that a stage can read a hit
+//! and write what it made of it without owning anything in between.
+//!
+//! This crate knows nothing of logs, files, Kafka or ClickHouse, and it does not judge: what a hit
+//! means is the business of `grapevine-signals` and `grapevine-inference`.
+#![forbid(unsafe_code)]
+
+mod codec;
+mod id;
+mod record;
+mod schema;
+mod vocabulary;
+
+pub use codec::{CodecError, Encoder, Record};
+pub use id::{Id, IdBuilder};
+pub use record::{
+    Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit, VisitEvent,
+};
+pub use schema::{RecordType, SchemaText};
+pub use vocabulary::{
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+};
+
+/// Names of the topics, the same in every home of the log.
+pub mod topic {
+    /// Hits as producers took them, keyed by site and visitor.
+    pub const HITS_RAW: &str = "hits.raw";
+    /// Visits, visit events and shares after classification, keyed by site and content.
+    pub const HITS_CLASSIFIED: &str = "hits.classified";
+    /// Visits with their place in a cascade.
+    pub const VISITS: &str = "visits";
+    /// Later hits of visits.
+    pub const EVENTS: &str = "events";
+    /// Observed acts of passing a link on.
+    pub const SHARES: &str = "shares";
+    /// Who came from whose share.
+    pub const EDGES: &str = "edges";
+    /// Trees of edges, newest by offset wins.
+    pub const CASCADES: &str = "cascades";
+    /// What could not be decoded or processed.
+    pub const DEAD_LETTERS: &str = "dead-letters";
+
+    /// Every topic, in the order of the data flow.
+    pub const ALL: [&str; 8] = [
+        HITS_RAW,
+        HITS_CLASSIFIED,
+        VISITS,
+        EVENTS,
+        SHARES,
+        EDGES,
+        CASCADES,
+        DEAD_LETTERS,
+    ];
+}
+
+/// Longest page address or referrer that a hit may carry, bytes.
+pub const URL_BYTES_MAX: usize = 65_536;
+/// Longest payload kept in a dead letter, bytes; the rest is cut and its length kept.
+pub const DEAD_LETTER_BYTES_MAX: usize = 65_536;

@@ -1,0 +1,296 @@
+//! The records on the topics. Field by field they are documented in `schemas/*.avsc`; a test holds
+//! each struct to its schema.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+use crate::vocabulary::{
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+};
+
+/// One raw event as a producer took it (`schemas/hit.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "documented field by field in schemas/hit.avsc")]
+pub struct Hit<'a> {
+    pub hit_id: Id,
+    pub client_id_given: bool,
+    pub kind: HitKind,
+    pub protocol: Protocol,
+    pub site: &'a str,
+    pub event_time: i64,
+    pub received_time: i64,
+    pub visitor: Option<i64>,
+    pub visitor_basis: VisitorBasis,
+    pub network: Option<i64>,
+    pub url: &'a str,
+    pub referrer: Option<&'a str>,
+    pub user_agent: &'a str,
+    pub language: Option<&'a str>,
+    pub title: Option<&'a str>,
+    pub status: Option<i32>,
+    pub share_token: Option<&'a str>,
+    pub app: Option<&'a str>,
+    pub name: Option<&'a str>,
+    pub value: Option<f64>,
+    pub fetch_site: Option<&'a str>,
+    pub fetch_mode: Option<&'a str>,
+    pub fetch_dest: Option<&'a str>,
+    pub fetch_user: Option<&'a str>,
+    pub client_hints: Option<&'a str>,
+    pub requested_with: Option<&'a str>,
+    pub purpose: Option<&'a str>,
+    pub range: Option<&'a str>,
+    #[serde(borrow)]
+    pub props: Vec<Property<'a>>,
+}
+
+impl<'a> Hit<'a> {
+    /// A page view with nothing known but these: everything else empty, null or unknown.
+    pub fn page_view(hit_id: Id, site: &'a str, time: i64, url: &'a str) -> Self {
+        Hit {
+            hit_id,
+            client_id_given: false,
+            kind: HitKind::PageView,
+            protocol: Protocol::Unknown,
+            site,
+            event_time: time,
+            received_time: time,
+            visitor: None,
+            visitor_basis: VisitorBasis::None,
+            network: None,
+            url,
+            referrer: None,
+            user_agent: "",
+            language: None,
+            title: None,
+            status: None,
+            share_token: None,
+            app: None,
+            name: None,
+            value: None,
+            fetch_site: None,
+            fetch_mode: None,
+            fetch_dest: None,
+            fetch_user: None,
+            client_hints: None,
+            requested_with: None,
+            purpose: None,
+            range: None,
+            props: Vec::new(),
+        }
+    }
+}
+
+/// One of the sender's own properties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Property<'a> {
+    /// Property name.
+    pub name: &'a str,
+    /// Property value as text.
+    #[serde(borrow)]
+    pub value: Cow<'a, str>,
+}
+
+/// A landing, classified (`schemas/visit.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/visit.avsc"
+)]
+pub struct Visit<'a> {
+    pub visit_id: Id,
+    pub site: &'a str,
+    pub time: i64,
+    pub visitor: Option<i64>,
+    pub visitor_basis: VisitorBasis,
+    pub returning: bool,
+    pub network: Option<i64>,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub title: Option<&'a str>,
+    #[serde(borrow)]
+    pub referrer_host: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub campaign_source: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub campaign_medium: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub campaign_name: Option<Cow<'a, str>>,
+    pub device: Device,
+    pub system: &'a str,
+    pub browser: &'a str,
+    #[serde(borrow)]
+    pub language: Option<Cow<'a, str>>,
+    pub conventional_channel: Channel,
+    pub channel: Channel,
+    #[serde(borrow)]
+    pub app: Cow<'a, str>,
+    pub method: Method,
+    pub dark_probability: f32,
+    pub dark_probability_low: f32,
+    pub dark_probability_high: f32,
+    pub dark_search_probability: f32,
+    #[serde(borrow)]
+    pub evidence: Vec<Evidence<'a>>,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+    #[serde(borrow)]
+    pub robot: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub incoming_token: Option<Cow<'a, str>>,
+    pub share_token: Option<&'a str>,
+    pub cascade_id: Option<Id>,
+    pub generation: Option<i32>,
+}
+
+/// One named fact about a visit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence<'a> {
+    /// Name of the fact, from a small closed set.
+    pub name: &'a str,
+    /// The fact in words an analyst can read.
+    #[serde(borrow)]
+    pub detail: Cow<'a, str>,
+    /// What it adds to the log-odds of dark social; 0 for a fact that decides by itself.
+    pub log_odds: f32,
+}
+
+/// A later hit of a visit (`schemas/visit_event.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/visit_event.avsc"
+)]
+pub struct VisitEvent<'a> {
+    pub event_id: Id,
+    pub visit_id: Option<Id>,
+    pub site: &'a str,
+    pub time: i64,
+    pub kind: HitKind,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub name: Option<&'a str>,
+    pub value: Option<f64>,
+    #[serde(borrow)]
+    pub props: Vec<Property<'a>>,
+}
+
+/// An observed act of passing a link on (`schemas/share.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/share.avsc"
+)]
+pub struct Share<'a> {
+    pub share_id: Id,
+    pub site: &'a str,
+    pub time: i64,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub kind: ShareKind,
+    #[serde(borrow)]
+    pub app: Cow<'a, str>,
+    pub private: Option<bool>,
+    pub probability: f32,
+    pub address_of: AddressOf,
+    pub network: Option<i64>,
+    pub visitor: Option<i64>,
+    pub sharer_visit: Option<Id>,
+    #[serde(borrow)]
+    pub token: Option<Cow<'a, str>>,
+}
+
+/// Visit B came from visitor A's share (`schemas/edge.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/edge.avsc"
+)]
+pub struct Edge<'a> {
+    pub site: &'a str,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub child_visit: Id,
+    pub parent_visit: Option<Id>,
+    pub time: i64,
+    pub method: EdgeMethod,
+    pub probability: f32,
+    pub lag_ms: Option<i64>,
+    #[serde(borrow)]
+    pub parent_app: Cow<'a, str>,
+    #[serde(borrow)]
+    pub child_app: Cow<'a, str>,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+}
+
+/// A tree of edges as known at a moment (`schemas/cascade.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/cascade.avsc"
+)]
+pub struct Cascade<'a> {
+    pub cascade_id: Id,
+    pub site: &'a str,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub started: i64,
+    pub updated: i64,
+    pub method: EdgeMethod,
+    pub size: i64,
+    pub depth: i32,
+    pub breadth: Vec<i64>,
+    pub structural_virality: Option<f64>,
+    pub reproduction_number: Option<f64>,
+}
+
+/// What could not be decoded or processed (`schemas/dead_letter.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/dead_letter.avsc"
+)]
+pub struct DeadLetter<'a> {
+    pub letter_id: Id,
+    pub time: i64,
+    pub site: &'a str,
+    pub stage: &'a str,
+    pub reason: &'a str,
+    #[serde(borrow)]
+    pub detail: Cow<'a, str>,
+    pub source: &'a str,
+    pub partition: Option<i32>,
+    pub position: i64,
+    #[serde(with = "payload")]
+    pub payload: &'a [u8],
+    pub payload_length: i64,
+}
+
+/// Time passing where no hit does (`schemas/heartbeat.avsc`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/heartbeat.avsc"
+)]
+pub struct Heartbeat<'a> {
+    pub event_time: i64,
+    pub source: &'a str,
+}
+
+/// Bytes as Avro `bytes`; serde would otherwise write a slice as an array.
+mod payload {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<&'de [u8], D::Error> {
+        <&[u8]>::deserialize(deserializer)
+    }
+}

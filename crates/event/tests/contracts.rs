@@ -1,0 +1,527 @@
+//! Holds the Rust types to `schemas/*.avsc`, and those to their last released version.
+//!
+//! Apache's own implementation (`apache-avro`) is the second opinion: what the hot-path codec
+//! writes it must read, field by field.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use apache_avro::Schema;
+use apache_avro::schema_compatibility::SchemaCompatibility;
+use grapevine_event::*;
+use proptest::prelude::*;
+
+fn schema(kind: RecordType) -> Schema {
+    Schema::parse_str(kind.text().json).expect("schema parses")
+}
+
+fn id() -> impl Strategy<Value = Id> {
+    any::<[u8; 16]>().prop_map(Id)
+}
+
+fn member<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    prop::sample::select(all)
+}
+
+prop_compose! {
+    fn hit()(
+        ids in (id(), any::<bool>()),
+        kinds in (member(HitKind::ALL), member(Protocol::ALL), member(VisitorBasis::ALL)),
+        numbers in (any::<i64>(), any::<i64>(), any::<Option<i64>>(), any::<Option<i64>>(), any::<Option<i32>>(), any::<Option<f64>>()),
+        texts in prop::collection::vec(any::<String>(), 4),
+        options in prop::collection::vec(any::<Option<String>>(), 14),
+        props in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
+    ) -> OwnedHit { OwnedHit { ids, kinds, numbers, texts, options, props } }
+}
+
+#[derive(Debug)]
+#[allow(clippy::type_complexity, reason = "mirrors the strategy above")]
+struct OwnedHit {
+    ids: (Id, bool),
+    kinds: (HitKind, Protocol, VisitorBasis),
+    numbers: (i64, i64, Option<i64>, Option<i64>, Option<i32>, Option<f64>),
+    texts: Vec<String>,
+    options: Vec<Option<String>>,
+    props: Vec<(String, String)>,
+}
+
+impl OwnedHit {
+    fn borrow(&self) -> Hit<'_> {
+        let option = |index: usize| self.options[index].as_deref();
+        Hit {
+            hit_id: self.ids.0,
+            client_id_given: self.ids.1,
+            kind: self.kinds.0,
+            protocol: self.kinds.1,
+            site: &self.texts[0],
+            event_time: self.numbers.0,
+            received_time: self.numbers.1,
+            visitor: self.numbers.2,
+            visitor_basis: self.kinds.2,
+            network: self.numbers.3,
+            url: &self.texts[1],
+            referrer: option(0),
+            user_agent: &self.texts[2],
+            language: option(1),
+            title: option(2),
+            status: self.numbers.4,
+            share_token: option(3),
+            app: option(4),
+            name: option(5),
+            value: self.numbers.5,
+            fetch_site: option(6),
+            fetch_mode: option(7),
+            fetch_dest: option(8),
+            fetch_user: option(9),
+            client_hints: option(10),
+            requested_with: option(11),
+            purpose: option(12),
+            range: option(13),
+            props: self
+                .props
+                .iter()
+                .map(|(name, value)| Property {
+                    name,
+                    value: Cow::Borrowed(value),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn sample_visit() -> Visit<'static> {
+    Visit {
+        visit_id: Id([7; 16]),
+        site: "example.org",
+        time: 1_700_000_000_000,
+        visitor: Some(-5),
+        visitor_basis: VisitorBasis::Address,
+        returning: false,
+        network: Some(9),
+        content: "https://example.org/a".into(),
+        title: Some("A"),
+        referrer_host: Some("t.me".into()),
+        campaign_source: None,
+        campaign_medium: None,
+        campaign_name: None,
+        device: Device::Mobile,
+        system: "Android",
+        browser: "Chrome",
+        language: Some("de-DE".into()),
+        conventional_channel: Channel::Direct,
+        channel: Channel::DarkSocial,
+        app: "telegram".into(),
+        method: Method::Referrer,
+        dark_probability: 0.99,
+        dark_probability_low: 0.98,
+        dark_probability_high: 1.0,
+        dark_search_probability: 0.0,
+        evidence: vec![Evidence {
+            name: "referrer",
+            detail: "t.me".into(),
+            log_odds: 0.0,
+        }],
+        model_version: "1".into(),
+        robot: None,
+        incoming_token: None,
+        share_token: Some("abc"),
+        cascade_id: Some(Id([7; 16])),
+        generation: Some(0),
+    }
+}
+
+/// One whole record of every type, as the hot-path encoder writes it.
+fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
+    let mut encoder = Encoder::default();
+    let mut out = Vec::new();
+    let mut add = |kind, bytes: Vec<u8>, json| out.push((kind, bytes, json));
+    macro_rules! sample {
+        ($kind:ident, $method:ident, $record:expr) => {{
+            let record = $record;
+            let mut bytes = Vec::new();
+            encoder.$method(&record, &mut bytes).expect("encodes");
+            assert_eq!(
+                Record::decode(&bytes).expect("decodes"),
+                Record::$kind(record.clone())
+            );
+            add(
+                RecordType::$kind,
+                bytes,
+                serde_json::to_value(&record).expect("json"),
+            );
+        }};
+    }
+    let mut hit = Hit::page_view(Id([1; 16]), "example.org", 5, "https://example.org/");
+    hit.props = vec![Property {
+        name: "a",
+        value: "b".into(),
+    }];
+    sample!(Hit, hit, hit);
+    sample!(Visit, visit, sample_visit());
+    sample!(
+        VisitEvent,
+        visit_event,
+        VisitEvent {
+            event_id: Id([2; 16]),
+            visit_id: None,
+            site: "s",
+            time: 1,
+            kind: HitKind::Conversion,
+            content: "c".into(),
+            name: Some("order"),
+            value: Some(1.5),
+            props: vec![],
+        }
+    );
+    sample!(
+        Share,
+        share,
+        Share {
+            share_id: Id([3; 16]),
+            site: "s",
+            time: 1,
+            content: "c".into(),
+            kind: ShareKind::Preview,
+            app: "whatsapp".into(),
+            private: Some(true),
+            probability: 0.5,
+            address_of: AddressOf::Sender,
+            network: Some(1),
+            visitor: None,
+            sharer_visit: None,
+            token: None,
+        }
+    );
+    sample!(
+        Edge,
+        edge,
+        Edge {
+            site: "s",
+            content: "c".into(),
+            child_visit: Id([4; 16]),
+            parent_visit: Some(Id([5; 16])),
+            time: 1,
+            method: EdgeMethod::Token,
+            probability: 1.0,
+            lag_ms: Some(1),
+            parent_app: "".into(),
+            child_app: "sms".into(),
+            model_version: "1".into(),
+        }
+    );
+    sample!(
+        Cascade,
+        cascade,
+        Cascade {
+            cascade_id: Id([4; 16]),
+            site: "s",
+            content: "c".into(),
+            started: 1,
+            updated: 2,
+            method: EdgeMethod::Token,
+            size: 2,
+            depth: 1,
+            breadth: vec![1, 1],
+            structural_virality: Some(1.0),
+            reproduction_number: Some(0.5),
+        }
+    );
+    sample!(
+        DeadLetter,
+        dead_letter,
+        DeadLetter {
+            letter_id: Id([6; 16]),
+            time: 1,
+            site: "",
+            stage: "import",
+            reason: "bad_time",
+            detail: "month Foo".into(),
+            source: "access.log",
+            partition: None,
+            position: 3,
+            payload: b"\xff\x00",
+            payload_length: 2,
+        }
+    );
+    sample!(
+        Heartbeat,
+        heartbeat,
+        Heartbeat {
+            event_time: 3,
+            source: "collector"
+        }
+    );
+    out
+}
+
+#[test]
+fn every_type_is_its_schema() {
+    let samples = samples();
+    assert_eq!(samples.len(), RecordType::ALL.len());
+    for (kind, bytes, json) in samples {
+        let schema = schema(kind);
+        let value = apache_avro::from_avro_datum(&schema, &mut &bytes[10..], None)
+            .expect("Apache Avro reads it");
+        let apache_avro::types::Value::Record(fields) = value else {
+            panic!("no record")
+        };
+        let in_schema: BTreeSet<_> = fields.iter().map(|(name, _)| name.clone()).collect();
+        let in_rust: BTreeSet<_> = json.as_object().expect("object").keys().cloned().collect();
+        assert_eq!(in_schema, in_rust, "{}", kind.text().name);
+    }
+}
+
+/// What another implementation (fastavro on PyPI) makes of the schemas. Producers in other
+/// languages frame with these, so a change here is a change of the wire format. Apache Avro for
+/// Rust is no judge: its canonical form drops the namespace of nested names.
+#[test]
+fn fingerprints_are_those_of_other_implementations() {
+    let expected = [
+        ("hit", "d452e5b114d60d48"),
+        ("visit", "a0c0e26bd6537522"),
+        ("visit_event", "112ae3c54fca587d"),
+        ("share", "6f3922d0c4979e70"),
+        ("edge", "700e93eda1960a48"),
+        ("cascade", "d88cbaa5da98f7df"),
+        ("dead_letter", "397f27a5c70cae02"),
+        ("heartbeat", "876b85b4900f8bfb"),
+    ];
+    for (kind, (name, fingerprint)) in RecordType::ALL.iter().zip(expected) {
+        let text: String = kind
+            .fingerprint()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!((kind.text().name, text.as_str()), (name, fingerprint));
+        assert_eq!(RecordType::of_fingerprint(kind.fingerprint()), Some(*kind));
+    }
+}
+
+#[test]
+fn every_enum_is_its_schema() {
+    fn symbols(schema: &serde_json::Value, name: &str, found: &mut Option<Vec<String>>) {
+        match schema {
+            serde_json::Value::Object(object) => {
+                if object.get("name").and_then(|n| n.as_str()) == Some(name)
+                    && let Some(list) = object.get("symbols")
+                {
+                    *found = serde_json::from_value(list.clone()).ok();
+                }
+                object
+                    .values()
+                    .for_each(|inner| symbols(inner, name, found));
+            }
+            serde_json::Value::Array(items) => {
+                items.iter().for_each(|inner| symbols(inner, name, found))
+            }
+            _ => {}
+        }
+    }
+    fn check<T: Copy>(kind: RecordType, name: &str, all: &[T], text: impl Fn(T) -> &'static str) {
+        let json = serde_json::from_str(kind.text().json).expect("json");
+        let mut found = None;
+        symbols(&json, name, &mut found);
+        let in_rust: Vec<_> = all.iter().map(|member| text(*member).to_owned()).collect();
+        assert_eq!(found.expect(name), in_rust, "{name}");
+    }
+    check(RecordType::Hit, "HitKind", HitKind::ALL, HitKind::as_str);
+    check(
+        RecordType::VisitEvent,
+        "HitKind",
+        HitKind::ALL,
+        HitKind::as_str,
+    );
+    check(RecordType::Hit, "Protocol", Protocol::ALL, Protocol::as_str);
+    check(
+        RecordType::Hit,
+        "VisitorBasis",
+        VisitorBasis::ALL,
+        VisitorBasis::as_str,
+    );
+    check(
+        RecordType::Visit,
+        "VisitorBasis",
+        VisitorBasis::ALL,
+        VisitorBasis::as_str,
+    );
+    check(RecordType::Visit, "Channel", Channel::ALL, Channel::as_str);
+    check(RecordType::Visit, "Method", Method::ALL, Method::as_str);
+    check(RecordType::Visit, "Device", Device::ALL, Device::as_str);
+    check(
+        RecordType::Share,
+        "ShareKind",
+        ShareKind::ALL,
+        ShareKind::as_str,
+    );
+    check(
+        RecordType::Share,
+        "AddressOf",
+        AddressOf::ALL,
+        AddressOf::as_str,
+    );
+    check(
+        RecordType::Edge,
+        "EdgeMethod",
+        EdgeMethod::ALL,
+        EdgeMethod::as_str,
+    );
+    check(
+        RecordType::Cascade,
+        "EdgeMethod",
+        EdgeMethod::ALL,
+        EdgeMethod::as_str,
+    );
+}
+
+#[test]
+fn every_field_is_documented() {
+    for kind in RecordType::ALL {
+        let json: serde_json::Value = serde_json::from_str(kind.text().json).expect("json");
+        assert!(json["doc"].as_str().is_some_and(|doc| doc.len() > 20));
+        for field in json["fields"].as_array().expect("fields") {
+            assert!(
+                field["doc"].as_str().is_some_and(|doc| doc.len() > 2),
+                "{} {}",
+                kind.text().name,
+                field["name"]
+            );
+        }
+    }
+}
+
+/// Old records must be readable with the new schema and new records with the old one: stages of
+/// two versions run side by side during a rolling upgrade.
+fn incompatible(released: &str, now: &str) -> Option<String> {
+    let released = Schema::parse_str(released).expect("released schema parses");
+    let now = Schema::parse_str(now).expect("schema parses");
+    SchemaCompatibility::mutual_read(&released, &now)
+        .err()
+        .map(|error| error.to_string())
+}
+
+#[test]
+fn no_incompatible_change_since_the_last_release() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/released");
+    let newest = std::fs::read_dir(&root)
+        .expect("schemas/released")
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .into_string()
+                .expect("utf-8")
+        })
+        .max_by_key(|version| {
+            version
+                .split('.')
+                .map(|part| part.parse::<u64>().expect("a.b.c"))
+                .collect::<Vec<_>>()
+        })
+        .expect("at least one release");
+    for entry in std::fs::read_dir(root.join(&newest)).expect("release") {
+        let path = entry.expect("entry").path();
+        let name = path
+            .file_stem()
+            .expect("stem")
+            .to_str()
+            .expect("utf-8")
+            .to_owned();
+        let kind = RecordType::ALL.iter().find(|kind| kind.text().name == name);
+        let kind = kind.unwrap_or_else(|| {
+            panic!("schema {name} of release {newest} is gone: its records could no longer be read")
+        });
+        let released = std::fs::read_to_string(&path).expect("readable");
+        assert_eq!(
+            incompatible(&released, kind.text().json),
+            None,
+            "{name}: add fields with a default, never remove or retype one"
+        );
+    }
+}
+
+#[test]
+fn an_incompatible_change_would_be_refused() {
+    let released = RecordType::Edge.text().json;
+    let retyped = released.replace(
+        r#""probability", "type": "float""#,
+        r#""probability", "type": "string""#,
+    );
+    let new_without_default = released.replace(
+        r#""fields": ["#,
+        r#""fields": [{"name": "fresh", "type": "string"},"#,
+    );
+    let new_with_default = released.replace(
+        r#""fields": ["#,
+        r#""fields": [{"name": "fresh", "type": "string", "default": ""},"#,
+    );
+    assert_ne!(retyped, released);
+    assert!(incompatible(released, &retyped).is_some());
+    assert!(incompatible(released, &new_without_default).is_some());
+    assert_eq!(incompatible(released, &new_with_default), None);
+}
+
+#[test]
+fn what_is_no_record_is_refused_by_name() {
+    let (_, bytes, _) = samples().swap_remove(0);
+    assert!(matches!(Record::decode(&[]), Err(CodecError::TooShort(0))));
+    assert!(matches!(
+        Record::decode(b"{\"url\":\"x\"}"),
+        Err(CodecError::NoMarker(b'{', b'"'))
+    ));
+    let mut foreign = bytes.clone();
+    foreign[5] ^= 1;
+    assert!(matches!(
+        Record::decode(&foreign),
+        Err(CodecError::UnknownSchema(_))
+    ));
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(matches!(
+        Record::decode(&longer),
+        Err(CodecError::Trailing {
+            schema: "hit",
+            left: 1
+        })
+    ));
+    for cut in 10..bytes.len() {
+        assert!(Record::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn hits_survive_the_codec(owned in hit()) {
+        let hit = owned.borrow();
+        let mut bytes = b"before".to_vec();
+        Encoder::default().hit(&hit, &mut bytes).expect("encodes");
+        match Record::decode(&bytes[6..]).expect("decodes") {
+            Record::Hit(read) => {
+                // NaN is not equal to itself; its bits must survive all the same.
+                prop_assert_eq!(read.value.map(f64::to_bits), hit.value.map(f64::to_bits));
+                prop_assert_eq!(Hit { value: None, ..read }, Hit { value: None, ..hit });
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..RecordType::ALL.len()) {
+        let _ = Record::decode(&bytes);
+        let mut framed = vec![0xC3, 0x01];
+        framed.extend(RecordType::ALL[kind].fingerprint());
+        framed.append(&mut bytes);
+        let _ = Record::decode(&framed);
+    }
+
+    #[test]
+    fn ids_depend_on_every_part(a in any::<Vec<u8>>(), b in any::<Vec<u8>>(), n in any::<u64>()) {
+        let id = |a: &[u8], b: &[u8], n| Id::builder("test").bytes(a).bytes(b).number(n).finish();
+        prop_assert_eq!(id(&a, &b, n), id(&a, &b, n));
+        prop_assert_ne!(id(&a, &b, n), id(&a, &b, n.wrapping_add(1)));
+        let mut joined = a.clone();
+        joined.extend(&b);
+        if !b.is_empty() {
+            prop_assert_ne!(id(&a, &b, n), id(&joined, &[], n));
+        }
+    }
+}

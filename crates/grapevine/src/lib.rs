@@ -1,0 +1,1 @@
+//! The grapevine command: local, import, report, query, simulate, demo.

@@ -1,0 +1,1 @@
+//! Classification of visits and share chains: pure, no input or output.

@@ -1,0 +1,1 @@
+//! The log that the stages read and append to, in its local home.

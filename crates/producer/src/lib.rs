@@ -1,0 +1,1 @@
+//! Collector, access-log importer: everything that puts hits on the log.

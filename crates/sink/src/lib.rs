@@ -1,0 +1,1 @@
+//! ClickHouse schema, migrations and the exactly-once writer.

@@ -1,0 +1,1 @@
+//! What the cross-crate tests share: starting the product, waiting for it, asking it.
