@@ -18,7 +18,7 @@ mod store;
 
 pub use batch::{Batch, RecordIter};
 pub use block::BlockError;
-pub use store::{Commit, Committed, Durability, Log, LogError, Position};
+pub use store::{Commit, Committed, Durability, KeyValue, Log, LogError, Position};
 
 /// The partition of every topic in the local home.
 pub const PARTITION: i32 = 0;

@@ -119,6 +119,9 @@ pub struct Position {
     pub metadata: Vec<u8>,
 }
 
+/// A small value with its key.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
 #[derive(Debug, Default)]
 struct Appended {
     bytes: Vec<u8>,
@@ -564,7 +567,7 @@ impl Log {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn values_below(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LogError> {
+    pub fn values_below(&self, prefix: &[u8]) -> Result<Vec<KeyValue>, LogError> {
         let transaction = self
             .database
             .begin_read()
