@@ -1,0 +1,264 @@
+//! Links: the one address of a content, and what was hung onto it.
+
+use std::borrow::Cow;
+
+use crate::address::{self, Address};
+use crate::decorations::{Decoration, DecorationIndex, Place, Says};
+use crate::error::LinkError;
+use crate::escape::{Part, decode, push_normal};
+use crate::pages::Pages;
+use crate::shape::Shape;
+
+/// Bytes of a link that are accepted. Browsers stop far earlier; data in URLs does not.
+pub const LINK_BYTES_MAX: usize = 65_536;
+
+/// Bytes of a share token: it is counted, compared and stored.
+pub const SHARE_TOKEN_BYTES_MAX: usize = 64;
+
+/// Bytes of a campaign value that are kept.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// A mark found in a link, with its value.
+#[derive(Debug, Clone)]
+pub struct Mark<'a> {
+    /// The entry that knows the mark.
+    pub decoration: &'a Decoration,
+    /// Its value, decoded, cut to 256 bytes.
+    pub value: Cow<'a, str>,
+}
+
+/// The campaign tags of a link, decoded, each cut to 256 bytes. The first of a kind counts.
+#[derive(Debug, Clone, Default)]
+pub struct Campaign<'a> {
+    /// Who sent the link out, such as `newsletter`.
+    pub source: Option<Cow<'a, str>>,
+    /// By what means, such as `email`.
+    pub medium: Option<Cow<'a, str>>,
+    /// For which campaign.
+    pub name: Option<Cow<'a, str>>,
+    /// Which of several links.
+    pub content: Option<Cow<'a, str>>,
+    /// Which search term.
+    pub term: Option<Cow<'a, str>>,
+    /// The campaign's id.
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl Campaign<'_> {
+    /// Whether nothing is tagged.
+    pub fn is_empty(&self) -> bool {
+        let fields = [
+            &self.source,
+            &self.medium,
+            &self.name,
+            &self.content,
+            &self.term,
+            &self.id,
+        ];
+        fields.iter().all(|field| field.is_none())
+    }
+}
+
+/// A link, read.
+#[derive(Debug, Clone)]
+pub struct Link<'a> {
+    /// The content's one address: `https`, host in lower case and punycode without `www.`,
+    /// normal path, remaining parameters sorted, no fragment. Reading it again gives it again.
+    pub canonical: String,
+    host: std::ops::Range<usize>,
+    path: std::ops::Range<usize>,
+    /// Grapevine's share token: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
+    pub share_token: Option<Cow<'a, str>>,
+    /// A share token was there, but not of that form: forged, cut or mangled.
+    pub share_token_broken: bool,
+    /// Click ids, by the entries that know them. Their values are not kept.
+    pub click_ids: Vec<&'a Decoration>,
+    /// Marks of links shared from an app or site.
+    pub share_marks: Vec<Mark<'a>>,
+    /// Campaign tags.
+    pub campaign: Campaign<'a>,
+    /// The recipient's id in a mail. A person's: hash it before it is kept.
+    pub recipient: Option<Mark<'a>>,
+    /// How the address looks.
+    pub shape: Shape,
+}
+
+impl Link<'_> {
+    /// The host of [`Link::canonical`], with its port when there is one.
+    pub fn host(&self) -> &str {
+        &self.canonical[self.host.clone()]
+    }
+
+    /// The path of [`Link::canonical`], from its first slash to its query.
+    pub fn path(&self) -> &str {
+        &self.canonical[self.path.clone()]
+    }
+
+    /// Whether a click id proves an advertisement.
+    pub fn is_paid_click(&self) -> bool {
+        self.click_ids.iter().any(|d| d.paid)
+    }
+}
+
+pub(crate) fn read<'a>(
+    decorations: &'a DecorationIndex,
+    pages: &Pages,
+    url: &'a str,
+) -> Result<Link<'a>, LinkError> {
+    let Address {
+        host,
+        port,
+        path,
+        query,
+        fragment,
+    } = address::split(url)?;
+    let mut canonical = String::with_capacity(url.len() + 16);
+    canonical.push_str("https://");
+    let host_start = canonical.len();
+    canonical.push_str(&host);
+    if let Some(port) = port {
+        canonical.push(':');
+        canonical.push_str(&port.to_string());
+    }
+    let path_start = canonical.len();
+    address::push_path(&mut canonical, path, |name| {
+        let found = decorations.find(&host, name, "", Place::Query);
+        found.is_some_and(|d| d.says == Says::Session)
+    });
+    while pages.is_index(
+        canonical[path_start..]
+            .rsplit('/')
+            .next()
+            .unwrap_or_default(),
+    ) {
+        let cut = canonical.rfind('/').unwrap_or(path_start).max(path_start);
+        canonical.truncate(cut);
+    }
+    if canonical.len() == path_start {
+        canonical.push('/');
+    }
+    let path_end = canonical.len();
+
+    let mut link = Link {
+        canonical,
+        host: host_start..path_start,
+        path: path_start..path_end,
+        share_token: None,
+        share_token_broken: false,
+        click_ids: Vec::new(),
+        share_marks: Vec::new(),
+        campaign: Campaign::default(),
+        recipient: None,
+        shape: Shape::default(),
+    };
+    let parameters = link.read_query(decorations, &host, query);
+    link.read_fragment(decorations, &host, fragment);
+    let path = &link.canonical[path_start..path_end];
+    link.shape = Shape::of(path, parameters, pages);
+    Ok(link)
+}
+
+impl<'a> Link<'a> {
+    /// Takes the decorations out of the query and appends what is left, sorted. Returns how
+    /// many parameters are left.
+    fn read_query(&mut self, index: &'a DecorationIndex, host: &str, query: &'a str) -> usize {
+        let mut kept = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (raw_name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(raw_name);
+            match index.find(host, &name, value, Place::Query) {
+                Some(decoration) if decoration.says != Says::Content => {
+                    self.take(decoration, value);
+                }
+                _ => {
+                    let mut normal = String::with_capacity(pair.len());
+                    push_normal(&mut normal, pair, Part::Query);
+                    kept.push(normal);
+                }
+            }
+        }
+        kept.sort_unstable();
+        for (at, parameter) in kept.iter().enumerate() {
+            self.canonical.push(if at == 0 { '?' } else { '&' });
+            self.canonical.push_str(parameter);
+        }
+        kept.len()
+    }
+
+    /// Looks for decorations in a fragment, including one that routes, as in `#/a?gv=t`.
+    fn read_fragment(&mut self, index: &'a DecorationIndex, host: &str, fragment: &'a str) {
+        for item in fragment
+            .split(['&', '?', ';'])
+            .filter(|item| !item.is_empty())
+        {
+            let (name, value) = item.split_once('=').unwrap_or((item, ""));
+            if let Some(decoration) = index.find(host, &decode(name), value, Place::Fragment) {
+                self.take(decoration, value);
+            }
+        }
+    }
+
+    fn take(&mut self, decoration: &'a Decoration, value: &'a str) {
+        let campaign = &mut self.campaign;
+        let field = match decoration.says {
+            Says::ShareToken => return self.take_token(decode(value)),
+            Says::ClickId => return self.click_ids.push(decoration),
+            Says::ShareMark => {
+                return self.share_marks.push(Mark {
+                    decoration,
+                    value: short(value),
+                });
+            }
+            Says::Recipient => {
+                let mark = || Mark {
+                    decoration,
+                    value: short(value),
+                };
+                self.recipient.get_or_insert_with(mark);
+                return;
+            }
+            Says::CampaignSource => &mut campaign.source,
+            Says::CampaignMedium => &mut campaign.medium,
+            Says::CampaignName => &mut campaign.name,
+            Says::CampaignContent => &mut campaign.content,
+            Says::CampaignTerm => &mut campaign.term,
+            Says::CampaignId => &mut campaign.id,
+            Says::Tracking | Says::Session | Says::Content => return,
+        };
+        if field.is_none() && !value.is_empty() {
+            *field = Some(short(value));
+        }
+    }
+
+    fn take_token(&mut self, token: Cow<'a, str>) {
+        if !is_share_token(&token) {
+            self.share_token_broken = true;
+        } else if self.share_token.is_none() {
+            self.share_token = Some(token);
+        }
+    }
+}
+
+/// Whether a text has the form of a share token: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
+pub fn is_share_token(text: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    !text.is_empty() && text.len() <= SHARE_TOKEN_BYTES_MAX && text.bytes().all(known)
+}
+
+/// A value, decoded and cut at a character's edge.
+fn short(value: &str) -> Cow<'_, str> {
+    // Three bytes of escape for each byte kept are enough.
+    let raw = cut(value, 3 * VALUE_BYTES_MAX);
+    match decode(raw) {
+        Cow::Borrowed(text) => Cow::Borrowed(cut(text, VALUE_BYTES_MAX)),
+        Cow::Owned(mut text) => {
+            let end = cut(&text, VALUE_BYTES_MAX).len();
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
