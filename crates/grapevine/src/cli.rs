@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::Overrides;
+
+/// Finds the sharing that analytics cannot see.
+///
+/// Grapevine reads access logs or takes hits from a page, works out which "direct" visits came
+/// from a privately passed link, and keeps the result in ClickHouse.
+#[derive(Debug, Parser)]
+#[command(name = "grapevine", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    /// Options of every command.
+    pub everywhere: Everywhere,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Everywhere {
+    /// Configuration file (TOML); also GRAPEVINE_CONFIG.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept [default: grapevine in the user's data directory].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// ClickHouse's engine, libchdb.so [default: fetched once into the user's cache].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub engine: Option<PathBuf>,
+    /// What to log on standard error, such as info or grapevine_sink=debug [default: warn].
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Log one JSON object a line.
+    #[arg(long, global = true)]
+    pub log_json: bool,
+}
+
+impl Everywhere {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            file: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            engine: self.engine.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run collector, enrichment, sink and ClickHouse in this one process.
+    Local(LocalArgs),
+    /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
+    Import(ImportArgs),
+    /// Show what is known of a site: channels, how much of "direct" is dark, apps, contents.
+    Report(ReportArgs),
+    /// Ask ClickHouse anything.
+    Query(QueryArgs),
+    /// Make visits and private sharing with a known truth.
+    Simulate(SimulateArgs),
+    /// Simulate, import and report in one go; or import and report a log of your own.
+    Demo(DemoArgs),
+}
+
+/// Arguments of `grapevine local`.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    /// Where the collector listens [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub collector_listen: Option<SocketAddr>,
+    /// Where ClickHouse's HTTP interface listens [default: 127.0.0.1:8123].
+    #[arg(long, value_name = "ADDRESS")]
+    pub clickhouse_listen: Option<SocketAddr>,
+}
+
+/// Arguments of `grapevine import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Site that the log belongs to, such as example.org.
+    #[arg(long, value_name = "NAME")]
+    pub site: String,
+    /// Log files, oldest first; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Do not show progress.
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print the summary as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// One row a figure: section, item, measure, value.
+    Csv,
+}
+
+/// Arguments of `grapevine report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Site to report on; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// First day, UTC [default: the first day there is].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub from: Option<String>,
+    /// Last day, UTC [default: the last day there is].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub to: Option<String>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Arguments of `grapevine query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The statement; - reads it from standard input.
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// ClickHouse output format [default: PrettyCompact on a terminal, TabSeparatedWithNames else].
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Ask as the reader, who may only read tables.
+    #[arg(long)]
+    pub reader: bool,
+}
+
+/// How simulated visits are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SimulateFormat {
+    /// Access log, combined.
+    #[default]
+    Combined,
+    /// Access log, vhost_combined.
+    VhostCombined,
+    /// Native hits, one JSON object a line.
+    Hits,
+}
+
+/// Arguments of `grapevine simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Scenario file (TOML) [default: a mid-size publisher].
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Seed; the same seed and scenario give the same bytes.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// About how many requests to make; scales the scenario's arrivals.
+    #[arg(long, value_name = "NUMBER")]
+    pub requests: Option<u64>,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimulateFormat,
+    /// Where to write it [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where to write the truth, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// Send native hits to this collector instead, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["out", "format"])]
+    pub send: Option<String>,
+    /// Server key of that collector [default: that of the data directory].
+    #[arg(long, value_name = "KEY", requires = "send", env = "GRAPEVINE_SERVER_KEY", hide_env_values = true)]
+    pub server_key: Option<String>,
+}
+
+/// Arguments of `grapevine demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Access logs of your own; without one, a simulated publisher.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Site that the logs belong to [default: the log's own virtual host, or my-site].
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+}

@@ -1,0 +1,413 @@
+//! Asks ClickHouse for the figures of a report.
+
+use clickhouse::{Client, Row};
+use jiff::civil::Date;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::figures::{
+    AppFigures, ChainFigures, ChannelFigures, ContentFigures, DirectFigures, Estimate,
+    EvidenceFigures, HourFigures, Report,
+};
+
+/// Contents, apps and kinds of evidence that a report lists at the most.
+const ROWS_MAX: u32 = 12;
+
+/// Why a report cannot be made.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// Nothing is stored yet.
+    #[error("there is nothing to report on yet: import a log with `grapevine import --site NAME FILE`, or send hits to the collector")]
+    Nothing,
+    /// The site has no visits.
+    #[error("no visits of site {asked:?}; there are visits of: {there}")]
+    NoSuchSite {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        there: String,
+    },
+    /// A site must be named.
+    #[error("visits of several sites are stored: name one with --site: {0}")]
+    SeveralSites(String),
+    /// No visits in the period.
+    #[error("no visits of {site} from {from} to {to}; there are visits from {first} to {last}")]
+    EmptyPeriod {
+        /// Site.
+        site: String,
+        /// Asked for.
+        from: Date,
+        /// Asked for.
+        to: Date,
+        /// There.
+        first: Date,
+        /// There.
+        last: Date,
+    },
+    /// ClickHouse's own error.
+    #[error("ClickHouse")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    /// ClickHouse answered something unexpected.
+    #[error("ClickHouse answered {0:?} where a day was asked for")]
+    Day(String),
+}
+
+/// The days that a report is asked for; `None` is open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Period {
+    /// First day.
+    pub from: Option<Date>,
+    /// Last day.
+    pub to: Option<Date>,
+}
+
+/// Sites that have visits, in alphabetical order.
+///
+/// # Errors
+/// ClickHouse's own.
+pub async fn sites(client: &Client) -> Result<Vec<String>, AskError> {
+    Ok(client.query("SELECT DISTINCT toString(site) AS name FROM grapevine.visits ORDER BY name").fetch_all().await?)
+}
+
+#[derive(Row, Deserialize)]
+struct ChannelRow {
+    conventional: String,
+    channel: String,
+    certain: bool,
+    visits: u64,
+    dark: f64,
+    low: f64,
+    high: f64,
+    search: f64,
+    variance: f64,
+}
+
+#[derive(Row, Deserialize)]
+struct AppRow {
+    app: String,
+    visits: u64,
+    dark: f64,
+    low: f64,
+    high: f64,
+    variance: f64,
+    certain: f64,
+}
+
+#[derive(Row, Deserialize)]
+struct ContentRow {
+    content: String,
+    visits: u64,
+    dark: f64,
+    low: f64,
+    high: f64,
+    variance: f64,
+}
+
+#[derive(Row, Deserialize)]
+struct EvidenceRow {
+    name: String,
+    visits: u64,
+    log_odds: f64,
+    example: String,
+}
+
+#[derive(Row, Deserialize)]
+struct NamedCount {
+    name: String,
+    count: u64,
+}
+
+/// The condition that every query shares: one site, one period, no robots.
+const PEOPLE: &str = "site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} AND channel != 'bot'";
+const SUMS: &str = "count() AS visits, sum(toFloat64(dark_probability)) AS dark, sum(toFloat64(dark_probability_low)) AS low, sum(toFloat64(dark_probability_high)) AS high, sum(toFloat64(dark_probability) * (1 - dark_probability)) AS variance";
+
+struct Asker<'a> {
+    client: &'a Client,
+    site: String,
+    from: Date,
+    to: Date,
+}
+
+impl Asker<'_> {
+    fn query(&self, sql: &str) -> clickhouse::query::Query {
+        // `?` would be the client's own placeholder.
+        self.client
+            .query(&sql.replace('?', "??"))
+            .param("site", &self.site)
+            .param("from", self.from.to_string())
+            .param("to", self.to.to_string())
+    }
+}
+
+/// Fetches the figures of one site in one period.
+///
+/// # Errors
+/// Nothing stored, no such site, nothing in the period, or ClickHouse's own.
+pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<Report, AskError> {
+    let site = chosen_site(client, site).await?;
+    let (from, to) = chosen_period(client, &site, period).await?;
+    let asker = Asker { client, site, from, to };
+
+    let rows: Vec<ChannelRow> = asker
+        .query(&format!(
+            "SELECT toString(conventional_channel) AS conventional, toString(channel) AS channel, toBool(method != 'prior') AS certain, {SUMS_ORDERED} FROM grapevine.visits WHERE {PEOPLE} GROUP BY conventional, channel, certain ORDER BY conventional, channel, certain",
+            SUMS_ORDERED = "count() AS visits, sum(toFloat64(dark_probability)) AS dark, sum(toFloat64(dark_probability_low)) AS low, sum(toFloat64(dark_probability_high)) AS high, sum(toFloat64(dark_search_probability)) AS search, sum(toFloat64(dark_probability) * (1 - dark_probability)) AS variance",
+        ))
+        .fetch_all()
+        .await?;
+    let visits: f64 = rows.iter().map(|row| row.visits as f64).sum();
+
+    let shares = asker.shares().await?;
+    let robots: u64 = asker.query(&format!("SELECT count() FROM grapevine.visits WHERE {}", PEOPLE.replace("!=", "="))).fetch_one().await?;
+    let dead_letters: u64 = client.query("SELECT count() FROM grapevine.dead_letters").fetch_one().await?;
+    let models: Vec<String> = asker
+        .query(&format!("SELECT DISTINCT toString(model_version) AS version FROM grapevine.visits WHERE {PEOPLE} ORDER BY version"))
+        .fetch_all()
+        .await?;
+    let report = Report {
+        channels: channels(&rows, visits),
+        direct: direct(&rows),
+        apps: asker.apps(&shares).await?,
+        contents: asker.contents().await?,
+        hours: asker.hours().await?,
+        evidence: asker.evidence().await?,
+        chains: asker.chains().await?,
+        visits,
+        robots: robots as f64,
+        dead_letters: dead_letters as f64,
+        models,
+        from: from.to_string(),
+        to: to.to_string(),
+        site: asker.site,
+    };
+    Ok(report)
+}
+
+async fn chosen_site(client: &Client, asked: Option<&str>) -> Result<String, AskError> {
+    let sites = sites(client).await?;
+    match asked.map(str::to_ascii_lowercase) {
+        _ if sites.is_empty() => Err(AskError::Nothing),
+        Some(asked) if sites.contains(&asked) => Ok(asked),
+        Some(asked) => Err(AskError::NoSuchSite { asked, there: sites.join(", ") }),
+        None if sites.len() == 1 => Ok(sites.into_iter().next().unwrap_or_default()),
+        None => Err(AskError::SeveralSites(sites.join(", "))),
+    }
+}
+
+async fn chosen_period(client: &Client, site: &str, period: Period) -> Result<(Date, Date), AskError> {
+    let (first, last): (String, String) = client
+        .query("SELECT toString(min(toDate(time, 'UTC'))), toString(max(toDate(time, 'UTC'))) FROM grapevine.visits WHERE site = {site:String}")
+        .param("site", site)
+        .fetch_one()
+        .await?;
+    let day = |text: String| text.parse::<Date>().map_err(|_| AskError::Day(text));
+    let (first, last) = (day(first)?, day(last)?);
+    let (from, to) = (period.from.unwrap_or(first), period.to.unwrap_or(last));
+    if from > last || to < first || from > to {
+        return Err(AskError::EmptyPeriod { site: site.to_owned(), from, to, first, last });
+    }
+    Ok((from, to))
+}
+
+/// Where the part of a visit goes that is neither dark social nor dark search: to the channel
+/// that it was given, or, where that is dark social itself, to what analytics would book.
+fn remainder(row: &ChannelRow) -> &str {
+    if row.channel == "dark_social" { &row.conventional } else { &row.channel }
+}
+
+fn channels(rows: &[ChannelRow], visits: f64) -> Vec<ChannelFigures> {
+    let mut found = std::collections::BTreeMap::<&str, ChannelFigures>::new();
+    let mut dark = (0.0, 0.0, 0.0, 0.0);
+    for row in rows {
+        let count = row.visits as f64;
+        found.entry(&row.conventional).or_default().conventional += count;
+        found.entry(remainder(row)).or_default().found.expected += (count - row.dark - row.search).max(0.0);
+        found.entry("search").or_default().found.expected += row.search;
+        dark = (dark.0 + row.dark, dark.1 + row.low, dark.2 + row.high, dark.3 + row.variance);
+    }
+    let mut list: Vec<ChannelFigures> = found
+        .into_iter()
+        .map(|(name, mut figures)| {
+            figures.channel = name.to_owned();
+            let expected = figures.found.expected;
+            figures.found = Estimate { expected, low: expected, high: expected };
+            figures
+        })
+        .collect();
+    let estimate = Estimate::of_sums(dark.0, dark.1, dark.2, dark.3, visits);
+    match list.iter_mut().find(|figures| figures.channel == "dark_social") {
+        Some(figures) => figures.found = estimate,
+        None if dark.0 > 0.0 => {
+            list.push(ChannelFigures { channel: "dark_social".to_owned(), conventional: 0.0, found: estimate });
+        }
+        None => {}
+    }
+    list.retain(|figures| figures.conventional > 0.0 || figures.found.high > 0.0);
+    list.sort_by(|a, b| b.found.expected.total_cmp(&a.found.expected).then_with(|| a.channel.cmp(&b.channel)));
+    list
+}
+
+fn direct(rows: &[ChannelRow]) -> DirectFigures {
+    let mut figures = DirectFigures::default();
+    let (mut dark, mut low, mut high, mut variance) = (0.0, 0.0, 0.0, 0.0);
+    for row in rows.iter().filter(|row| row.conventional == "direct") {
+        figures.visits += row.visits as f64;
+        figures.dark_search += row.search;
+        if row.certain {
+            figures.certain += row.visits as f64;
+        }
+        dark += row.dark;
+        low += row.low;
+        high += row.high;
+        variance += row.variance;
+    }
+    figures.dark_social = Estimate::of_sums(dark, low, high, variance, figures.visits);
+    figures
+}
+
+impl Asker<'_> {
+    async fn shares(&self) -> Result<Vec<NamedCount>, AskError> {
+        let sql = "SELECT toString(app) AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} GROUP BY name ORDER BY count DESC, name";
+        Ok(self.query(sql).fetch_all().await?)
+    }
+
+    async fn apps(&self, shares: &[NamedCount]) -> Result<Vec<AppFigures>, AskError> {
+        // A visit that is only perhaps dark has an app of its other channel, or none.
+        let rows: Vec<AppRow> = self
+            .query(&format!(
+                "SELECT if(channel = 'dark_social' AND app != '', toString(app), 'unknown') AS app, {SUMS}, sumIf(toFloat64(dark_probability), method != 'prior') AS certain FROM grapevine.visits WHERE {PEOPLE} AND dark_probability > 0 GROUP BY app ORDER BY dark DESC, app"
+            ))
+            .fetch_all()
+            .await?;
+        let mut apps: Vec<AppFigures> = rows
+            .into_iter()
+            .map(|row| AppFigures {
+                visits: Estimate::of_sums(row.dark, row.low, row.high, row.variance, row.visits as f64),
+                certain: row.certain,
+                shares: 0.0,
+                app: row.app,
+            })
+            .collect();
+        for share in shares {
+            match apps.iter_mut().find(|figures| figures.app == share.name) {
+                Some(figures) => figures.shares = share.count as f64,
+                None => apps.push(AppFigures {
+                    app: share.name.clone(),
+                    visits: Estimate::default(),
+                    certain: 0.0,
+                    shares: share.count as f64,
+                }),
+            }
+        }
+        apps.truncate(ROWS_MAX as usize);
+        Ok(apps)
+    }
+
+    async fn contents(&self) -> Result<Vec<ContentFigures>, AskError> {
+        let rows: Vec<ContentRow> = self
+            .query(&format!("SELECT content, {SUMS} FROM grapevine.visits WHERE {PEOPLE} GROUP BY content ORDER BY dark DESC, content LIMIT {ROWS_MAX}"))
+            .fetch_all()
+            .await?;
+        let names: Vec<&str> = rows.iter().map(|row| row.content.as_str()).collect();
+        let shares: Vec<NamedCount> = self
+            .query("SELECT content AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} AND content IN {contents:Array(String)} GROUP BY name")
+            .param("contents", &names)
+            .fetch_all()
+            .await?;
+        let shared = |content: &str| shares.iter().find(|share| share.name == content).map_or(0.0, |share| share.count as f64);
+        Ok(rows
+            .iter()
+            .map(|row| ContentFigures {
+                content: row.content.clone(),
+                visits: row.visits as f64,
+                dark_social: Estimate::of_sums(row.dark, row.low, row.high, row.variance, row.visits as f64),
+                shares: shared(&row.content),
+            })
+            .collect())
+    }
+
+    async fn hours(&self) -> Result<Vec<HourFigures>, AskError> {
+        let rows: Vec<(u8, u64, f64)> = self
+            .query(&format!("SELECT toHour(time, 'UTC') AS hour, count(), sum(toFloat64(dark_probability)) FROM grapevine.visits WHERE {PEOPLE} GROUP BY hour ORDER BY hour"))
+            .fetch_all()
+            .await?;
+        let of_hour = |hour| rows.iter().find(|row| row.0 == hour).map_or((0.0, 0.0), |row| (row.1 as f64, row.2));
+        Ok((0..24)
+            .map(|hour| {
+                let (visits, dark_social) = of_hour(hour);
+                HourFigures { hour, visits, dark_social }
+            })
+            .collect())
+    }
+
+    async fn evidence(&self) -> Result<Vec<EvidenceFigures>, AskError> {
+        let rows: Vec<EvidenceRow> = self
+            .query(&format!(
+                "SELECT toString(fact.1) AS name, count() AS visits, avg(toFloat64(fact.3)) AS log_odds, min(fact.2) AS example FROM grapevine.visits ARRAY JOIN evidence AS fact WHERE {PEOPLE} AND dark_probability > 0 GROUP BY name ORDER BY visits DESC, name LIMIT {ROWS_MAX}"
+            ))
+            .fetch_all()
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| EvidenceFigures { name: row.name, visits: row.visits as f64, log_odds: row.log_odds, example: row.example })
+            .collect())
+    }
+
+    async fn chains(&self) -> Result<ChainFigures, AskError> {
+        let token_visits: u64 = self
+            .query(&format!("SELECT count() FROM grapevine.visits WHERE {PEOPLE} AND method = 'token'"))
+            .fetch_one()
+            .await?;
+        let (cascades, largest, deepest): (u64, i64, i32) = self
+            .query("SELECT count(), max(size), max(depth) FROM grapevine.cascades_newest WHERE site = {site:String} AND size > 1 AND toDate(started, 'UTC') BETWEEN {from:Date} AND {to:Date}")
+            .fetch_one()
+            .await?;
+        Ok(ChainFigures {
+            token_visits: token_visits as f64,
+            cascades: cascades as f64,
+            largest: largest as f64,
+            deepest: f64::from(deepest),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(conventional: &str, channel: &str, certain: bool, visits: u64, dark: f64, search: f64) -> ChannelRow {
+        ChannelRow {
+            conventional: conventional.into(),
+            channel: channel.into(),
+            certain,
+            visits,
+            dark,
+            low: dark * 0.5,
+            high: dark * 1.5,
+            search,
+            variance: 0.0,
+        }
+    }
+
+    #[test]
+    fn every_visit_is_counted_once_in_each_booking() {
+        let rows = [
+            row("direct", "direct", false, 100, 30.0, 20.0),
+            row("direct", "dark_social", true, 40, 39.0, 0.0),
+            row("social", "social", true, 60, 12.0, 0.0),
+            row("search", "search", true, 50, 0.0, 0.0),
+        ];
+        let channels = channels(&rows, 250.0);
+        let conventional: f64 = channels.iter().map(|figures| figures.conventional).sum();
+        let found: f64 = channels.iter().map(|figures| figures.found.expected).sum();
+        assert!((conventional - 250.0).abs() < 1e-9 && (found - 250.0).abs() < 1e-9);
+        let of = |name: &str| channels.iter().find(|figures| figures.channel == name).expect("there").clone();
+        assert!((of("dark_social").found.expected - 81.0).abs() < 1e-9);
+        assert!((of("search").found.expected - 70.0).abs() < 1e-9);
+        assert!((of("direct").found.expected - 51.0).abs() < 1e-9, "50 of the grey ones, and what the certain ones leave");
+        let direct = direct(&rows);
+        assert!((direct.dark_social.expected - 69.0).abs() < 1e-9);
+        assert!((direct.certain - 40.0).abs() < 1e-9);
+        assert!(direct.dark_social.low < 69.0 && direct.dark_social.high > 69.0);
+    }
+}

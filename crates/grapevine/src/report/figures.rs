@@ -1,0 +1,168 @@
+//! The figures of a report.
+
+use serde::Serialize;
+
+/// A count that is partly a guess: what is expected, and the range that it lies in.
+///
+/// `expected` is the sum of the visits' probabilities. `low` and `high` are the sums under the
+/// low and high ends of what is known of priors and weights, widened by the 90 % sampling range
+/// of the sum (1.645 times the root of the sum of p (1 - p)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Expected count.
+    pub expected: f64,
+    /// Low end.
+    pub low: f64,
+    /// High end.
+    pub high: f64,
+}
+
+/// Standard normal quantile of a two-sided 90 % range.
+const NORMAL_90: f64 = 1.645;
+
+impl Estimate {
+    /// From sums of probabilities; `variance` is the sum of p (1 - p), `total` the number of visits.
+    pub fn of_sums(expected: f64, low: f64, high: f64, variance: f64, total: f64) -> Self {
+        let half = NORMAL_90 * variance.max(0.0).sqrt();
+        Estimate {
+            expected: expected.clamp(0.0, total),
+            low: (low.min(expected) - half).clamp(0.0, total),
+            high: (high.max(expected) + half).clamp(0.0, total),
+        }
+    }
+}
+
+/// One channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChannelFigures {
+    /// Name of the channel.
+    pub channel: String,
+    /// Visits that ordinary analytics would book here.
+    pub conventional: f64,
+    /// Visits that belong here as far as can be told.
+    pub found: Estimate,
+}
+
+/// What the visits that ordinary analytics books as direct really are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct DirectFigures {
+    /// Visits booked as direct.
+    pub visits: f64,
+    /// Of them, privately passed links.
+    pub dark_social: Estimate,
+    /// Of them, search engines without referrer; expected.
+    pub dark_search: f64,
+    /// Of them, decided by a certain fact.
+    pub certain: f64,
+}
+
+/// One app that links are passed on in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AppFigures {
+    /// Name of the app; `unknown` where nothing tells.
+    pub app: String,
+    /// Visits through it.
+    pub visits: Estimate,
+    /// Of them, decided by a certain fact.
+    pub certain: f64,
+    /// Preview fetches and other share acts seen in it.
+    pub shares: f64,
+}
+
+/// One content.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ContentFigures {
+    /// Canonical URL.
+    pub content: String,
+    /// Visits.
+    pub visits: f64,
+    /// Of them, privately passed on.
+    pub dark_social: Estimate,
+    /// Share acts seen.
+    pub shares: f64,
+}
+
+/// One hour of the day, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HourFigures {
+    /// 0 to 23.
+    pub hour: u8,
+    /// Visits.
+    pub visits: f64,
+    /// Of them, privately passed on; expected.
+    pub dark_social: f64,
+}
+
+/// One kind of evidence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvidenceFigures {
+    /// Name of the fact.
+    pub name: String,
+    /// Visits that it was found on.
+    pub visits: f64,
+    /// Mean log-odds of dark social that it adds; 0 where it decides by itself.
+    pub log_odds: f64,
+    /// The fact in words, as on one of those visits.
+    pub example: String,
+}
+
+/// Share chains known for certain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ChainFigures {
+    /// Visits that came by a surviving share token.
+    pub token_visits: f64,
+    /// Cascades of more than one visit.
+    pub cascades: f64,
+    /// Visits in the largest.
+    pub largest: f64,
+    /// Edges on the longest path.
+    pub deepest: f64,
+}
+
+/// Everything a report says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Site.
+    pub site: String,
+    /// First day, UTC, `YYYY-MM-DD`.
+    pub from: String,
+    /// Last day, UTC.
+    pub to: String,
+    /// Visits of people.
+    pub visits: f64,
+    /// Visits of robots, which are in no other figure.
+    pub robots: f64,
+    /// Channels, largest first.
+    pub channels: Vec<ChannelFigures>,
+    /// What is behind "direct".
+    pub direct: DirectFigures,
+    /// Apps, largest first.
+    pub apps: Vec<AppFigures>,
+    /// Contents by visits that were privately passed on, largest first.
+    pub contents: Vec<ContentFigures>,
+    /// Hours of the day.
+    pub hours: Vec<HourFigures>,
+    /// Evidence, most frequent first.
+    pub evidence: Vec<EvidenceFigures>,
+    /// Share chains.
+    pub chains: ChainFigures,
+    /// Lines and hits that could not be processed, all sites together.
+    pub dead_letters: f64,
+    /// Versions of the models that judged the visits.
+    pub models: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_its_expectation_and_stays_possible() {
+        let estimate = Estimate::of_sums(3.0, 2.0, 5.0, 100.0, 10.0);
+        assert_eq!((estimate.low, estimate.expected, estimate.high), (0.0, 3.0, 10.0));
+        let sure = Estimate::of_sums(10.0, 10.0, 10.0, 0.0, 10.0);
+        assert_eq!((sure.low, sure.expected, sure.high), (10.0, 10.0, 10.0));
+        let odd = Estimate::of_sums(4.0, 4.5, 3.5, 0.0, 10.0);
+        assert!(odd.low <= odd.expected && odd.expected <= odd.high);
+    }
+}

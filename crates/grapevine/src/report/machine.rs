@@ -1,0 +1,111 @@
+//! A report for scripts.
+
+use std::io::{self, Write};
+
+use super::figures::{Estimate, Report};
+
+/// One JSON document; its fields are those of [`Report`].
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}
+
+/// One row a figure: section, item, measure, value. Long rather than wide, so that a new figure
+/// never moves a column.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let mut rows = Rows { out };
+    rows.put("section", "item", "measure", "value")?;
+    rows.put("period", "", "site", &report.site)?;
+    rows.put("period", "", "from", &report.from)?;
+    rows.put("period", "", "to", &report.to)?;
+    rows.number("total", "people", "visits", report.visits)?;
+    rows.number("total", "robots", "visits", report.robots)?;
+    rows.number("total", "dead_letters", "count", report.dead_letters)?;
+    for channel in &report.channels {
+        rows.number("channel", &channel.channel, "conventional", channel.conventional)?;
+        rows.estimate("channel", &channel.channel, "found", channel.found)?;
+    }
+    rows.number("direct", "", "visits", report.direct.visits)?;
+    rows.estimate("direct", "dark_social", "visits", report.direct.dark_social)?;
+    rows.number("direct", "dark_search", "visits", report.direct.dark_search)?;
+    rows.number("direct", "certain", "visits", report.direct.certain)?;
+    for app in &report.apps {
+        rows.estimate("app", &app.app, "visits", app.visits)?;
+        rows.number("app", &app.app, "certain", app.certain)?;
+        rows.number("app", &app.app, "shares", app.shares)?;
+    }
+    for content in &report.contents {
+        rows.number("content", &content.content, "visits", content.visits)?;
+        rows.estimate("content", &content.content, "dark_social", content.dark_social)?;
+        rows.number("content", &content.content, "shares", content.shares)?;
+    }
+    for hour in &report.hours {
+        let name = format!("{:02}", hour.hour);
+        rows.number("hour", &name, "visits", hour.visits)?;
+        rows.number("hour", &name, "dark_social", hour.dark_social)?;
+    }
+    for fact in &report.evidence {
+        rows.number("evidence", &fact.name, "visits", fact.visits)?;
+        rows.number("evidence", &fact.name, "log_odds", fact.log_odds)?;
+    }
+    rows.number("chains", "token", "visits", report.chains.token_visits)?;
+    rows.number("chains", "cascades", "count", report.chains.cascades)?;
+    rows.number("chains", "largest", "visits", report.chains.largest)?;
+    rows.number("chains", "deepest", "generations", report.chains.deepest)
+}
+
+struct Rows<'a, W: Write> {
+    out: &'a mut W,
+}
+
+impl<W: Write> Rows<'_, W> {
+    fn put(&mut self, section: &str, item: &str, measure: &str, value: &str) -> io::Result<()> {
+        writeln!(self.out, "{},{},{},{}", field(section), field(item), field(measure), field(value))
+    }
+
+    fn number(&mut self, section: &str, item: &str, measure: &str, value: f64) -> io::Result<()> {
+        self.put(section, item, measure, &format!("{}", (value * 1000.0).round() / 1000.0))
+    }
+
+    fn estimate(&mut self, section: &str, item: &str, measure: &str, value: Estimate) -> io::Result<()> {
+        self.number(section, item, measure, value.expected)?;
+        self.number(section, item, &format!("{measure}_low"), value.low)?;
+        self.number(section, item, &format!("{measure}_high"), value.high)
+    }
+}
+
+/// A field as RFC 4180 has it; a leading sign that a spreadsheet would take for a formula is
+/// disarmed, since URLs come from strangers.
+fn field(text: &str) -> String {
+    let disarmed = match text.chars().next() {
+        Some('=' | '+' | '@' | '\t' | '\r') => format!("'{text}"),
+        Some('-') if text.parse::<f64>().is_err() => format!("'{text}"),
+        _ => text.to_owned(),
+    };
+    if disarmed.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", disarmed.replace('"', "\"\""))
+    } else {
+        disarmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_survive_commas_quotes_and_formulas() {
+        assert_eq!(field("plain"), "plain");
+        assert_eq!(field("a,b"), "\"a,b\"");
+        assert_eq!(field("say \"hi\""), "\"say \"\"hi\"\"\"");
+        assert_eq!(field("=cmd()"), "'=cmd()");
+        assert_eq!(field("-0.5"), "-0.5");
+        assert_eq!(field("-x"), "'-x");
+    }
+}

@@ -1,0 +1,428 @@
+//! A report for people, in a terminal of any width.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::figures::{Estimate, Report};
+
+/// Narrowest width that a table is laid out for.
+const WIDTH_MIN: u16 = 40;
+/// Below this many columns tables leave out what explains least.
+const WIDTH_FULL: u16 = 72;
+
+/// Writes the report for a terminal of `width` columns.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_text(report: &Report, width: u16, out: &mut impl Write) -> io::Result<()> {
+    let page = Page { width: width.max(WIDTH_MIN), report };
+    page.head(out)?;
+    page.direct(out)?;
+    page.channels(out)?;
+    page.apps(out)?;
+    page.contents(out)?;
+    page.hours(out)?;
+    page.evidence(out)?;
+    page.chains(out)?;
+    page.foot(out)
+}
+
+struct Page<'a> {
+    width: u16,
+    report: &'a Report,
+}
+
+impl Page<'_> {
+    fn is_narrow(&self) -> bool {
+        self.width < WIDTH_FULL
+    }
+
+    fn table(&self, head: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        let numbers_right = |(index, text): (usize, &&str)| {
+            let cell = Cell::new(text);
+            if index == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
+        };
+        table.set_header(head.iter().enumerate().map(numbers_right));
+        table
+    }
+
+    fn paragraph(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
+        for line in wrapped(text, usize::from(self.width)) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn title(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
+        writeln!(out)?;
+        writeln!(out, "{text}")
+    }
+
+    fn head(&self, out: &mut impl Write) -> io::Result<()> {
+        let report = self.report;
+        let days = if report.from == report.to { report.from.clone() } else { format!("{} to {}", report.from, report.to) };
+        self.paragraph(out, &format!("{}, {days} (UTC)", report.site))?;
+        let robots = match report.robots {
+            0.0 => String::new(),
+            robots => format!("; {} robot {} left out", count(robots), plural(robots, "visit", "visits")),
+        };
+        self.paragraph(out, &format!("{} {} by people{robots}.", count(report.visits), plural(report.visits, "visit", "visits")))
+    }
+
+    fn direct(&self, out: &mut impl Write) -> io::Result<()> {
+        let direct = &self.report.direct;
+        self.title(out, "How much of \"direct\" is dark")?;
+        if direct.visits == 0.0 {
+            return self.paragraph(out, "Ordinary analytics would book none of these visits as direct, so there is nothing to look behind.");
+        }
+        let share = |part: f64| percent(part, direct.visits);
+        let dark = &direct.dark_social;
+        self.paragraph(
+            out,
+            &format!(
+                "Ordinary analytics would book {} {} as direct. About {} of them ({}) came from a privately passed link; the range is {} to {} ({} to {}). About {} ({}) came from a search engine that left no trace. The rest was typed, bookmarked, or leaves nothing to tell it by.",
+                count(direct.visits),
+                plural(direct.visits, "visit", "visits"),
+                count(dark.expected),
+                share(dark.expected),
+                count(dark.low),
+                count(dark.high),
+                share(dark.low),
+                share(dark.high),
+                count(direct.dark_search),
+                share(direct.dark_search),
+            ),
+        )?;
+        let grey = direct.visits - direct.certain;
+        self.paragraph(
+            out,
+            &format!(
+                "{} of them {} decided by a certain fact, {} by evidence weighed against a prior: the width of the range is what is not known.",
+                count(direct.certain),
+                plural(direct.certain, "was", "were"),
+                count(grey)
+            ),
+        )
+    }
+
+    fn channels(&self, out: &mut impl Write) -> io::Result<()> {
+        self.title(out, "Visits by channel")?;
+        let most = self.report.channels.iter().map(|row| row.found.expected).fold(0.0, f64::max);
+        let mut head = vec!["channel", "booked", "found", "share"];
+        if !self.is_narrow() {
+            head.extend(["range", ""]);
+        }
+        let mut table = self.table(&head);
+        for row in &self.report.channels {
+            let mut cells = vec![
+                Cell::new(row.channel.replace('_', " ")),
+                right(count(row.conventional)),
+                right(count(row.found.expected)),
+                right(percent(row.found.expected, self.report.visits)),
+            ];
+            if !self.is_narrow() {
+                cells.push(right(range(row.found)));
+                cells.push(Cell::new(bar(row.found.expected, most, 20)));
+            }
+            table.add_row(cells);
+        }
+        writeln!(out, "{table}")?;
+        self.paragraph(out, "booked: what ordinary analytics would say. found: expected number of visits; dark search counts as search.")
+    }
+
+    fn apps(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.report.apps.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "Apps that links were passed on in")?;
+        let mut head = vec!["app", "visits", "range", "certain"];
+        if !self.is_narrow() {
+            head.push("shares seen");
+        }
+        let mut table = self.table(&head);
+        for row in &self.report.apps {
+            let mut cells = vec![
+                Cell::new(row.app.replace('_', " ")),
+                right(count(row.visits.expected)),
+                right(range(row.visits)),
+                right(count(row.certain)),
+            ];
+            if !self.is_narrow() {
+                cells.push(right(count(row.shares)));
+            }
+            table.add_row(cells);
+        }
+        writeln!(out, "{table}")?;
+        self.paragraph(out, "unknown: privately passed on, but nothing tells where. shares seen: previews that an app fetched when somebody pasted a link, share buttons, copies.")
+    }
+
+    fn contents(&self, out: &mut impl Write) -> io::Result<()> {
+        let rows: Vec<_> = self.report.contents.iter().filter(|row| row.dark_social.expected >= 0.05).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "Contents most passed on privately")?;
+        let mut head = vec!["content", "dark", "visits"];
+        if !self.is_narrow() {
+            head = vec!["content", "dark", "range", "visits", "shares"];
+        }
+        // What the figures leave of a line.
+        let content_width = usize::from(self.width).saturating_sub(if self.is_narrow() { 20 } else { 46 }).max(12);
+        let mut table = self.table(&head);
+        for row in rows {
+            let name = row.content.split_once("://").map_or(row.content.as_str(), |(_, rest)| rest);
+            let mut cells = vec![Cell::new(shortened(name, content_width)), right(count(row.dark_social.expected))];
+            if !self.is_narrow() {
+                cells.push(right(range(row.dark_social)));
+            }
+            cells.push(right(count(row.visits)));
+            if !self.is_narrow() {
+                cells.push(right(count(row.shares)));
+            }
+            table.add_row(cells);
+        }
+        writeln!(out, "{table}")
+    }
+
+    fn hours(&self, out: &mut impl Write) -> io::Result<()> {
+        let most = self.report.hours.iter().map(|hour| hour.visits).fold(0.0, f64::max);
+        if most == 0.0 {
+            return Ok(());
+        }
+        self.title(out, "Hours of the day (UTC)")?;
+        let most_dark = self.report.hours.iter().map(|hour| hour.dark_social).fold(0.0, f64::max);
+        let line = |value: &dyn Fn(usize) -> f64, most: f64| -> String { (0..24).map(|hour| block(value(hour), most)).collect() };
+        let hours = &self.report.hours;
+        writeln!(out, "           0     6     12    18")?;
+        writeln!(out, "all visits {} most: {} an hour", line(&|hour| hours.get(hour).map_or(0.0, |h| h.visits), most), count(most))?;
+        writeln!(out, "dark       {} most: {}", line(&|hour| hours.get(hour).map_or(0.0, |h| h.dark_social), most_dark), count(most_dark))
+    }
+
+    fn evidence(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.report.evidence.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "The evidence behind it")?;
+        let mut table = self.table(&["fact", "visits", "weight", "for example"]);
+        for row in &self.report.evidence {
+            let weight = if row.log_odds.abs() < 0.005 { "decides".to_owned() } else { format!("{:+.1}", row.log_odds) };
+            let width = usize::from(self.width).saturating_sub(44).max(14);
+            table.add_row(vec![
+                Cell::new(row.name.replace('_', " ")),
+                right(count(row.visits)),
+                right(weight),
+                Cell::new(shortened(&row.example, width)),
+            ]);
+        }
+        writeln!(out, "{table}")?;
+        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a certain fact.")
+    }
+
+    fn chains(&self, out: &mut impl Write) -> io::Result<()> {
+        let chains = &self.report.chains;
+        self.title(out, "Share chains")?;
+        if chains.token_visits == 0.0 {
+            return self.paragraph(out, "No visit carried a share token, so no chain is known for certain. Chains need a page that marks its links (an access log alone has none).");
+        }
+        self.paragraph(
+            out,
+            &format!(
+                "{} {} came by a share token that names the sharer. They form {} {}; the largest has {} visits, the deepest {} generations. Tokens get lost, so these are lower bounds.",
+                count(chains.token_visits),
+                plural(chains.token_visits, "visit", "visits"),
+                count(chains.cascades),
+                plural(chains.cascades, "chain", "chains"),
+                count(chains.largest),
+                count(chains.deepest),
+            ),
+        )
+    }
+
+    fn foot(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out)?;
+        if self.report.dead_letters > 0.0 {
+            self.paragraph(
+                out,
+                &format!(
+                    "{} {} could not be read (all sites): grapevine query 'SELECT reason, count() FROM grapevine.dead_letters GROUP BY reason'",
+                    count(self.report.dead_letters),
+                    plural(self.report.dead_letters, "line or hit", "lines or hits"),
+                ),
+            )?;
+        }
+        self.paragraph(
+            out,
+            &format!(
+                "Judged by model {}. Priors come from published measurements, not from this site: docs/classification.md says which. Probabilities are not yet calibrated on this site's own labels.",
+                self.report.models.join(", ")
+            ),
+        )
+    }
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// A count for people: whole, with spaces between the thousands; tenths below ten.
+fn count(value: f64) -> String {
+    if value > 0.0 && value < 10.0 && (value - value.round()).abs() > 0.05 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{:.0}", value.round().abs());
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn plural<'a>(value: f64, one: &'a str, many: &'a str) -> &'a str {
+    if count(value) == "1" { one } else { many }
+}
+
+fn percent(part: f64, whole: f64) -> String {
+    if whole <= 0.0 {
+        return "–".to_owned();
+    }
+    let share = 100.0 * part / whole;
+    if share > 0.0 && share < 10.0 { format!("{share:.1} %") } else { format!("{share:.0} %") }
+}
+
+fn range(estimate: Estimate) -> String {
+    let (low, high) = (count(estimate.low), count(estimate.high));
+    if low == high { low } else { format!("{low}–{high}") }
+}
+
+/// A bar of up to `cells` columns, in eighths of a column.
+fn bar(value: f64, most: f64, cells: usize) -> String {
+    if most <= 0.0 {
+        return String::new();
+    }
+    let eighths = (value / most * cells as f64 * 8.0).round().clamp(0.0, cells as f64 * 8.0) as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    if let Some(part) = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8) {
+        bar.push_str(part);
+    }
+    bar
+}
+
+/// One column whose height says how large `value` is.
+fn block(value: f64, most: f64) -> char {
+    const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    if most <= 0.0 {
+        return ' ';
+    }
+    let step = (value / most * 8.0).ceil().clamp(0.0, 8.0) as usize;
+    HEIGHTS.get(step).copied().unwrap_or(' ')
+}
+
+/// Keeps the start and the end of a text that is too long: in a path both tell it apart.
+fn shortened(text: &str, width: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if clean.width() <= width {
+        return clean;
+    }
+    let room = width.saturating_sub(1);
+    let head = take_width(clean.chars(), room / 3);
+    let tail = take_width(clean.chars().rev(), room - room / 3);
+    format!("{head}…{}", tail.chars().rev().collect::<String>())
+}
+
+fn take_width(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut used = 0;
+    chars
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= width
+        })
+        .collect()
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::*;
+    use super::*;
+
+    fn report(visits: f64) -> Report {
+        let estimate = Estimate { expected: visits * 0.3, low: visits * 0.1, high: visits * 0.5 };
+        Report {
+            site: "news.example.org".into(),
+            from: "2026-01-01".into(),
+            to: "2026-01-14".into(),
+            visits,
+            robots: visits / 10.0,
+            channels: vec![
+                ChannelFigures { channel: "dark_social".into(), conventional: 0.0, found: estimate },
+                ChannelFigures { channel: "direct".into(), conventional: visits, found: Estimate::default() },
+            ],
+            direct: DirectFigures { visits, dark_social: estimate, dark_search: visits * 0.2, certain: visits * 0.1 },
+            apps: vec![AppFigures { app: "whatsapp".into(), visits: estimate, certain: 3.0, shares: 4.0 }],
+            contents: vec![ContentFigures {
+                content: format!("https://news.example.org/{}/日本語", "very-long-path/".repeat(20)),
+                visits,
+                dark_social: estimate,
+                shares: 2.0,
+            }],
+            hours: (0..24).map(|hour| HourFigures { hour, visits: f64::from(hour), dark_social: 1.0 }).collect(),
+            evidence: vec![EvidenceFigures {
+                name: "path_length".into(),
+                visits,
+                log_odds: 0.71,
+                example: "84-character path \u{1b}[31m".into(),
+            }],
+            chains: ChainFigures::default(),
+            dead_letters: 1.0,
+            models: vec!["1".into()],
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [40u16, 60, 80, 132, 200] {
+            for visits in [0.0, 1.0, 12_345_678.0] {
+                let mut out = Vec::new();
+                write_text(&report(visits), width, &mut out).expect("writes");
+                let text = String::from_utf8(out).expect("utf-8");
+                for line in text.lines().filter(|line| !line.contains("most:")) {
+                    assert!(line.width() <= usize::from(width), "{width}: {line}");
+                }
+                assert!(!text.contains('\u{1b}'), "no escape sequence of a stranger reaches the terminal");
+                assert!(!text.contains("NaN") && !text.contains("inf"));
+            }
+        }
+    }
+
+    #[test]
+    fn counts_are_readable() {
+        assert_eq!(count(0.0), "0");
+        assert_eq!(count(0.34), "0.3");
+        assert_eq!(count(9.99), "10");
+        assert_eq!(count(1_234_567.0), "1\u{202f}234\u{202f}567");
+        assert_eq!(shortened("abcdefghijkl", 7), "ab…ijkl");
+    }
+}

@@ -1,0 +1,217 @@
+//! Configuration: defaults, then a TOML file, then the environment, then flags.
+//!
+//! Every key can be given as an environment variable: `GRAPEVINE_` and the key in capitals, `__`
+//! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
+//! are never printed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::exit::{ExitKind, Failure};
+
+/// What can be configured.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where everything is kept. Default: `grapevine` in the user's data directory.
+    pub data_dir: PathBuf,
+    /// Path of `libchdb.so`; without it the engine is fetched once into `cache`.
+    pub engine: Option<PathBuf>,
+    /// Directory of the fetched engine. Default: `grapevine` in the user's cache directory.
+    pub cache: Option<PathBuf>,
+    /// TOML file with signal entries of one's own; see `crates/signals/README.md`.
+    pub signals: Option<PathBuf>,
+    /// The collector.
+    #[serde(default)]
+    pub collector: CollectorSettings,
+    /// The ClickHouse interface.
+    #[serde(default)]
+    pub clickhouse: ClickHouseSettings,
+}
+
+/// The collector, which takes hits over HTTP.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollectorSettings {
+    /// Address and port; loopback unless told otherwise.
+    pub listen: SocketAddr,
+    /// Sites that hits are taken for; empty takes any.
+    pub sites: Vec<String>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Treat `DNT: 1` as opting out, as `Sec-GPC: 1` always is.
+    pub honour_do_not_track: bool,
+}
+
+impl Default for CollectorSettings {
+    fn default() -> Self {
+        CollectorSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            sites: Vec::new(),
+            trusted_proxies: Vec::new(),
+            honour_do_not_track: false,
+        }
+    }
+}
+
+/// The embedded engine's HTTP interface.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClickHouseSettings {
+    /// Address and port; loopback unless told otherwise.
+    pub listen: SocketAddr,
+    /// Web origins whose pages may ask it, such as `https://dash.example.org`.
+    pub allowed_origins: Vec<String>,
+    /// Host names it answers to besides those of loopback and `listen`.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for ClickHouseSettings {
+    fn default() -> Self {
+        ClickHouseSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8123)),
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+/// Flags that override a key, `None` where not given.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config`
+    pub file: Option<PathBuf>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--engine`
+    pub engine: Option<PathBuf>,
+    /// `--collector-listen`
+    pub collector_listen: Option<SocketAddr>,
+    /// `--clickhouse-listen`
+    pub clickhouse_listen: Option<SocketAddr>,
+}
+
+impl Settings {
+    /// Puts the settings together.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value of the wrong kind: each by name.
+    pub fn load(overrides: &Overrides) -> Result<Settings, Failure> {
+        // `GRAPEVINE_CONFIG` names the file itself, so it is no key of it.
+        let environment: std::collections::HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("GRAPEVINE_") && name != "GRAPEVINE_CONFIG")
+            .collect();
+        let named = overrides.file.clone().or_else(|| std::env::var_os("GRAPEVINE_CONFIG").map(PathBuf::from));
+        Settings::from_sources(named.as_deref(), environment, overrides)
+    }
+
+    fn from_sources(
+        file: Option<&Path>,
+        environment: std::collections::HashMap<String, String>,
+        overrides: &Overrides,
+    ) -> Result<Settings, Failure> {
+        let wrong = |text: String| Failure::new(ExitKind::Config, text);
+        let mut sources = Config::builder();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                wrong(format!("configuration file {}: {error}; check --config and GRAPEVINE_CONFIG", path.display()))
+            })?;
+            // Parsed by itself first: the parser's own message has the line.
+            toml::from_str::<toml::Table>(&text)
+                .map_err(|error| wrong(format!("configuration file {}: {error}", path.display())))?;
+            sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let environment = Environment::with_prefix("GRAPEVINE")
+            .prefix_separator("_")
+            .separator("__")
+            .list_separator(",")
+            .with_list_parse_key("collector.sites")
+            .with_list_parse_key("collector.trusted_proxies")
+            .with_list_parse_key("clickhouse.allowed_origins")
+            .with_list_parse_key("clickhouse.allowed_hosts")
+            .try_parsing(true)
+            .source(Some(environment));
+        sources = sources.add_source(environment);
+        let text = |path: &PathBuf| path.display().to_string();
+        let flags = [
+            ("data_dir", overrides.data_dir.as_ref().map(text)),
+            ("engine", overrides.engine.as_ref().map(text)),
+            ("collector.listen", overrides.collector_listen.map(|address| address.to_string())),
+            ("clickhouse.listen", overrides.clickhouse_listen.map(|address| address.to_string())),
+        ];
+        let described = |error: config::ConfigError| {
+            wrong(format!("configuration: {error}; keys may come from the file, from GRAPEVINE_… variables and from flags"))
+        };
+        if let Some(default) = user_directory("XDG_DATA_HOME", ".local/share") {
+            sources = sources.set_default("data_dir", text(&default)).map_err(described)?;
+        }
+        for (key, value) in flags {
+            sources = sources.set_override_option(key, value).map_err(described)?;
+        }
+        let settings: Settings = sources.build().and_then(Config::try_deserialize).map_err(described)?;
+        Ok(settings)
+    }
+
+    /// Directory of the fetched engine.
+    ///
+    /// # Errors
+    /// Neither `cache` nor a home directory is set.
+    pub fn cache_dir(&self) -> Result<PathBuf, Failure> {
+        self.cache.clone().or_else(|| user_directory("XDG_CACHE_HOME", ".cache")).ok_or_else(|| {
+            Failure::new(ExitKind::Config, "no home directory: set GRAPEVINE_CACHE to a directory for the engine, or --engine to its file")
+        })
+    }
+}
+
+/// `grapevine` in one of the user's directories.
+fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let given = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = given.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below_home)))?;
+    Some(base.join("grapevine"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, Failure> {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("grapevine.toml");
+        std::fs::write(&path, file).expect("writes");
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let overrides = Overrides { data_dir: Some("/flag".into()), ..Overrides::default() };
+        Settings::from_sources(Some(&path), environment, &overrides)
+    }
+
+    #[test]
+    fn each_source_overrides_the_one_before() {
+        let settings = load(
+            "data_dir = \"/file\"\n[collector]\nlisten = \"127.0.0.1:1\"\nsites = [\"a\"]\n[clickhouse]\nlisten = \"127.0.0.1:2\"",
+            &[("GRAPEVINE_CLICKHOUSE__LISTEN", "127.0.0.1:3"), ("GRAPEVINE_COLLECTOR__SITES", "b,c"), ("GRAPEVINE_ENGINE", "/e")],
+        )
+        .expect("loads");
+        assert_eq!(settings.data_dir, Path::new("/flag"));
+        assert_eq!(settings.collector.listen.port(), 1);
+        assert_eq!(settings.clickhouse.listen.port(), 3);
+        assert_eq!(settings.collector.sites, ["b", "c"]);
+        assert_eq!(settings.engine.as_deref(), Some(Path::new("/e")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (file, environment, says) in [
+            ("[collector]\nlissten = \"127.0.0.1:1\"", vec![], "lissten"),
+            ("[collector]\nlisten = \"everywhere\"", vec![], "collector.listen"),
+            ("[collector]\nlisten =", vec![], "line 2"),
+            ("", vec![("GRAPEVINE_CLICKHOUSE__PORT", "1")], "port"),
+        ] {
+            let failure = load(file, &environment).expect_err(says);
+            assert!(failure.to_string().contains(says), "{failure} should name {says}");
+            assert_eq!(failure.code(), 78);
+        }
+    }
+}
