@@ -1,0 +1,360 @@
+//! The lists: statements, functions, tables.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use super::{Statement, denied};
+use crate::accounts::Role;
+use crate::error::QueryError;
+
+/// Functions for everybody, lower case; see the head of the file.
+static FUNCTIONS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    include_str!("functions.txt")
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .collect()
+});
+
+/// Table functions for everybody: they make rows of their arguments.
+const TABLE_FUNCTIONS: &[&str] = &[
+    "generate_series",
+    "generaterandom",
+    "generateseries",
+    "null",
+    "numbers",
+    "numbers_mt",
+    "primes",
+    "sqlstandardvalues",
+    "values",
+    "view",
+    "zeros",
+    "zeros_mt",
+];
+
+/// What an owner may use besides: tables over tables, engines that keep their data in the store,
+/// and the words of a table's definition that the parser writes as functions.
+const OWNER: &[&str] = &[
+    // Functions that only burn time.
+    "sleep",
+    "sleepeachrow",
+    // Table functions over tables of the store.
+    "input",
+    "loop",
+    "merge",
+    "mergetreeanalyzeindexes",
+    "mergetreeindex",
+    "mergetreeprojection",
+    "mergetreetextindex",
+    "viewexplain",
+    "viewifpermitted",
+    // Engines of tables and databases.
+    "aggregatingmergetree",
+    "alias",
+    "atomic",
+    "buffer",
+    "coalescingmergetree",
+    "collapsingmergetree",
+    "graphitemergetree",
+    "join",
+    "log",
+    "materializedview",
+    "memory",
+    "mergetree",
+    "replacingmergetree",
+    "set",
+    "stripelog",
+    "summingmergetree",
+    "tinylog",
+    "versionedcollapsingmergetree",
+    // Codecs.
+    "codec",
+    "default",
+    "delta",
+    "doubledelta",
+    "fpc",
+    "gcd",
+    "gorilla",
+    "lz4",
+    "lz4hc",
+    "none",
+    "t64",
+    "zstd",
+    // Data-skipping indices and statistics.
+    "bloom_filter",
+    "countmin",
+    "hypothesis",
+    "minmax",
+    "ngrambf_v1",
+    "sparse_grams",
+    "tdigest",
+    "text",
+    "tokenbf_v1",
+    "vector_similarity",
+];
+
+/// Suffixes that make one aggregate function of another, lower case
+/// (`system.aggregate_function_combinators`).
+const COMBINATORS: &[&str] = &[
+    "simplestate",
+    "ordefault",
+    "resample",
+    "distinct",
+    "foreach",
+    "argmax",
+    "argmin",
+    "ornull",
+    "merge",
+    "state",
+    "array",
+    "map",
+    "null",
+    "if",
+];
+
+/// Whether `role` may call `name`: a function, table function, engine or codec.
+pub(super) fn callable(role: Role, name: &str) -> bool {
+    let lower = name.to_lowercase();
+    let listed = |name: &str| {
+        FUNCTIONS.contains(name)
+            || TABLE_FUNCTIONS.contains(&name)
+            || (role == Role::Owner && OWNER.contains(&name))
+    };
+    if listed(&lower) {
+        return true;
+    }
+    // Aggregates with combinators (`sumIf`, `uniqStateForEach`): none of the engine's forbidden
+    // functions is a listed name with such a suffix, which a test checks.
+    let mut rest = lower.as_str();
+    while let Some(base) = COMBINATORS
+        .iter()
+        .find_map(|suffix| rest.strip_suffix(suffix))
+    {
+        if FUNCTIONS.contains(base) {
+            return true;
+        }
+        rest = base;
+    }
+    false
+}
+
+/// Tables of the system databases a reader may see: what describes tables, types and functions.
+/// Not among them: other people's queries, settings of the server, users, paths of parts.
+const READER_SYSTEM_TABLES: &[&str] = &[
+    "aggregate_function_combinators",
+    "collations",
+    "columns",
+    "contributors",
+    "data_skipping_indices",
+    "data_type_families",
+    "databases",
+    "dictionaries",
+    "formats",
+    "functions",
+    "keywords",
+    "licenses",
+    "numbers",
+    "numbers_mt",
+    "one",
+    "projections",
+    "settings",
+    "table_engines",
+    "table_functions",
+    "tables",
+    "time_zones",
+    "unicode",
+    "zeros",
+    "zeros_mt",
+];
+
+/// Whether a reader may name `name` (`table`, `database.table` or a column of one).
+pub(super) fn readable(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    let Some(rest) = lower.strip_prefix("system.") else {
+        return true;
+    };
+    let table = rest.split('.').next().unwrap_or_default();
+    READER_SYSTEM_TABLES.contains(&table)
+}
+
+/// The kind of the statement whose tree begins with `root`, if `role` may run that kind.
+pub(super) fn statement(role: Role, root: &str) -> Result<Statement, QueryError> {
+    let (kind, _) = super::node(root);
+    let statement = match kind {
+        "SelectWithUnionQuery" | "SelectIntersectExceptQuery" => Statement::Select,
+        "ShowTables"
+        | "ShowColumns"
+        | "ShowFunctions"
+        | "ShowEngineQuery"
+        | "DescribeQuery"
+        | "Explain"
+        | "ShowCreateTableQuery"
+        | "ShowCreateViewQuery"
+        | "ShowCreateDatabaseQuery"
+        | "ExistsTableQuery"
+        | "ExistsViewQuery"
+        | "ExistsDatabaseQuery"
+        | "ExistsDictionaryQuery" => Statement::Describe,
+        "Set" => Statement::Session,
+        "UseQuery"
+        | "ShowProcesslistQuery"
+        | "ShowGrantsQuery"
+        | "ShowAccessQuery"
+        | "CheckQuery"
+        | "InsertQuery"
+        | "CreateQuery"
+        | "DropQuery"
+        | "TruncateQuery"
+        | "DetachQuery"
+        | "AttachQuery"
+        | "UndropQuery"
+        | "AlterQuery"
+        | "OptimizeQuery"
+        | "Rename"
+        | "DeleteQuery"
+        | "UpdateQuery"
+            if role == Role::Reader =>
+        {
+            return Err(denied(
+                "Not enough privileges: a reader may only read tables",
+            ));
+        }
+        "UseQuery" => Statement::Session,
+        "ShowProcesslistQuery" | "ShowGrantsQuery" | "ShowAccessQuery" | "CheckQuery" => {
+            Statement::Describe
+        }
+        "InsertQuery" | "CreateQuery" | "DropQuery" | "TruncateQuery" | "DetachQuery"
+        | "AttachQuery" | "UndropQuery" | "AlterQuery" | "OptimizeQuery" | "Rename"
+        | "DeleteQuery" | "UpdateQuery" => Statement::Change,
+        other => {
+            return Err(denied(format!(
+                "Not enough privileges: this server does not run statements of this kind ({})",
+                other.trim_end_matches("Query")
+            )));
+        }
+    };
+    Ok(statement)
+}
+
+/// Refuses statements inside statements that are not themselves checked as one.
+pub(super) fn nested_statement(kind: &str) -> Result<(), QueryError> {
+    match kind {
+        "SelectWithUnionQuery" | "SelectIntersectExceptQuery" | "SelectQuery" => Ok(()),
+        _ => Err(denied(format!(
+            "Not enough privileges: a statement inside another is not run by this server ({})",
+            kind.trim_end_matches("Query")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What reaches files, hosts, programs or the server's inside in ClickHouse 26.5.
+    const NEVER: &[&str] = &[
+        "file",
+        "FILE",
+        "url",
+        "s3",
+        "remote",
+        "remoteSecure",
+        "cluster",
+        "clusterAllReplicas",
+        "executable",
+        "hdfs",
+        "mysql",
+        "postgresql",
+        "sqlite",
+        "mongodb",
+        "redis",
+        "odbc",
+        "jdbc",
+        "iceberg",
+        "icebergLocal",
+        "deltaLake",
+        "deltaLakeLocal",
+        "hudi",
+        "azureBlobStorage",
+        "gcs",
+        "fileCluster",
+        "urlCluster",
+        "filesystem",
+        "arrowstream",
+        "prometheusQuery",
+        "hasColumnInTable",
+        "catboostEvaluate",
+        "aiGenerate",
+        "filesystemAvailable",
+        "getServerSetting",
+        "getClientHTTPHeader",
+        "addressToLine",
+        "demangle",
+        "flameGraph",
+        "fileIf",
+        "urlState",
+        "Distributed",
+        "Kafka",
+        "S3Queue",
+        "File",
+        "URL",
+        "Executable",
+        "EmbeddedRocksDB",
+        "Filesystem",
+        "Backup",
+        "MaterializedPostgreSQL",
+        "Dictionary",
+        "dictionary",
+    ];
+
+    #[test]
+    fn nothing_dangerous_is_listed() {
+        for name in NEVER {
+            assert!(!callable(Role::Owner, name), "{name}");
+            assert!(!callable(Role::Reader, name), "{name}");
+        }
+        for name in [
+            "merge",
+            "MergeTree",
+            "loop",
+            "sleep",
+            "viewIfPermitted",
+            "input",
+        ] {
+            assert!(
+                callable(Role::Owner, name) && !callable(Role::Reader, name),
+                "{name}"
+            );
+        }
+        for name in [
+            "sumIf",
+            "uniqExactStateForEach",
+            "COUNT",
+            "toStartOfHour",
+            "lambda",
+            "numbers",
+        ] {
+            assert!(callable(Role::Reader, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reader_sees_descriptions_only() {
+        for name in [
+            "t",
+            "default.t",
+            "system.tables",
+            "information_schema.columns",
+            "system.one.dummy",
+        ] {
+            assert!(readable(name), "{name}");
+        }
+        for name in [
+            "system.processes",
+            "SYSTEM.users",
+            "system.query_log",
+            "system.processes.query",
+        ] {
+            assert!(!readable(name), "{name}");
+        }
+    }
+}
