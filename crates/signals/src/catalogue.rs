@@ -1,5 +1,6 @@
 //! Reads the data files, lays a user's own file over them, and checks every entry.
 
+use hashbrown::{HashMap, HashSet};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -100,6 +101,8 @@ pub(crate) struct Catalogue {
     pub(crate) platforms: Vec<PlatformRule>,
     /// Date of the newest entry or list.
     pub(crate) date: String,
+    /// The file of each table and id.
+    files: HashMap<(&'static str, String), String>,
 }
 
 /// An entry before it is typed.
@@ -169,9 +172,29 @@ impl Catalogue {
             pages: rows(entries, "page")?,
             platforms: rows(entries, "platform")?,
             date: entries.iter().filter_map(date).max().unwrap_or_default(),
+            files: entries
+                .iter()
+                .map(|e| ((e.table, e.id.clone()), e.file.clone()))
+                .collect(),
         };
         catalogue.check_apps(entries)?;
         Ok(catalogue)
+    }
+
+    /// An error of an entry found only when matchers are built, with the file it stands in.
+    pub(crate) fn error(&self, table: &'static str, id: &str, problem: String) -> SignalsError {
+        let file = self
+            .files
+            .get(&(table, id.to_owned()))
+            .cloned()
+            .unwrap_or_default();
+        SignalsError::Entry {
+            file,
+            table,
+            entry: id.to_owned(),
+            problem,
+            fix: "correct that key",
+        }
     }
 
     /// Every `app` must be an origin, or records would name what nothing describes.
@@ -191,25 +214,6 @@ impl Catalogue {
             }
         }
         Ok(())
-    }
-}
-
-/// Which file an entry came from, for errors found when matchers are built.
-pub(crate) fn entry_error(
-    overrides: Option<(&str, &str)>,
-    table: &'static str,
-    id: &str,
-    problem: String,
-) -> SignalsError {
-    let file = overrides
-        .map_or("built-in data", |(_, name)| name)
-        .to_owned();
-    SignalsError::Entry {
-        file,
-        table,
-        entry: id.to_owned(),
-        problem,
-        fix: "correct that key",
     }
 }
 
@@ -293,7 +297,7 @@ fn read(file: &str, text: &str) -> Result<Vec<RawEntry>, SignalsError> {
 }
 
 fn unique(entries: &[RawEntry]) -> Result<(), SignalsError> {
-    let mut seen = hashbrown::HashSet::new();
+    let mut seen = HashSet::new();
     for entry in entries {
         if !seen.insert((entry.table, entry.id.as_str())) {
             return Err(SignalsError::Entry {

@@ -39,6 +39,8 @@ mod pages;
 mod pattern;
 mod platforms;
 mod referrer;
+#[cfg(test)]
+mod robot_list_tests;
 mod shape;
 
 use std::borrow::Cow;
@@ -60,7 +62,7 @@ pub use referrer::{Referrer, ReferrerKind};
 pub use shape::Shape;
 
 use campaigns::CampaignIndex;
-use catalogue::{Catalogue, entry_error};
+use catalogue::Catalogue;
 use decorations::DecorationIndex;
 use matching::{Conditions, Matcher, MatcherBuilder};
 use origins::HostIndex;
@@ -262,13 +264,13 @@ impl Signals {
     }
 
     fn build(overrides: Option<(&str, &str)>) -> Result<Signals, SignalsError> {
-        let catalogue = Catalogue::load(overrides)?;
+        let mut catalogue = Catalogue::load(overrides)?;
         let mut builder = MatcherBuilder::default();
         let mut entry = 0;
         let mut add = |table, id: &str, tokens: &[String], conditions: &[Conditions]| {
             if tokens.is_empty() && conditions.is_empty() {
                 let problem = "neither `tokens` nor `match`: it would match nothing".to_owned();
-                return Err(entry_error(overrides, table, id, problem));
+                return Err(catalogue.error(table, id, problem));
             }
             for token in tokens {
                 let has = vec![token.clone()];
@@ -280,12 +282,12 @@ impl Signals {
                             ..Conditions::default()
                         },
                     )
-                    .map_err(|problem| entry_error(overrides, table, id, problem))?;
+                    .map_err(|problem| catalogue.error(table, id, problem))?;
             }
             for condition in conditions {
                 builder
                     .rule(entry, condition)
-                    .map_err(|problem| entry_error(overrides, table, id, problem))?;
+                    .map_err(|problem| catalogue.error(table, id, problem))?;
             }
             entry += 1;
             Ok(())
@@ -321,7 +323,7 @@ impl Signals {
             for host in &origin.hosts {
                 hosts
                     .add(host, at)
-                    .map_err(|p| entry_error(overrides, "origin", &origin.id, p))?;
+                    .map_err(|p| catalogue.error("origin", &origin.id, p))?;
             }
             for package in &origin.packages {
                 packages
@@ -344,11 +346,12 @@ impl Signals {
             for host in &shim.hosts {
                 shim_hosts
                     .add(host, at as u32)
-                    .map_err(|p| entry_error(overrides, "shim", &shim.id, p))?;
+                    .map_err(|p| catalogue.error("shim", &shim.id, p))?;
             }
         }
-        let decorations = DecorationIndex::new(catalogue.decorations)
-            .map_err(|(id, problem)| entry_error(overrides, "decoration", &id, problem))?;
+        let rows = std::mem::take(&mut catalogue.decorations);
+        let decorations = DecorationIndex::new(rows)
+            .map_err(|(id, problem)| catalogue.error("decoration", &id, problem))?;
         Ok(Signals {
             fetchers: catalogue.fetchers,
             robots: catalogue.robots,

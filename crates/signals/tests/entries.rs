@@ -1,0 +1,222 @@
+//! Every row of the data: where it is from, and that its own examples find it and nothing else.
+
+use grapevine_signals::{AgentKind, OriginCategory, ReferrerKind, RobotPurpose, Says, Signals};
+
+fn checked_provenance(table: &str, id: &str, source: &str, date: &str) {
+    assert!(source.len() > 3, "{table} {id}: no source");
+    let mut numbers = date.split('-').map(|part| part.parse::<u32>());
+    let year = numbers.next().and_then(Result::ok).unwrap_or(0);
+    assert!(
+        (2010..2100).contains(&year) && date.len() <= 10,
+        "{table} {id}: date {date:?}"
+    );
+    assert!(
+        numbers.all(|n| matches!(n, Ok(1..=31))),
+        "{table} {id}: date {date:?}"
+    );
+}
+
+#[test]
+fn every_row_has_source_and_date() {
+    let s = Signals::builtin();
+    s.fetchers()
+        .iter()
+        .for_each(|r| checked_provenance("fetcher", &r.id, &r.source, &r.date));
+    s.robots()
+        .iter()
+        .for_each(|r| checked_provenance("robot", &r.id, &r.source, &r.date));
+    s.in_app_browsers()
+        .iter()
+        .for_each(|r| checked_provenance("in_app", &r.id, &r.source, &r.date));
+    s.origins()
+        .iter()
+        .for_each(|r| checked_provenance("origin", &r.id, &r.source, &r.date));
+    s.shims()
+        .iter()
+        .for_each(|r| checked_provenance("shim", &r.id, &r.source, &r.date));
+    s.decorations()
+        .iter()
+        .for_each(|r| checked_provenance("decoration", &r.id, &r.source, &r.date));
+    assert_eq!(s.data_date().len(), 10);
+}
+
+#[test]
+fn every_fetcher_is_found_by_its_examples_and_is_no_person() {
+    let signals = Signals::builtin();
+    for row in signals.fetchers() {
+        assert!(!row.examples.is_empty(), "{}", row.id);
+        for example in &row.examples {
+            let agent = signals.agent(example);
+            match agent.kind {
+                AgentKind::PreviewFetcher(found) => assert_eq!(found.id, row.id, "{example}"),
+                other => panic!("{} is {other:?}: {example}", row.id),
+            }
+            assert_eq!(agent.share().is_some(), row.share, "{example}");
+            assert!(agent.in_app.is_none(), "{} in {:?}", row.id, agent.in_app);
+        }
+    }
+}
+
+#[test]
+fn every_robot_is_found_by_its_examples() {
+    let signals = Signals::builtin();
+    for row in signals.robots() {
+        assert!(!row.examples.is_empty(), "{}", row.id);
+        for example in &row.examples {
+            let agent = signals.agent(example);
+            assert_eq!(
+                agent.robot().map(|r| r.id.as_str()),
+                Some(row.id.as_str()),
+                "{example}"
+            );
+            assert!(!agent.is_person() && agent.share().is_none() && agent.in_app.is_none());
+            match row.purpose {
+                RobotPurpose::MailScanner => {
+                    assert!(matches!(agent.kind, AgentKind::MailScanner(_)))
+                }
+                RobotPurpose::Tool => assert!(matches!(agent.kind, AgentKind::LibraryOrTool(_))),
+                _ => assert!(matches!(agent.kind, AgentKind::Robot(_))),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_in_app_browser_is_found_by_its_examples_and_is_a_person() {
+    let signals = Signals::builtin();
+    for row in signals.in_app_browsers() {
+        assert!(!row.examples.is_empty(), "{}", row.id);
+        for example in &row.examples {
+            let agent = signals.agent(example);
+            assert!(
+                agent.is_person(),
+                "{} is {:?}: {example}",
+                row.id,
+                agent.kind
+            );
+            assert_eq!(
+                agent.in_app.map(|r| r.id.as_str()),
+                Some(row.id.as_str()),
+                "{example}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_host_and_package_leads_to_its_origin() {
+    let signals = Signals::builtin();
+    for origin in signals.origins() {
+        for host in &origin.hosts {
+            let plain = host
+                .trim_start_matches('=')
+                .replace(".*", ".co.uk")
+                .replace('*', "eu");
+            let url = format!("https://{plain}/");
+            let referrer = signals.referrer(&url);
+            assert_eq!(
+                referrer.origin().map(|o| o.id.as_str()),
+                Some(origin.id.as_str()),
+                "{url}"
+            );
+            let fits = match referrer.kind {
+                ReferrerKind::Search(_) => origin.category == OriginCategory::Search,
+                ReferrerKind::Social(_) => origin.category == OriginCategory::Social,
+                ReferrerKind::PrivateApp(_) => origin.category == OriginCategory::Messenger,
+                ReferrerKind::WebMail(_) => origin.category == OriginCategory::Mail,
+                ReferrerKind::MailProtection(_) => {
+                    origin.category == OriginCategory::MailProtection
+                }
+                ReferrerKind::Assistant(_) => origin.category == OriginCategory::Assistant,
+                ReferrerKind::Video(_) => origin.category == OriginCategory::Video,
+                ReferrerKind::Aggregator(_) => origin.category == OriginCategory::Aggregator,
+                ReferrerKind::Browser(_) => origin.category == OriginCategory::Browser,
+                ReferrerKind::Spam(_) => origin.category == OriginCategory::Spam,
+                ReferrerKind::None | ReferrerKind::Malformed | ReferrerKind::Referral => false,
+            };
+            assert!(fits, "{url} is {:?}", referrer.kind);
+        }
+        for package in &origin.packages {
+            assert_eq!(
+                signals.package(package).map(|o| &o.id),
+                Some(&origin.id),
+                "{package}"
+            );
+            let url = format!("android-app://{package}/");
+            assert_eq!(
+                signals.referrer(&url).origin().map(|o| &o.id),
+                Some(&origin.id),
+                "{url}"
+            );
+        }
+        for alias in origin.aliases.iter().chain([&origin.id]) {
+            let class = signals.campaign(alias, "");
+            assert_eq!(
+                class.origin.map(|o| &o.id),
+                Some(&origin.id),
+                "alias {alias}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_shim_unwraps_its_examples() {
+    let signals = Signals::builtin();
+    for shim in signals.shims() {
+        assert!(!shim.examples.is_empty(), "{}", shim.id);
+        for example in &shim.examples {
+            let target = signals.unwrap_shim(example);
+            assert_eq!(
+                target.as_deref(),
+                Some("https://example.com/a?b=1"),
+                "{example}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_decoration_is_taken_out_where_it_belongs_and_only_there() {
+    let signals = Signals::builtin();
+    for row in signals.decorations() {
+        let name = row.name.replace('*', "x");
+        let value = row.values.first().map_or("v", String::as_str);
+        let host = row.hosts.first().map_or("site.example", String::as_str);
+        let bare = format!("https://{host}/a");
+        let sign = if row.place == grapevine_signals::Place::Fragment {
+            '#'
+        } else {
+            '?'
+        };
+        let url = format!("{bare}{sign}{name}={value}");
+        let link = signals.link(&url).unwrap();
+        assert_eq!(link.canonical, bare, "{url}");
+        let said = match row.says {
+            Says::ShareToken => link.share_token.as_deref() == Some(value),
+            Says::ClickId => link.click_ids.iter().any(|d| d.id == row.id),
+            Says::ShareMark => link.share_marks.iter().any(|m| m.decoration.id == row.id),
+            Says::CampaignSource => link.campaign.source.as_deref() == Some(value),
+            Says::CampaignMedium => link.campaign.medium.as_deref() == Some(value),
+            Says::CampaignName => link.campaign.name.as_deref() == Some(value),
+            Says::CampaignContent => link.campaign.content.as_deref() == Some(value),
+            Says::CampaignTerm => link.campaign.term.as_deref() == Some(value),
+            Says::CampaignId => link.campaign.id.as_deref() == Some(value),
+            Says::Recipient => link
+                .recipient
+                .as_ref()
+                .is_some_and(|m| m.decoration.id == row.id),
+            Says::Tracking | Says::Session => link.campaign.is_empty(),
+            Says::Content => false,
+        };
+        assert!(said, "{url} does not say {:?}", row.says);
+        if !row.hosts.is_empty() {
+            let elsewhere = format!("https://site.example/a?{name}={value}");
+            assert_eq!(signals.link(&elsewhere).unwrap().canonical, elsewhere);
+        }
+        if !row.values.is_empty() && row.hosts.is_empty() {
+            let other = format!("https://site.example/a?{name}=other-value");
+            assert_eq!(signals.link(&other).unwrap().canonical, other);
+        }
+    }
+}
