@@ -1,0 +1,92 @@
+//! The carriers a link travels by: private apps, and public networks.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! carriers {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every member, in the order of declaration.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The name used in truth files, hits and scenario files.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+carriers! {
+    /// A private carrier: what dark social travels by.
+    App {
+        /// WhatsApp: preview by the sender's device, clicks in its own browser or outside.
+        Whatsapp = "whatsapp",
+        /// Facebook Messenger.
+        Messenger = "messenger",
+        /// Telegram: preview by a server while typing, no mark on the click.
+        Telegram = "telegram",
+        /// Signal: preview by the sender's device under the name `WhatsApp/2`.
+        Signal = "signal",
+        /// Apple Messages: preview by the sender's device under a frozen Safari name.
+        Imessage = "imessage",
+        /// SMS and RCS; Google Messages fetches the preview on Android.
+        Sms = "sms",
+        /// Instagram direct messages.
+        Instagram = "instagram",
+        /// Slack.
+        Slack = "slack",
+        /// Microsoft Teams.
+        Teams = "teams",
+        /// Discord.
+        Discord = "discord",
+        /// A mail from person to person.
+        Mail = "mail",
+        /// LINE.
+        Line = "line",
+        /// KakaoTalk.
+        Kakaotalk = "kakaotalk",
+        /// WeChat.
+        Wechat = "wechat",
+        /// Viber.
+        Viber = "viber",
+    }
+}
+
+carriers! {
+    /// A public network: what can be read by anyone.
+    Network {
+        /// Facebook posts and groups.
+        Facebook = "facebook",
+        /// X, formerly Twitter.
+        X = "x",
+        /// Reddit.
+        Reddit = "reddit",
+        /// LinkedIn.
+        Linkedin = "linkedin",
+        /// Bluesky.
+        Bluesky = "bluesky",
+        /// Mastodon: every receiving server fetches a preview.
+        Mastodon = "mastodon",
+        /// Pinterest.
+        Pinterest = "pinterest",
+        /// TikTok.
+        Tiktok = "tiktok",
+    }
+}
+
+impl App {
+    /// The language whose readers use the app almost alone, where there is one.
+    pub(crate) fn home_language(self) -> Option<&'static str> {
+        match self {
+            App::Line => Some("ja"),
+            App::Kakaotalk => Some("ko"),
+            App::Wechat => Some("zh"),
+            _ => None,
+        }
+    }
+}

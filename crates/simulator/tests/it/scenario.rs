@@ -1,0 +1,142 @@
+use grapevine_simulator::{App, Burst, Scenario, ScenarioError, TokenPlace, simulate};
+use proptest::prelude::*;
+
+const PUBLISHER: &str = include_str!("../../scenarios/publisher.toml");
+
+#[test]
+fn the_file_of_the_default_scenario_is_the_default() {
+    assert_eq!(Scenario::from_toml(PUBLISHER).unwrap(), Scenario::default());
+    assert_eq!(Scenario::from_toml("").unwrap(), Scenario::default());
+}
+
+#[test]
+fn presets_are_valid_and_survive_toml() {
+    for scenario in [Scenario::demo(), Scenario::small(), Scenario::default()] {
+        scenario.validate().unwrap();
+        assert_eq!(
+            Scenario::from_toml(&scenario.to_toml().unwrap()).unwrap(),
+            scenario
+        );
+    }
+}
+
+#[test]
+fn a_file_may_name_a_few_keys_and_one_app() {
+    let text = "seed = 7\n[tokens]\nplace = \"fragment\"\n[apps]\nsignal = { weight = 1.0, mobile = 1.0, \
+                referrer_kept = 0.0, in_app_browser = 0.0, web_client = 0.0, token_lost = 0.0, \
+                preview = 1.0, typed_link = 0.0 }\n";
+    let scenario = Scenario::from_toml(text).unwrap();
+    assert_eq!(
+        (scenario.seed, scenario.tokens.place),
+        (7, TokenPlace::Fragment)
+    );
+    assert_eq!(scenario.apps.keys().collect::<Vec<_>>(), [&App::Signal]);
+    assert_eq!(scenario.sharing, Scenario::default().sharing);
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    for (text, named) in [
+        ("[sharing]\nreproduktion = 0.3", "reproduktion"),
+        ("days = \"two\"", "days"),
+        ("start = \"yesterday\"", "start"),
+        ("[apps]\nicq = { weight = 1.0 }", "icq"),
+        ("[tokens]\nplace = \"cookie\"", "cookie"),
+        ("[[bursts]]\nkind = \"news\"", "at_hours"),
+        ("seed = ", "line 1"),
+    ] {
+        let error = Scenario::from_toml(text).unwrap_err();
+        assert!(matches!(error, ScenarioError::Unreadable(_)), "{text}");
+        assert!(error.to_string().contains(named), "{text}: {error}");
+    }
+}
+
+#[test]
+fn every_value_out_of_range_is_named_with_its_fix() {
+    let mut scenario = Scenario {
+        site: "News Example".into(),
+        ..Scenario::default()
+    };
+    scenario.sharing.reproduction = 1.2;
+    scenario.sharing.delay_exponent = f64::NAN;
+    scenario.arrivals.hourly = vec![1.0; 23];
+    scenario.content.sections = vec!["a/b".into()];
+    scenario.audience.languages = [("en".to_string(), 0.0)].into();
+    scenario.apps.get_mut(&App::Slack).unwrap().preview = -0.1;
+    scenario.networks.clear();
+    scenario.bursts = vec![Burst {
+        at_hours: 1e6,
+        ..Burst::default()
+    }];
+    let Err(ScenarioError::Invalid(problems)) = scenario.validate() else {
+        panic!("nothing found");
+    };
+    let keys: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    let expected = [
+        "site",
+        "content.sections",
+        "arrivals.hourly",
+        "audience.languages",
+        "sharing.reproduction",
+        "sharing.delay_exponent",
+        "apps.slack.preview",
+        "networks",
+        "bursts[0].at_hours",
+    ];
+    assert_eq!(keys, expected);
+    assert!(problems.iter().all(|problem| !problem.fix.is_empty()));
+    let message = simulate(&scenario).unwrap_err().to_string();
+    assert!(
+        message.contains("sharing.reproduction is 1.2: write a number from 0 to 0.95"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_target_that_overflows_a_rate_is_an_error_and_not_a_long_wait() {
+    let mut scenario = Scenario::small();
+    scenario.bursts[0].landings = 1e7;
+    scenario.days = 1.0;
+    scenario.bursts[0].decay_hours = 1000.0;
+    scenario.arrivals.per_day = 0.0;
+    scenario.requests_target = 1_000_000_000;
+    assert!(matches!(
+        simulate(&scenario),
+        Err(ScenarioError::Invalid(_))
+    ));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_reading_panic(text in "\\PC{0,200}") {
+        let _ = Scenario::from_toml(&text);
+    }
+
+    #[test]
+    fn any_probabilities_give_a_simulation_that_ends(
+        seed in any::<u32>(), probability in 0.001f64..=1.0, reproduction in 0.0f64..=0.95,
+        dispersion in 0.05f64..50.0, chance in 0.0f64..=1.0, token in 0usize..3,
+    ) {
+        let mut scenario = Scenario { seed: seed.into(), days: 0.2, ..Scenario::default() };
+        scenario.bursts.clear();
+        scenario.arrivals.per_day = 300.0;
+        scenario.content.archive = 5;
+        scenario.sharing.probability = probability;
+        scenario.sharing.reproduction = reproduction;
+        scenario.sharing.dispersion = dispersion;
+        scenario.sharing.same_app = chance;
+        scenario.sharing.public = chance;
+        scenario.sharing.forward = 1.0 - chance;
+        scenario.audience.script_blocked = chance;
+        scenario.reading.not_found = chance;
+        scenario.tokens.place = [TokenPlace::None, TokenPlace::Query, TokenPlace::Fragment][token];
+        let mut last = 0;
+        for event in simulate(&scenario).unwrap() {
+            prop_assert!(event.time >= last);
+            last = event.time;
+        }
+    }
+}
