@@ -1,6 +1,6 @@
 //! The engine on one data directory: connections, statements, results as chunks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,8 +47,10 @@ pub(crate) struct Facts {
     pub(crate) display_name: String,
     /// Whether the setting that marks a connection for [`Canceller`] is known.
     marker_setting: &'static str,
-    /// Functions, table functions and engines by lower-case name.
-    pub(crate) callables: std::collections::HashSet<String>,
+    /// Functions and table functions by lower-case name.
+    pub(crate) callables: HashSet<String>,
+    /// Engines of tables and databases by lower-case name.
+    pub(crate) engines: HashSet<String>,
     /// Settings of statements and tables, and whether each is a free text.
     pub(crate) settings: HashMap<String, SettingKind>,
 }
@@ -193,10 +195,11 @@ impl Facts {
             facts.display_name.clone_from(name);
         }
         let callables = "SELECT lower(name) FROM system.functions \
-             UNION DISTINCT SELECT lower(name) FROM system.table_functions \
-             UNION DISTINCT SELECT lower(name) FROM system.table_engines \
-             UNION DISTINCT SELECT lower(name) FROM system.database_engines";
+             UNION DISTINCT SELECT lower(name) FROM system.table_functions";
         facts.callables = rows(callables)?.into_iter().flatten().collect();
+        let engines = "SELECT lower(name) FROM system.table_engines \
+             UNION DISTINCT SELECT lower(name) FROM system.database_engines";
+        facts.engines = rows(engines)?.into_iter().flatten().collect();
         let settings = "SELECT name, type IN ('String', 'Map', 'URI', 'Dialect') \
              FROM system.settings UNION ALL SELECT name, type = 'String' \
              FROM system.merge_tree_settings";

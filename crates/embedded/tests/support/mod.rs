@@ -1,0 +1,173 @@
+//! A server on the real engine, shared by the tests of a binary and closed by the last of them:
+//! the engine must be closed before the process exits.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use grapevine_embedded::{
+    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
+};
+use tokio::sync::oneshot;
+
+pub(crate) const OWNER: (&str, &str) = ("default", "owner's secret");
+pub(crate) const READER: (&str, &str) = ("reader", "reader's secret");
+
+/// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
+pub(crate) fn library() -> EngineLibrary {
+    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
+    let cache = cache_dir().expect("HOME is set");
+    EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine")
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) data: tempfile::TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+pub(crate) fn limits() -> Limits {
+    // Small enough that a test reaches them.
+    Limits {
+        insert_block_bytes_max: 4 << 20,
+        ..Limits::default()
+    }
+}
+
+impl Server {
+    pub(crate) fn start(limits: Limits) -> Server {
+        let data = tempfile::tempdir().expect("temporary directory");
+        let engine = Engine::open(&library(), data.path()).expect("the engine opens");
+        let accounts =
+            [(OWNER, Role::Owner), (READER, Role::Reader)].map(|((name, password), role)| {
+                Account {
+                    name: name.to_owned(),
+                    password: password.to_owned(),
+                    role,
+                }
+            });
+        let options = ServerOptions {
+            accounts: Accounts::new(accounts.to_vec()).expect("accounts"),
+            allowed_hosts: vec!["analytics.example".to_owned()],
+            allowed_origins: vec!["https://bi.example".to_owned()],
+            limits,
+        };
+        let (address_sender, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+                    .await
+                    .expect("a free port");
+                address_sender
+                    .send(listener.local_addr().expect("address"))
+                    .expect("receiver");
+                let stopped = async move {
+                    let _ = stopped.await;
+                };
+                serve(engine, options, listener, stopped)
+                    .await
+                    .expect("serves");
+            });
+        });
+        let address = address.recv().expect("the server starts");
+        Server {
+            address,
+            data,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// The server of this test binary.
+    pub(crate) fn shared() -> Arc<Server> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Server::start(limits()));
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    pub(crate) fn url(&self, query: &str) -> String {
+        format!("http://{}/?{query}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: reqwest::Response) -> Answer {
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response
+                .bytes()
+                .await
+                .map(|b| b.to_vec())
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map(|v| v.to_str().expect("text"))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn code(&self) -> u32 {
+        self.header("x-clickhouse-exception-code")
+            .parse()
+            .unwrap_or(0)
+    }
+}
+
+/// Percent-encodes a value of a query string.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+impl Server {
+    /// Posts `sql` with `parameters` (a query string) as `account`.
+    pub(crate) async fn post(&self, account: (&str, &str), parameters: &str, sql: &str) -> Answer {
+        let request = reqwest::Client::new()
+            .post(self.url(parameters))
+            .header("x-clickhouse-user", account.0)
+            .header("x-clickhouse-key", account.1)
+            .body(sql.to_owned());
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// Runs `sql` as the owner and returns its result.
+    pub(crate) async fn owner(&self, sql: &str) -> String {
+        let answer = self.post(OWNER, "", sql).await;
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.text());
+        answer.text()
+    }
+}
