@@ -1,1 +1,191 @@
-//! ClickHouse schema, migrations and the exactly-once writer.
+//! The last stage: ClickHouse's tables, their migrations, and the writer that puts every record
+//! of the output topics into them exactly once.
+//!
+//! The same code speaks to any ClickHouse over HTTP; in `grapevine local` that is the embedded
+//! engine on loopback. What a record means is not this crate's business, nor where ClickHouse
+//! runs or who may read it.
+//!
+//! How exactly once comes about, for each topic:
+//!
+//! 1. A run of records is read and encoded into frozen blocks, one for each month that it touches:
+//!    the month is ClickHouse's partition, and one block into one partition is there whole or not
+//!    at all.
+//! 2. One durable commit to the log acknowledges the batch before and says what this one is: where
+//!    it ends, how many rows each block has, by which version of the encoder.
+//! 3. Each block goes in one insert with a token and every setting that this rests on.
+//! 4. Unless the answer to the first attempt says that it is there, ClickHouse is asked for the
+//!    rows by their offsets, and the same bytes are sent again where they are not. So after every
+//!    start, too.
+//!
+//! Aggregates are projections inside the parts of the rows that they sum up, so they cannot differ
+//! from them. [`audit`] proves all of it from the outside.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod batch;
+mod error;
+mod insert;
+mod migrate;
+mod month;
+mod native;
+mod plan;
+mod presence;
+mod rows;
+mod settings;
+mod startup;
+mod stop;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clickhouse::Client;
+use grapevine_log::{Log, LogError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use audit::{Audit, Problem, TopicAudit, audit};
+pub use error::SinkError;
+pub use migrate::{migrate, set_group_size_min};
+
+use rows::TABLES;
+use stop::Stop;
+use writer::Writer;
+
+/// Name under which the sink commits its positions to the log.
+pub const CONSUMER: &str = "sink";
+/// Database that holds all tables and views.
+pub const DATABASE: &str = "grapevine";
+
+/// Topics that the sink reads, in the order of the data flow.
+pub fn topics() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.topic)
+}
+
+/// How batches close and how long the sink waits. The defaults suit a laptop and a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A batch closes at this many rows, 1 to 1 000 000.
+    pub batch_rows_max: usize,
+    /// A batch closes at about this many bytes of rows. Two batches a topic may be in memory. A
+    /// block must reach ClickHouse as one: the embedded server takes 64 MiB so.
+    pub batch_bytes_max: usize,
+    /// A batch closes this long after its first record, full or not. While the one before it is
+    /// being inserted it goes on growing.
+    pub linger: Duration,
+    /// Longest wait for ClickHouse's answer to one request.
+    pub answer_max: Duration,
+    /// Longest pause between attempts while ClickHouse is away.
+    pub pause_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            batch_rows_max: 131_072,
+            batch_bytes_max: 32 * 1024 * 1024,
+            linger: Duration::from_millis(750),
+            answer_max: Duration::from_secs(120),
+            pause_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Where the sink stands in one topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicPosition {
+    /// Topic.
+    pub topic: &'static str,
+    /// Everything below is in ClickHouse.
+    pub committed: u64,
+    /// Offset that the next record of the topic will have.
+    pub end: u64,
+}
+
+impl TopicPosition {
+    /// Records that are not known to be in ClickHouse yet.
+    pub fn lag(&self) -> u64 {
+        self.end.saturating_sub(self.committed)
+    }
+}
+
+/// Where the sink stands in every topic. It has drained the log where every lag is 0.
+///
+/// # Errors
+/// The log's own.
+pub fn positions(log: &Log) -> Result<Vec<TopicPosition>, LogError> {
+    topics()
+        .map(|topic| {
+            Ok(TopicPosition {
+                topic,
+                committed: log.position(CONSUMER, topic)?.offset,
+                end: log.end(topic)?,
+            })
+        })
+        .collect()
+}
+
+/// Records that are not known to be in ClickHouse yet, of all topics.
+///
+/// # Errors
+/// The log's own.
+pub fn lag(log: &Log) -> Result<u64, LogError> {
+    Ok(positions(log)?.iter().map(TopicPosition::lag).sum())
+}
+
+/// Writes every topic into its table until `stop` turns true or its sender is gone. The database
+/// must have been [`migrate`]d.
+///
+/// ClickHouse may be away for as long as it likes, at the start too: the sink waits, holding at
+/// most two batches a topic, and goes on. On stopping, inserts under way are finished; what is
+/// planned and not certain to be there is finished by the next start.
+///
+/// # Errors
+/// What needs somebody to do something; see [`SinkError`]. All topics stop then.
+///
+/// # Panics
+/// Outside a tokio runtime with time and I/O.
+pub async fn run(
+    log: Arc<Log>,
+    client: Client,
+    options: Options,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), SinkError> {
+    // The database may not be there yet, and names in queries carry it.
+    let client = client.with_database("default");
+    let options = Options {
+        batch_rows_max: options.batch_rows_max.clamp(1, settings::BLOCK_ROWS_MAX),
+        ..options
+    };
+    let stopping = Stop::new();
+    let mut tasks = JoinSet::new();
+    for table in &TABLES {
+        let (log, client, options) = (Arc::clone(&log), client.clone(), options.clone());
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            match Writer::start(log, client, table, options, stopping).await? {
+                Some(writer) => writer.run().await,
+                None => Ok(()),
+            }
+        });
+    }
+    let mut outcome = Ok(());
+    loop {
+        tokio::select! {
+            // An error means that the sender is gone.
+            _ = stop.wait_for(|stop| *stop), if !stopping.is_turned() => stopping.turn(),
+            ended = tasks.join_next() => {
+                let ended = match ended {
+                    None => return outcome,
+                    Some(ended) => ended.unwrap_or_else(|error| Err(SinkError::Task(error.to_string()))),
+                };
+                if let Err(error) = ended {
+                    stopping.turn();
+                    if outcome.is_ok() {
+                        outcome = Err(error);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! From records of the log to frozen blocks, one for each month.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use grapevine_event::{CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Encoder, Id};
+use grapevine_log::{Log, LogError, PARTITION};
+
+use crate::Options;
+use crate::month::Month;
+use crate::plan::{MONTHS_MAX, Plan};
+use crate::rows::{ENCODER_VERSION, Rows, Table, Unwritable};
+
+/// Bytes that one read of the log asks for. What a closed batch leaves of them is read again.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+/// What a row takes in a block beyond its record's bytes, at most: numbers of fixed size where Avro
+/// has short ones, null marks, and where the row came from.
+const ROW_BYTES: usize = 160;
+/// How long a wait for records goes on before it looks whether to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A run of records, encoded: one frozen block for each month.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// Offset of the first record.
+    pub(crate) start: u64,
+    pub(crate) plan: Plan,
+    pub(crate) blocks: BTreeMap<Month, Bytes>,
+    /// Encoded dead letters for the records that give no row.
+    pub(crate) letters: Vec<Vec<u8>>,
+}
+
+/// What tells a growing batch to close early or to wait on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signals {
+    /// Give up what was gathered: the sink stops.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// The batch before this one is still being inserted: more records may join.
+    pub(crate) busy: Arc<AtomicBool>,
+}
+
+/// Reads and encodes records from `start` on until the batch is full or its time is up. `None`
+/// where the sink stops.
+pub(crate) fn gather(
+    log: &Log,
+    table: &'static Table,
+    start: u64,
+    options: &Options,
+    signals: &Signals,
+) -> Result<Option<Batch>, LogError> {
+    let mut growing = Growing::new(table, start);
+    let mut deadline = None;
+    loop {
+        if signals.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let left = deadline.map_or(PATIENCE, |deadline: Instant| {
+            deadline.saturating_duration_since(now)
+        });
+        if left.is_zero() && !signals.busy.load(Ordering::Relaxed) {
+            return Ok(Some(growing.freeze()));
+        }
+        let patience = left.clamp(Duration::from_millis(1), PATIENCE);
+        let records = log.read_waiting(table.topic, growing.end, READ_BYTES, patience)?;
+        for (offset, record) in &records {
+            if growing.is_full(options) || !growing.push(offset, record) {
+                return Ok(Some(growing.freeze()));
+            }
+        }
+        if growing.is_full(options) {
+            return Ok(Some(growing.freeze()));
+        }
+        if deadline.is_none() && !records.is_empty() {
+            deadline = Some(Instant::now() + options.linger);
+        }
+    }
+}
+
+/// Encodes the records of a plan again: the same bytes give the same blocks.
+pub(crate) fn again(
+    log: &Log,
+    table: &'static Table,
+    start: u64,
+    plan: &Plan,
+) -> Result<Batch, LogError> {
+    let mut growing = Growing::new(table, start);
+    while growing.end < plan.end {
+        let records = log.read(table.topic, growing.end, READ_BYTES)?;
+        if records.is_empty() {
+            break;
+        }
+        for (offset, record) in &records {
+            if offset >= plan.end || !growing.push(offset, record) {
+                return Ok(growing.freeze());
+            }
+        }
+    }
+    Ok(growing.freeze())
+}
+
+struct Growing {
+    table: &'static Table,
+    start: u64,
+    /// Offset that follows the last record taken.
+    end: u64,
+    bytes: usize,
+    rows: usize,
+    months: BTreeMap<Month, Rows>,
+    letters: Vec<Vec<u8>>,
+    /// Time of the last record that gave a row, for the dead letters that follow it.
+    time: i64,
+    encoder: Encoder,
+}
+
+impl Growing {
+    fn new(table: &'static Table, start: u64) -> Growing {
+        Growing {
+            table,
+            start,
+            end: start,
+            bytes: 0,
+            rows: 0,
+            months: BTreeMap::new(),
+            letters: Vec::new(),
+            time: 0,
+            encoder: Encoder::default(),
+        }
+    }
+
+    fn is_full(&self, options: &Options) -> bool {
+        self.rows + self.letters.len() >= options.batch_rows_max
+            || self.bytes >= options.batch_bytes_max
+    }
+
+    /// Takes a record. False where it would touch a month too many: the batch ends before it.
+    fn push(&mut self, offset: u64, record: &[u8]) -> bool {
+        match self.table.decode(record) {
+            Ok(row) => {
+                if !self.months.contains_key(&row.month) {
+                    if self.months.len() == MONTHS_MAX {
+                        return false;
+                    }
+                    if let Some(rows) = Rows::starting_with(&row) {
+                        self.months.insert(row.month, rows);
+                    }
+                }
+                if let Some(rows) = self.months.get_mut(&row.month) {
+                    rows.push(&row, self.table.topic, PARTITION, offset);
+                }
+                self.time = row.time;
+                self.rows += 1;
+            }
+            Err(reason) => self.bury(offset, record, &reason),
+        }
+        self.bytes += record.len() + ROW_BYTES;
+        self.end = offset + 1;
+        true
+    }
+
+    /// Writes the dead letter of a record that gives no row.
+    fn bury(&mut self, offset: u64, record: &[u8], reason: &Unwritable) {
+        let topic = self.table.topic;
+        tracing::warn!(topic, offset, reason = reason.reason(), detail = %reason, "record gives no row");
+        let mut letter = Vec::new();
+        let written = self.dead_letter(offset, record, reason, &mut letter);
+        match written {
+            Ok(()) => self.letters.push(letter),
+            // Every field of it is one that the schema takes.
+            Err(error) => tracing::error!(topic, offset, %error, "dead letter cannot be written"),
+        }
+    }
+
+    fn dead_letter(
+        &mut self,
+        offset: u64,
+        record: &[u8],
+        reason: &Unwritable,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let topic = self.table.topic;
+        let letter_id = Id::builder("sink dead letter")
+            .bytes(topic.as_bytes())
+            .number(u64::from(PARTITION.unsigned_abs()))
+            .number(offset)
+            .finish();
+        let letter = DeadLetter {
+            letter_id,
+            time: self.time,
+            site: "",
+            stage: "sink",
+            reason: reason.reason(),
+            detail: reason.to_string().into(),
+            source: topic,
+            partition: Some(PARTITION),
+            position: i64::try_from(offset).unwrap_or(i64::MAX),
+            payload: &record[..record.len().min(DEAD_LETTER_BYTES_MAX)],
+            payload_length: i64::try_from(record.len()).unwrap_or(i64::MAX),
+        };
+        self.encoder.dead_letter(&letter, out)
+    }
+
+    fn freeze(self) -> Batch {
+        let columns = self.table.columns().count();
+        let mut rows = BTreeMap::new();
+        let mut blocks = BTreeMap::new();
+        for (month, growing) in &self.months {
+            rows.insert(*month, growing.count() as u64);
+            blocks.insert(*month, Bytes::from(growing.freeze(columns)));
+        }
+        Batch {
+            start: self.start,
+            plan: Plan {
+                end: self.end,
+                encoder: ENCODER_VERSION,
+                rows,
+            },
+            blocks,
+            letters: self.letters,
+        }
+    }
+}

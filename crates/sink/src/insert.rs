@@ -1,0 +1,209 @@
+//! One block into one table, exactly once, whatever happens on the way.
+//!
+//! - The first attempt after a plan of this process carries the batch's token and is believed when
+//!   it is acknowledged.
+//! - After any other outcome, and for every batch found planned at a start, ClickHouse is asked
+//!   whether the rows are there. If not, the same bytes go again with the **same** token, because
+//!   the first request may still be running somewhere: whichever of the two comes second is
+//!   dropped. Then ClickHouse is asked again, because a token is no proof: on a plain MergeTree it
+//!   is written down before the part is, and a kill in between makes it swallow the honest repeat.
+//! - If the repeat was acknowledged and the rows are still not there, that is what happened, and
+//!   the bytes go with the token of the next attempt.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clickhouse::Client;
+use clickhouse::error::{Error, Result};
+use grapevine_log::PARTITION;
+
+use crate::DATABASE;
+use crate::error::{Failure, SinkError};
+use crate::month::Month;
+use crate::plan::Plan;
+use crate::presence;
+use crate::rows::Table;
+use crate::settings::Settings;
+use crate::stop::Stop;
+
+/// First pause before trying again; each further one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+/// Rows of an acknowledged repeat must be missed this often, so far apart, before its token is
+/// held to have swallowed them: between token and part lie milliseconds.
+const ABSENCES: u32 = 2;
+const ABSENCE_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes handed to the connection at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How one block is known to ClickHouse.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'a> {
+    pub(crate) table: &'static Table,
+    pub(crate) start: u64,
+    pub(crate) plan: &'a Plan,
+    pub(crate) month: Month,
+}
+
+impl Block<'_> {
+    /// Names exactly these rows. Attempts above 0 are only made where the token of the one before
+    /// is known to have swallowed its rows.
+    fn token(&self, attempt: u32) -> String {
+        let Block {
+            table,
+            start,
+            plan,
+            month,
+        } = self;
+        let (topic, end, encoder) = (table.topic, plan.end, plan.encoder);
+        let token = format!("{topic}/{PARTITION}/{start}-{end}/{encoder}/{month}");
+        if attempt == 0 {
+            token
+        } else {
+            format!("{token}/{attempt}")
+        }
+    }
+
+    fn planned(&self) -> u64 {
+        self.plan.rows.get(&self.month).copied().unwrap_or(0)
+    }
+}
+
+/// What the writer needs to insert.
+#[derive(Clone, Debug)]
+pub(crate) struct Inserter {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
+    /// Longest wait for an answer.
+    pub(crate) answer_max: Duration,
+    /// Longest pause between attempts.
+    pub(crate) pause_max: Duration,
+}
+
+impl Inserter {
+    /// Puts one block into its table. Returns false where the sink stops before it is certain to
+    /// be there: the plan stands, and the next start goes on from it.
+    ///
+    /// `fresh`: this process planned it just now, so that nobody can have sent it before.
+    pub(crate) async fn insert(
+        &self,
+        block: Block<'_>,
+        bytes: &Bytes,
+        fresh: bool,
+        stop: &Stop,
+    ) -> std::result::Result<bool, SinkError> {
+        let mut attempt = 0;
+        // Nobody has sent this token yet: an acknowledgement is proof.
+        let mut trusted = fresh || block.table.idempotent;
+        let mut next = if trusted { Step::Send } else { Step::Ask };
+        let mut acknowledged = false;
+        let mut absences = 0;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let done = match next {
+                Step::Send => self.send(block, bytes, attempt).await.map(|()| None),
+                Step::Ask => self.landed(block).await.map(Some),
+            };
+            match done {
+                Ok(None) if trusted => return Ok(true),
+                Ok(None) => (next, acknowledged, absences) = (Step::Ask, true, 0),
+                Ok(Some(found)) if found == block.planned() => return Ok(true),
+                Ok(Some(0)) if acknowledged && absences < ABSENCES => {
+                    // Perhaps another request with this token is between token and part.
+                    absences += 1;
+                    if stop.pause(ABSENCE_PAUSE).await {
+                        return Ok(false);
+                    }
+                }
+                Ok(Some(0)) => {
+                    if acknowledged {
+                        attempt += 1;
+                        let token = block.token(attempt);
+                        tracing::warn!(
+                            token,
+                            "a kill left a token without rows: sending them under the next"
+                        );
+                    }
+                    (next, acknowledged) = (Step::Send, false);
+                }
+                Ok(Some(found)) => return Err(partial(block, found)),
+                Err(error) => {
+                    endure(block.table, &error)?;
+                    let pause_ms = pause.as_millis();
+                    tracing::warn!(table = block.table.name, %error, pause_ms, "clickhouse did not take a block: trying again");
+                    if stop.pause(pause).await {
+                        return Ok(false);
+                    }
+                    pause = (pause * 2).min(self.pause_max);
+                    // Rows that may be written again are; for others the outcome is not known.
+                    trusted = block.table.idempotent;
+                    (next, acknowledged) = (if trusted { Step::Send } else { Step::Ask }, false);
+                }
+            }
+        }
+    }
+
+    async fn landed(&self, block: Block<'_>) -> Result<u64> {
+        let range = (block.start, block.plan.end);
+        let asked = presence::rows(&self.client, block.table, PARTITION, range, block.month);
+        tokio::time::timeout(self.answer_max, asked)
+            .await
+            .unwrap_or(Err(Error::TimedOut))
+    }
+
+    async fn send(&self, block: Block<'_>, bytes: &Bytes, attempt: u32) -> Result<()> {
+        let table = block.table;
+        let columns: Vec<&str> = table.columns().collect();
+        let sql = format!(
+            "INSERT INTO {DATABASE}.{} ({}) FORMAT Native",
+            table.name,
+            columns.join(", ")
+        );
+        let mut insert = self
+            .client
+            .insert_formatted_with(sql)
+            .with_timeouts(Some(self.answer_max), Some(self.answer_max))
+            .with_setting("wait_end_of_query", "1");
+        for (name, value) in self.settings.of(table.idempotent) {
+            insert = insert.with_setting(*name, *value);
+        }
+        if !table.idempotent {
+            insert = insert.with_setting("insert_deduplication_token", block.token(attempt));
+        }
+        let mut rest = bytes.clone();
+        while !rest.is_empty() {
+            let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
+            insert.send(chunk).await?;
+        }
+        insert.end().await
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Send,
+    Ask,
+}
+
+/// Lets what passes by itself pass.
+fn endure(table: &'static Table, error: &Error) -> std::result::Result<(), SinkError> {
+    match Failure::of(error) {
+        Failure::Passing => Ok(()),
+        Failure::Lasting(fix) => Err(SinkError::Refused {
+            table: table.name,
+            message: error.to_string(),
+            fix,
+        }),
+    }
+}
+
+fn partial(block: Block<'_>, found: u64) -> SinkError {
+    SinkError::Partial {
+        table: block.table.name,
+        topic: block.table.topic,
+        offset: block.start,
+        end: block.plan.end,
+        month: block.month.to_string(),
+        found,
+        planned: block.planned(),
+    }
+}

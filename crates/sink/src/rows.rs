@@ -1,0 +1,355 @@
+//! From a decoded record to a row of its table, with nothing owned in between.
+
+use grapevine_event::{
+    AddressOf, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod, HitKind, Id,
+    Method, Record, RecordType, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+};
+use thiserror::Error;
+
+use crate::month::Month;
+use crate::native::{
+    Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text, column,
+    varint,
+};
+
+/// Version of what this module makes of a record. It is part of every plan: a plan of another
+/// version may have skipped other records. Raise it when the same bytes would give other rows.
+pub(crate) const ENCODER_VERSION: u32 = 1;
+
+/// Why a record gives no row. A function of its bytes only.
+#[derive(Debug, Error)]
+pub(crate) enum Unwritable {
+    #[error("{0}")]
+    Undecodable(#[from] CodecError),
+    #[error("topic {topic} holds a record of schema {found}")]
+    WrongRecord {
+        topic: &'static str,
+        found: &'static str,
+    },
+    #[error("time {0} ms since 1970 is not between the years 1970 and 2099")]
+    TimeOutOfRange(i64),
+}
+
+impl Unwritable {
+    /// The fixed name that dead letters carry.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Unwritable::Undecodable(_) => "undecodable",
+            Unwritable::WrongRecord { .. } => "wrong_record",
+            Unwritable::TimeOutOfRange(_) => "time_out_of_range",
+        }
+    }
+}
+
+macro_rules! table {
+    ($columns:ident: $record:ident { $($column:ident: $kind:ty = |$row:ident| $value:expr,)+ }) => {
+        #[derive(Default)]
+        struct $columns { $($column: $kind,)+ }
+
+        impl $columns {
+            fn push(&mut self, record: &$record<'_>) {
+                $(self.$column.push({ let $row = record; $value });)+
+            }
+
+            const NAMES: &'static [&'static str] = &[$(stringify!($column)),+];
+
+            fn write(&self, block: &mut Vec<u8>) {
+                $(column(block, stringify!($column), &self.$column);)+
+            }
+        }
+    };
+}
+
+table! {
+    VisitColumns: Visit {
+        visit_id: Plain<Id> = |r| r.visit_id,
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        visitor: Nullable<Plain<i64>> = |r| r.visitor,
+        visitor_basis: Symbols<VisitorBasis> = |r| r.visitor_basis,
+        returning: Plain<bool> = |r| r.returning,
+        network: Nullable<Plain<i64>> = |r| r.network,
+        content: Text = |r| r.content.as_bytes(),
+        title: Nullable<Text> = |r| r.title.map(str::as_bytes),
+        referrer_host: Nullable<Text> = |r| r.referrer_host.as_deref().map(str::as_bytes),
+        campaign_source: Nullable<Text> = |r| r.campaign_source.as_deref().map(str::as_bytes),
+        campaign_medium: Nullable<Text> = |r| r.campaign_medium.as_deref().map(str::as_bytes),
+        campaign_name: Nullable<Text> = |r| r.campaign_name.as_deref().map(str::as_bytes),
+        device: Symbols<Device> = |r| r.device,
+        system: Text = |r| r.system.as_bytes(),
+        browser: Text = |r| r.browser.as_bytes(),
+        language: Nullable<Text> = |r| r.language.as_deref().map(str::as_bytes),
+        conventional_channel: Symbols<Channel> = |r| r.conventional_channel,
+        channel: Symbols<Channel> = |r| r.channel,
+        app: Text = |r| r.app.as_bytes(),
+        method: Symbols<Method> = |r| r.method,
+        dark_probability: Plain<f32> = |r| r.dark_probability,
+        dark_probability_low: Plain<f32> = |r| r.dark_probability_low,
+        dark_probability_high: Plain<f32> = |r| r.dark_probability_high,
+        dark_search_probability: Plain<f32> = |r| r.dark_search_probability,
+        evidence: EvidenceList = |r| &r.evidence,
+        model_version: Text = |r| r.model_version.as_bytes(),
+        robot: Nullable<Text> = |r| r.robot.as_deref().map(str::as_bytes),
+        incoming_token: Nullable<Text> = |r| r.incoming_token.as_deref().map(str::as_bytes),
+        share_token: Nullable<Text> = |r| r.share_token.map(str::as_bytes),
+        cascade_id: Nullable<Plain<Id>> = |r| r.cascade_id,
+        generation: Nullable<Plain<i32>> = |r| r.generation,
+    }
+}
+
+table! {
+    EventColumns: VisitEvent {
+        event_id: Plain<Id> = |r| r.event_id,
+        visit_id: Nullable<Plain<Id>> = |r| r.visit_id,
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        kind: Symbols<HitKind> = |r| r.kind,
+        content: Text = |r| r.content.as_bytes(),
+        name: Nullable<Text> = |r| r.name.map(str::as_bytes),
+        value: Nullable<Plain<f64>> = |r| r.value,
+        props: Properties = |r| &r.props,
+    }
+}
+
+table! {
+    ShareColumns: Share {
+        share_id: Plain<Id> = |r| r.share_id,
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        content: Text = |r| r.content.as_bytes(),
+        kind: Symbols<ShareKind> = |r| r.kind,
+        app: Text = |r| r.app.as_bytes(),
+        private: Nullable<Plain<bool>> = |r| r.private,
+        probability: Plain<f32> = |r| r.probability,
+        address_of: Symbols<AddressOf> = |r| r.address_of,
+        network: Nullable<Plain<i64>> = |r| r.network,
+        visitor: Nullable<Plain<i64>> = |r| r.visitor,
+        sharer_visit: Nullable<Plain<Id>> = |r| r.sharer_visit,
+        token: Nullable<Text> = |r| r.token.as_deref().map(str::as_bytes),
+    }
+}
+
+table! {
+    EdgeColumns: Edge {
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        child_visit: Plain<Id> = |r| r.child_visit,
+        parent_visit: Nullable<Plain<Id>> = |r| r.parent_visit,
+        time: Plain<Millis> = |r| Millis(r.time),
+        method: Symbols<EdgeMethod> = |r| r.method,
+        probability: Plain<f32> = |r| r.probability,
+        lag_ms: Nullable<Plain<i64>> = |r| r.lag_ms,
+        parent_app: Text = |r| r.parent_app.as_bytes(),
+        child_app: Text = |r| r.child_app.as_bytes(),
+        model_version: Text = |r| r.model_version.as_bytes(),
+    }
+}
+
+table! {
+    CascadeColumns: Cascade {
+        cascade_id: Plain<Id> = |r| r.cascade_id,
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        started: Plain<Millis> = |r| Millis(r.started),
+        updated: Plain<Millis> = |r| Millis(r.updated),
+        method: Symbols<EdgeMethod> = |r| r.method,
+        size: Plain<i64> = |r| r.size,
+        depth: Plain<i32> = |r| r.depth,
+        breadth: Numbers<i64> = |r| &r.breadth,
+        structural_virality: Nullable<Plain<f64>> = |r| r.structural_virality,
+        reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,
+    }
+}
+
+table! {
+    DeadLetterColumns: DeadLetter {
+        letter_id: Plain<Id> = |r| r.letter_id,
+        time: Plain<Millis> = |r| Millis(r.time),
+        site: Text = |r| r.site.as_bytes(),
+        stage: Text = |r| r.stage.as_bytes(),
+        reason: Text = |r| r.reason.as_bytes(),
+        detail: Text = |r| r.detail.as_bytes(),
+        source: Text = |r| r.source.as_bytes(),
+        source_partition: Nullable<Plain<i32>> = |r| r.partition,
+        source_position: Plain<i64> = |r| r.position,
+        payload: Text = |r| r.payload,
+        payload_length: Plain<i64> = |r| r.payload_length,
+    }
+}
+
+/// One of the sink's tables: the topic that feeds it and how its rows are identified.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) topic: &'static str,
+    pub(crate) name: &'static str,
+    /// Column that the table is partitioned by month of.
+    pub(crate) time: &'static str,
+    record: RecordType,
+    /// True where writing a row again changes nothing (ReplacingMergeTree).
+    pub(crate) idempotent: bool,
+}
+
+/// The tables, in the order of the data flow.
+pub(crate) const TABLES: [Table; 6] = [
+    Table::of(topic::VISITS, "visits", RecordType::Visit),
+    Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
+    Table::of(topic::SHARES, "shares", RecordType::Share),
+    Table::of(topic::EDGES, "edges", RecordType::Edge),
+    Table {
+        time: "started",
+        idempotent: true,
+        ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
+    },
+    Table::of(topic::DEAD_LETTERS, "dead_letters", RecordType::DeadLetter),
+];
+
+impl Table {
+    const fn of(topic: &'static str, name: &'static str, record: RecordType) -> Table {
+        Table {
+            topic,
+            name,
+            time: "time",
+            record,
+            idempotent: false,
+        }
+    }
+
+    /// Columns that a block of this table carries.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let own = match self.record {
+            RecordType::Visit => VisitColumns::NAMES,
+            RecordType::VisitEvent => EventColumns::NAMES,
+            RecordType::Share => ShareColumns::NAMES,
+            RecordType::Edge => EdgeColumns::NAMES,
+            RecordType::Cascade => CascadeColumns::NAMES,
+            RecordType::DeadLetter => DeadLetterColumns::NAMES,
+            RecordType::Hit | RecordType::Heartbeat => &[],
+        };
+        own.iter().copied().chain(SOURCE_COLUMNS)
+    }
+
+    /// Decodes a record of this table's topic and says which month its row belongs to.
+    pub(crate) fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Row<'a>, Unwritable> {
+        let record = Record::decode(bytes)?;
+        let found = Record::kind_of(bytes)?;
+        let time = match &record {
+            Record::Visit(visit) => visit.time,
+            Record::VisitEvent(event) => event.time,
+            Record::Share(share) => share.time,
+            Record::Edge(edge) => edge.time,
+            Record::Cascade(cascade) => cascade.started,
+            Record::DeadLetter(letter) => letter.time,
+            Record::Hit(_) | Record::Heartbeat(_) => 0,
+        };
+        if found != self.record {
+            return Err(Unwritable::WrongRecord {
+                topic: self.topic,
+                found: found.text().name,
+            });
+        }
+        let month = Month::of_millis(time).ok_or(Unwritable::TimeOutOfRange(time))?;
+        if let Record::Cascade(cascade) = &record
+            && Month::of_millis(cascade.updated).is_none()
+        {
+            return Err(Unwritable::TimeOutOfRange(cascade.updated));
+        }
+        Ok(Row {
+            record,
+            month,
+            time,
+        })
+    }
+}
+
+/// A decoded record that can be written.
+pub(crate) struct Row<'a> {
+    record: Record<'a>,
+    pub(crate) month: Month,
+    /// Event time, milliseconds since 1970.
+    pub(crate) time: i64,
+}
+
+const SOURCE_COLUMNS: [&str; 3] = ["topic", "partition", "offset"];
+
+enum Own {
+    Visit(Box<VisitColumns>),
+    Event(Box<EventColumns>),
+    Share(Box<ShareColumns>),
+    Edge(Box<EdgeColumns>),
+    Cascade(Box<CascadeColumns>),
+    DeadLetter(Box<DeadLetterColumns>),
+}
+
+/// Rows of one table and one month, growing.
+pub(crate) struct Rows {
+    own: Own,
+    topic: Text,
+    partition: Plain<i32>,
+    offset: Plain<u64>,
+    count: usize,
+}
+
+impl Rows {
+    /// Starts with a row, which says what the columns are.
+    pub(crate) fn starting_with(row: &Row<'_>) -> Option<Rows> {
+        let own = match &row.record {
+            Record::Visit(_) => Own::Visit(Box::default()),
+            Record::VisitEvent(_) => Own::Event(Box::default()),
+            Record::Share(_) => Own::Share(Box::default()),
+            Record::Edge(_) => Own::Edge(Box::default()),
+            Record::Cascade(_) => Own::Cascade(Box::default()),
+            Record::DeadLetter(_) => Own::DeadLetter(Box::default()),
+            Record::Hit(_) | Record::Heartbeat(_) => return None,
+        };
+        Some(Rows {
+            own,
+            topic: Text::default(),
+            partition: Plain::default(),
+            offset: Plain::default(),
+            count: 0,
+        })
+    }
+
+    /// How many rows.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Appends a row of the same table.
+    pub(crate) fn push(&mut self, row: &Row<'_>, topic: &str, partition: i32, offset: u64) {
+        match (&mut self.own, &row.record) {
+            (Own::Visit(columns), Record::Visit(record)) => columns.push(record),
+            (Own::Event(columns), Record::VisitEvent(record)) => columns.push(record),
+            (Own::Share(columns), Record::Share(record)) => columns.push(record),
+            (Own::Edge(columns), Record::Edge(record)) => columns.push(record),
+            (Own::Cascade(columns), Record::Cascade(record)) => columns.push(record),
+            (Own::DeadLetter(columns), Record::DeadLetter(record)) => columns.push(record),
+            // `Table::decode` lets one kind of record through.
+            _ => return,
+        }
+        self.topic.push(topic.as_bytes());
+        self.partition.push(partition);
+        self.offset.push(offset);
+        self.count += 1;
+    }
+
+    /// The rows as one `Native` block.
+    pub(crate) fn freeze(&self, columns: usize) -> Vec<u8> {
+        let mut block = Vec::new();
+        varint(&mut block, columns as u64);
+        varint(&mut block, self.count as u64);
+        match &self.own {
+            Own::Visit(columns) => columns.write(&mut block),
+            Own::Event(columns) => columns.write(&mut block),
+            Own::Share(columns) => columns.write(&mut block),
+            Own::Edge(columns) => columns.write(&mut block),
+            Own::Cascade(columns) => columns.write(&mut block),
+            Own::DeadLetter(columns) => columns.write(&mut block),
+        }
+        let [topic, partition, offset] = SOURCE_COLUMNS;
+        column(&mut block, topic, &self.topic);
+        column(&mut block, partition, &self.partition);
+        column(&mut block, offset, &self.offset);
+        block
+    }
+}

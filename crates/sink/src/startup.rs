@@ -1,0 +1,155 @@
+//! What must be true of a table before the first row is written.
+
+use clickhouse::{Client, Row};
+use serde::Deserialize;
+
+use crate::DATABASE;
+use crate::error::SinkError;
+use crate::rows::Table;
+
+/// Fewest inserts that a table must remember.
+const WINDOW_MIN: u64 = 100;
+
+#[derive(Row, Deserialize)]
+struct Engine {
+    engine: String,
+    engine_full: String,
+}
+
+/// Refuses a table that is missing, lacks a column, or forgets what was inserted.
+pub(crate) async fn check(client: &Client, table: &Table) -> Result<(), SinkError> {
+    let found = client
+        .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
+        .bind(DATABASE)
+        .bind(table.name)
+        .fetch_optional::<Engine>()
+        .await
+        .map_err(SinkError::ClickHouse)?;
+    let Some(found) = found else {
+        return Err(SinkError::MissingTable { table: table.name });
+    };
+    check_engine(table, &found)?;
+    let there: Vec<String> = client
+        .query("SELECT name FROM system.columns WHERE database = ? AND table = ?")
+        .bind(DATABASE)
+        .bind(table.name)
+        .fetch_all()
+        .await
+        .map_err(SinkError::ClickHouse)?;
+    let missing: Vec<&str> = table
+        .columns()
+        .filter(|column| !there.iter().any(|name| name == column))
+        .collect();
+    if !missing.is_empty() {
+        return Err(SinkError::MissingColumns {
+            table: table.name,
+            columns: missing.join(", "),
+        });
+    }
+    Ok(())
+}
+
+fn check_engine(table: &Table, found: &Engine) -> Result<(), SinkError> {
+    let plain = found.engine.strip_prefix("Replicated");
+    let family = plain.unwrap_or(&found.engine);
+    let wanted = if table.idempotent {
+        "ReplacingMergeTree"
+    } else {
+        "MergeTree"
+    };
+    if family != wanted {
+        return Err(SinkError::WrongEngine {
+            table: table.name,
+            found: found.engine.clone(),
+        });
+    }
+    // Replicated tables remember 10000 inserts by default, in Keeper, with the part.
+    if table.idempotent
+        || (plain.is_some()
+            && !found
+                .engine_full
+                .contains("replicated_deduplication_window"))
+    {
+        return Ok(());
+    }
+    let name = if plain.is_some() {
+        " replicated_deduplication_window = "
+    } else {
+        " non_replicated_deduplication_window = "
+    };
+    let remembered = setting(&found.engine_full, name);
+    if remembered < WINDOW_MIN {
+        return Err(SinkError::NoWindow {
+            table: table.name,
+            found: remembered,
+            needed: WINDOW_MIN,
+        });
+    }
+    Ok(())
+}
+
+/// A number among the settings of a table's definition; 0 where it is not there.
+fn setting(definition: &str, name: &str) -> u64 {
+    let Some((_, rest)) = definition.split_once(name) else {
+        return 0;
+    };
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..digits].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::TABLES;
+
+    fn engine(full: &str) -> Engine {
+        Engine {
+            engine: full.split(['(', ' ']).next().unwrap_or_default().to_owned(),
+            engine_full: full.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_table_must_remember_inserts() {
+        let [visits, .., cascades, _] = &TABLES;
+        let fine = "MergeTree PARTITION BY toYYYYMM(time) ORDER BY site SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192";
+        assert!(check_engine(visits, &engine(fine)).is_ok());
+        for bad in [
+            "MergeTree ORDER BY site SETTINGS index_granularity = 8192",
+            "MergeTree ORDER BY site SETTINGS non_replicated_deduplication_window = 0",
+            "ReplicatedMergeTree('/x', 'y') ORDER BY site SETTINGS replicated_deduplication_window = 0",
+        ] {
+            assert!(
+                matches!(
+                    check_engine(visits, &engine(bad)),
+                    Err(SinkError::NoWindow { .. })
+                ),
+                "{bad}"
+            );
+        }
+        assert!(
+            check_engine(
+                visits,
+                &engine("ReplicatedMergeTree('/x', 'y') ORDER BY site")
+            )
+            .is_ok()
+        );
+        assert!(matches!(
+            check_engine(visits, &engine("Log")),
+            Err(SinkError::WrongEngine { .. })
+        ));
+        assert!(
+            check_engine(
+                cascades,
+                &engine("ReplacingMergeTree(offset) ORDER BY site")
+            )
+            .is_ok()
+        );
+        assert!(matches!(
+            check_engine(cascades, &engine("MergeTree ORDER BY site")),
+            Err(SinkError::WrongEngine { .. })
+        ));
+    }
+}
