@@ -108,7 +108,11 @@ fn host(name: &str) -> Result<Cow<'_, str>, LinkError> {
     let host = match host {
         Cow::Borrowed(text) => Cow::Borrowed(bare(text)),
         Cow::Owned(text) if bare(&text).len() == text.len() => Cow::Owned(text),
-        Cow::Owned(text) => Cow::Owned(bare(&text).to_owned()),
+        // Without its final dots a name may turn out to be a broken number.
+        Cow::Owned(text) if is_simple(bare(&text)) || url::Host::parse(bare(&text)).is_ok() => {
+            Cow::Owned(bare(&text).to_owned())
+        }
+        Cow::Owned(_) => return Err(LinkError::Host),
     };
     if host.is_empty() || host.len() > HOST_BYTES_MAX || host.starts_with('.') {
         return Err(LinkError::Host);

@@ -57,7 +57,7 @@ pub enum LinkError {
     /// Nothing but white space.
     #[error("the url is empty; send the address of the page")]
     Empty,
-    /// Longer than [`crate::LINK_BYTES_MAX`].
+    /// Longer than [`crate::LINK_BYTES_MAX`], as sent or once escaped.
     #[error("the url has {0} bytes, more than 65536; send the address without the payload in it")]
     TooLong(usize),
     /// A path, a host without scheme, or free text.

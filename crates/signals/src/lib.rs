@@ -315,7 +315,7 @@ impl Signals {
         })?;
 
         let mut hosts = HostIndex::default();
-        let mut origin_ids = HashMap::new();
+        let mut origin_ids: HashMap<Box<str>, u32> = HashMap::new();
         let mut packages = HashMap::new();
         let mut aliases: HashMap<Box<str>, u32> = HashMap::new();
         for (at, origin) in catalogue.origins.iter().enumerate() {
@@ -337,9 +337,10 @@ impl Signals {
             }
             origin_ids.insert(origin.id.as_str().into(), at);
         }
-        for (id, at) in &origin_ids {
-            let id: &Box<str> = id;
-            aliases.entry(id.clone()).or_insert(*at);
+        for (at, origin) in catalogue.origins.iter().enumerate() {
+            aliases
+                .entry(origin.id.as_str().into())
+                .or_insert(at as u32);
         }
         let mut shim_hosts = HostIndex::default();
         for (at, shim) in catalogue.shims.iter().enumerate() {

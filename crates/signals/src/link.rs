@@ -152,6 +152,10 @@ pub(crate) fn read<'a>(
         shape: Shape::default(),
     };
     let parameters = link.read_query(decorations, &host, query);
+    // Escaping can treble it, and what is handed out must be readable again.
+    if link.canonical.len() > LINK_BYTES_MAX {
+        return Err(LinkError::TooLong(link.canonical.len()));
+    }
     link.read_fragment(decorations, &host, fragment);
     let path = &link.canonical[path_start..path_end];
     link.shape = Shape::of(path, parameters, pages);

@@ -4,8 +4,10 @@
 //! marks a bit and wakes the rules it triggers; a woken rule is then held to the rest of its
 //! conditions. An ordinary browser wakes next to nothing, so the cost is the one pass.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::{MatchKind, dfa};
 use hashbrown::HashMap;
+use regex_automata::dfa::{Automaton as _, dense};
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 
@@ -75,12 +77,12 @@ pub(crate) struct MatcherBuilder {
 /// All rules in one automaton.
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    automaton: AhoCorasick,
+    automaton: dfa::DFA,
     rules: Vec<Rule>,
     /// Rules woken by each literal.
     triggered: Vec<Box<[u32]>>,
     /// Patterns without a literal that hold at the text's start only, as one automaton.
-    anchored: Option<Regex>,
+    anchored: Option<dense::DFA<Vec<u32>>>,
     anchored_rules: Vec<u32>,
     /// Patterns without literal or anchor: tried on every text.
     always: Vec<u32>,
@@ -202,10 +204,10 @@ impl MatcherBuilder {
         for (literal, rule) in self.triggers {
             triggered[literal.0 as usize].push(rule);
         }
-        let automaton = AhoCorasick::builder()
+        let automaton = dfa::Builder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
+            .start_kind(aho_corasick::StartKind::Unanchored)
             .build(&self.literals)
             .map_err(|_| Overflow {
                 what: "literals",
@@ -214,7 +216,7 @@ impl MatcherBuilder {
         let (patterns, anchored_rules): (Vec<_>, Vec<_>) = self.anchored.into_iter().unzip();
         let anchored = match patterns.is_empty() {
             true => None,
-            false => Some(pattern::compile_many(&patterns).map_err(|_| Overflow {
+            false => Some(pattern::compile_anchored(&patterns).map_err(|_| Overflow {
                 what: "patterns",
                 count: patterns.len(),
             })?),
@@ -240,12 +242,18 @@ impl Matcher {
             found: [0; WORDS],
             woken: [0; WORDS],
         };
-        for hit in self.automaton.find_overlapping_iter(text) {
-            let literal = hit.pattern().as_usize();
-            set(&mut scan.found, literal);
-            for &rule in &*self.triggered[literal] {
-                if self.rules[rule as usize].stands(text, hit.start(), hit.end()) {
-                    set(&mut scan.woken, rule as usize);
+        let unanchored = aho_corasick::Anchored::No;
+        // The start state exists in every automaton built for unanchored searches.
+        let Ok(mut state) = self.automaton.start_state(unanchored) else {
+            return scan;
+        };
+        for (at, &byte) in text.iter().enumerate() {
+            state = self.automaton.next_state(unanchored, state, byte);
+            if self.automaton.is_special(state) && self.automaton.is_match(state) {
+                for nth in 0..self.automaton.match_len(state) {
+                    let literal = self.automaton.match_pattern(state, nth);
+                    let start = at + 1 - self.automaton.pattern_len(literal);
+                    self.found(&mut scan, literal.as_usize(), start, at + 1);
                 }
             }
         }
@@ -253,6 +261,15 @@ impl Matcher {
             set(&mut scan.woken, rule as usize);
         }
         scan
+    }
+
+    fn found(&self, scan: &mut Scan<'_>, literal: usize, start: usize, end: usize) {
+        set(&mut scan.found, literal);
+        for &rule in &*self.triggered[literal] {
+            if self.rules[rule as usize].stands(scan.text, start, end) {
+                set(&mut scan.woken, rule as usize);
+            }
+        }
     }
 
     /// The lowest entry within `entries` that has a rule which holds.
@@ -290,7 +307,8 @@ impl Matcher {
             return None;
         }
         let input = Input::new(scan.text).anchored(Anchored::Yes);
-        let hit = self.anchored.as_ref()?.search_half(&input)?;
+        // The automaton knows no bytes it would give up on, so there is no error.
+        let hit = self.anchored.as_ref()?.try_search_fwd(&input).ok()??;
         let entry = entry_of(&self.anchored_rules[hit.pattern().as_usize()]);
         entries.contains(&entry).then_some(entry)
     }
@@ -344,15 +362,18 @@ impl Rule {
     /// Whether all but the trigger's own conditions hold.
     fn holds(&self, scan: &Scan<'_>) -> bool {
         let text = scan.text;
-        if let Some(prefix) = &self.starts {
-            if !starts_with(text, prefix) || (self.whole && text.len() != prefix.len()) {
-                return false;
-            }
+        let fits = |prefix: &[u8]| {
+            starts_with(text, prefix) && (!self.whole || text.len() == prefix.len())
+        };
+        if !self.starts.as_deref().is_none_or(fits) {
+            return false;
         }
-        if let Some(suffix) = &self.ends {
-            if !ends_with(text, suffix) {
-                return false;
-            }
+        if !self
+            .ends
+            .as_deref()
+            .is_none_or(|suffix| ends_with(text, suffix))
+        {
+            return false;
         }
         self.has.iter().all(|l| scan.has(*l))
             && !self.lacks.iter().any(|l| scan.has(*l))

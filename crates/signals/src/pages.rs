@@ -108,14 +108,16 @@ impl Pages {
     /// What a path serves; anything from `?` or `#` on is ignored.
     pub(crate) fn resource(&self, path: &str) -> Resource {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let begins = |prefix: &Box<str>| {
-            path.len() >= prefix.len()
-                && path.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+        let begins = |prefixes: &[Box<str>]| {
+            prefixes.iter().any(|prefix| {
+                let start = path.as_bytes().get(..prefix.len());
+                start.is_some_and(|s| s.eq_ignore_ascii_case(prefix.as_bytes()))
+            })
         };
-        if self.machine_prefixes.iter().any(begins) {
+        if begins(&self.machine_prefixes) {
             return Resource::Machine;
         }
-        if self.asset_prefixes.iter().any(begins) {
+        if begins(&self.asset_prefixes) {
             return Resource::Asset;
         }
         let last = path

@@ -3,7 +3,9 @@
 //! Patterns are ASCII and ignore letter case, as in the list they come from: `\w`, `\d` and `\b`
 //! know no Unicode.
 
+use regex_automata::dfa::{StartKind, dense};
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind, Look};
@@ -38,11 +40,6 @@ fn config() -> syntax::Config {
 
 /// Compiles one pattern. Errors are sentences naming the trouble.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    compile_many(&[pattern])
-}
-
-/// Compiles several patterns into one automaton.
-pub(crate) fn compile_many<P: AsRef<str>>(patterns: &[P]) -> Result<Regex, String> {
     Regex::builder()
         .syntax(config())
         .configure(
@@ -50,8 +47,23 @@ pub(crate) fn compile_many<P: AsRef<str>>(patterns: &[P]) -> Result<Regex, Strin
                 .utf8_empty(false)
                 .nfa_size_limit(Some(PATTERN_BYTES_MAX)),
         )
-        .build_many(patterns)
+        .build(pattern)
         .map_err(|e| format!("the pattern cannot be compiled ({})", one_line(&e)))
+}
+
+/// Compiles patterns that hold at a text's start only into one automaton, which needs no
+/// scratch space at a search.
+pub(crate) fn compile_anchored(patterns: &[String]) -> Result<dense::DFA<Vec<u32>>, String> {
+    let limits = dense::Config::new()
+        .start_kind(StartKind::Anchored)
+        .dfa_size_limit(Some(4 * PATTERN_BYTES_MAX))
+        .determinize_size_limit(Some(4 * PATTERN_BYTES_MAX));
+    dense::Builder::new()
+        .syntax(config())
+        .thompson(thompson::Config::new().utf8(false))
+        .configure(limits)
+        .build_many(patterns)
+        .map_err(|e| format!("the patterns cannot be compiled ({})", one_line(&e)))
 }
 
 /// Reads a pattern apart.
@@ -75,10 +87,10 @@ pub(crate) fn dissect(pattern: &str) -> Result<Anatomy, String> {
     let inner = &parts[usize::from(anchored)..parts.len() - usize::from(closed)];
     let mut longest: Option<&[u8]> = None;
     for part in inner {
-        if let Some(found) = required(part) {
-            if longest.is_none_or(|l| l.len() < found.len()) {
-                longest = Some(found);
-            }
+        if let Some(found) = required(part)
+            && longest.is_none_or(|l| l.len() < found.len())
+        {
+            longest = Some(found);
         }
     }
     let worthy = |l: &&[u8]| l.len() > 1 || RARE_BYTES.contains(&l[0]);

@@ -1,0 +1,199 @@
+//! Referrers, campaign tags and packages.
+
+use grapevine_signals::{CampaignCategory, ReferrerKind, Signals, Surface};
+
+fn kind(signals: &Signals, referrer: &str) -> String {
+    let read = signals.referrer(referrer);
+    let word = match read.kind {
+        ReferrerKind::None => "none",
+        ReferrerKind::Malformed => "malformed",
+        ReferrerKind::Search(_) => "search",
+        ReferrerKind::Social(_) => "social",
+        ReferrerKind::PrivateApp(_) => "private",
+        ReferrerKind::WebMail(_) => "mail",
+        ReferrerKind::MailProtection(_) => "mail-protection",
+        ReferrerKind::Assistant(_) => "assistant",
+        ReferrerKind::Video(_) => "video",
+        ReferrerKind::Aggregator(_) => "aggregator",
+        ReferrerKind::Browser(_) => "browser",
+        ReferrerKind::Spam(_) => "spam",
+        ReferrerKind::Referral => "referral",
+    };
+    read.origin()
+        .map_or(word.to_owned(), |o| format!("{word}:{}", o.id))
+}
+
+#[test]
+fn referrers_lead_to_their_place() {
+    let signals = Signals::builtin();
+    for (referrer, wanted) in [
+        ("", "none"),
+        ("-", "none"),
+        ("https://www.google.com/", "search:google"),
+        ("https://www.google.co.uk/search?q=a", "search:google"),
+        ("https://google.com.br/", "search:google"),
+        ("https://news.google.com/", "aggregator:google-news"),
+        ("https://mail.google.com/", "mail:gmail"),
+        ("https://gemini.google.com/app", "assistant:gemini"),
+        ("https://docs.google.com/", "private:google-docs"),
+        ("https://sites.google.com/view/x", "referral"),
+        ("https://google.evil.example/", "referral"),
+        ("https://notgoogle.com/", "referral"),
+        ("https://yandex.com.tr/", "search:yandex"),
+        ("https://mail.yandex.ru/", "mail:yandex-mail"),
+        ("https://mail.yahoo.com/", "mail:yahoo-mail"),
+        ("https://de.search.yahoo.com/", "search:yahoo"),
+        ("https://r.duckduckgo.com/", "search:duckduckgo"),
+        ("https://l.wl.co/l?u=x", "private:whatsapp"),
+        ("https://web.whatsapp.com/", "private:whatsapp"),
+        ("https://t.me/", "private:telegram"),
+        ("https://t.co/AbC", "social:twitter"),
+        ("https://l.messenger.com/", "private:messenger"),
+        ("https://lm.facebook.com/", "social:facebook"),
+        ("https://statics.teams.cdn.office.net/", "private:teams"),
+        (
+            "https://nam02.safelinks.protection.outlook.com/?url=x",
+            "mail-protection:safelinks",
+        ),
+        (
+            "https://protect-eu.mimecast.com/s/x",
+            "mail-protection:mimecast",
+        ),
+        ("https://outlook.live.com/", "mail:outlook"),
+        ("https://deref-gmx.net/", "mail:gmx"),
+        ("https://chatgpt.com/", "assistant:chatgpt"),
+        ("https://www.perplexity.ai/search", "assistant:perplexity"),
+        ("https://claude.ai/", "assistant:claude"),
+        ("https://www.youtube.com/", "video:youtube"),
+        ("android-app://com.google.android.gm/", "mail:gmail"),
+        ("android-app://org.telegram.messenger", "private:telegram"),
+        ("android-app://com.example.unknown/", "referral"),
+        (
+            "android-app://com.android.chrome/",
+            "browser:android-chrome",
+        ),
+        ("ios-app://com.apple.mobilemail/x", "mail:apple-mail"),
+        (
+            "http://semalt.semalt.com/crawler.php?u=x",
+            "spam:referrer-spam",
+        ),
+        ("www.bing.com", "search:bing"),
+        ("HTTPS://WWW.BING.COM:443/search", "search:bing"),
+        ("https://news.example/", "referral"),
+        ("(direct)", "malformed"),
+        ("about:blank", "malformed"),
+        ("null", "malformed"),
+        ("https://", "malformed"),
+        ("https://a b/", "malformed"),
+        ("android-app://", "malformed"),
+        ("android-app://x y/", "malformed"),
+        ("javascript:alert(1)", "malformed"),
+        ("file:///c:/a.html", "malformed"),
+    ] {
+        assert_eq!(kind(&signals, referrer), wanted, "{referrer}");
+    }
+}
+
+#[test]
+fn a_referrer_keeps_what_callers_compare() {
+    let signals = Signals::builtin();
+    let read = signals.referrer("https://WWW.Example.com:8443/a?b#c");
+    assert_eq!(&*read.host, "www.example.com");
+    assert!(read.has_path);
+    assert!(!signals.referrer("https://example.com/").has_path);
+    assert_eq!(
+        signals.referrer("android-app://com.slack/").package,
+        Some("com.slack")
+    );
+    let shim = signals.referrer("https://l.facebook.com/l.php?u=https%3A%2F%2Fa.example%2Fx&h=1");
+    assert_eq!(shim.target.as_deref(), Some("https://a.example/x"));
+    let hostile = "https://l.facebook.com/l.php?u=javascript%3Aalert(1)";
+    assert_eq!(signals.referrer(hostile).target, None);
+}
+
+#[test]
+fn surfaces_are_unknown_where_nothing_tells() {
+    let signals = Signals::builtin();
+    let surface = |r| signals.referrer(r).origin().map(|o| o.surface);
+    assert_eq!(surface("https://l.instagram.com/"), Some(Surface::Unknown));
+    assert_eq!(surface("https://l.messenger.com/"), Some(Surface::Private));
+    assert_eq!(surface("https://pinterest.de/"), Some(Surface::Public));
+}
+
+#[test]
+fn packages_name_the_app() {
+    let signals = Signals::builtin();
+    let id = |p| signals.package(p).map(|o| o.id.as_str());
+    assert_eq!(id("org.telegram.messenger.web"), Some("telegram"));
+    assert_eq!(id("com.facebook.orca"), Some("messenger"));
+    assert_eq!(id("com.facebook.katana"), Some("facebook"));
+    assert_eq!(id("XMLHttpRequest"), None);
+}
+
+#[test]
+fn campaign_words() {
+    let signals = Signals::builtin();
+    for (source, medium, category, origin) in [
+        ("newsletter", "email", CampaignCategory::Mail, None),
+        ("google", "cpc", CampaignCategory::Paid, Some("google")),
+        (
+            "google",
+            "organic",
+            CampaignCategory::Search,
+            Some("google"),
+        ),
+        (
+            "facebook",
+            "social",
+            CampaignCategory::Social,
+            Some("facebook"),
+        ),
+        (
+            "fb",
+            "paid_social",
+            CampaignCategory::Paid,
+            Some("facebook"),
+        ),
+        (
+            "whatsapp",
+            "social",
+            CampaignCategory::Messenger,
+            Some("whatsapp"),
+        ),
+        (
+            "WhatsApp",
+            "share",
+            CampaignCategory::Messenger,
+            Some("whatsapp"),
+        ),
+        (
+            "telegram",
+            "",
+            CampaignCategory::Messenger,
+            Some("telegram"),
+        ),
+        (
+            "chatgpt.com",
+            "",
+            CampaignCategory::Assistant,
+            Some("chatgpt"),
+        ),
+        ("sms", "", CampaignCategory::Sms, Some("sms")),
+        ("x", "sms", CampaignCategory::Sms, Some("twitter")),
+        ("app", "web-push", CampaignCategory::Push, None),
+        ("app", "breaking_push", CampaignCategory::Push, None),
+        ("mailchimp", "", CampaignCategory::Mail, None),
+        ("partner", "affiliate", CampaignCategory::Affiliate, None),
+        ("poster", "qr", CampaignCategory::Print, None),
+        ("", "", CampaignCategory::Other, None),
+        ("spring", "sale", CampaignCategory::Other, None),
+    ] {
+        let class = signals.campaign(source, medium);
+        assert_eq!(class.category, category, "{source}/{medium}");
+        assert_eq!(
+            class.origin.map(|o| o.id.as_str()),
+            origin,
+            "{source}/{medium}"
+        );
+    }
+}
