@@ -1,1 +1,29 @@
-//! The classify and chain stages: state, snapshots, and the loop that drives them over the log.
+//! The classify and chain stages: what they remember, their snapshots, and the loop that drives
+//! them over the log.
+//!
+//! `hits.raw` → [`ClassifyStage`] → `hits.classified` → [`ChainStage`] → `visits`, `events`,
+//! `shares`, `edges`, `cascades`. What cannot be used goes to `dead-letters`. [`run`] recovers a
+//! stage and drives it; outputs and offsets are the same however the input was cut into batches
+//! and however often the stage was restarted.
+//!
+//! What this crate is not: it judges nothing (`grapevine-inference` does), it does not know what
+//! a user agent or a link says (`grapevine-signals`), and it stores nothing itself (`grapevine-log`).
+#![forbid(unsafe_code)]
+
+mod chain;
+mod classify;
+mod driver;
+mod outputs;
+mod snapshot;
+mod stage;
+
+pub use chain::ChainStage;
+pub use classify::{ClassifyStage, RESERVED_PROPERTIES};
+pub use driver::{Driver, RunError, StopSignal, counts, lag, run, snapshot_offset};
+pub use outputs::{Outputs, Rejection};
+pub use stage::Stage;
+
+/// Consumer name of [`ClassifyStage`]; it reads [`grapevine_event::topic::HITS_RAW`].
+pub const CLASSIFY: &str = "classify";
+/// Consumer name of [`ChainStage`]; it reads [`grapevine_event::topic::HITS_CLASSIFIED`].
+pub const CHAIN: &str = "chain";

@@ -1,1 +1,27 @@
-//! Classification of visits and share chains: pure, no input or output.
+//! What a visit is and where it came from, concluded from facts: channel, probability of a
+//! privately passed link with its evidence, observed share acts, and certain share chains.
+//!
+//! [`Classifier`] judges one landing. [`shares`] turns preview fetches into share acts.
+//! [`chains`] follows share tokens from visit to visit and adds what is known of a content at the
+//! time of a landing. All figures come from a [`Model`], a data file.
+//!
+//! What this crate is not: it does no I/O, reads no clock, throws no dice, and its results depend
+//! on no order of a hash map. Sessions, topics and snapshots are `grapevine-enrichment`; what a
+//! single user agent, referrer or link says is `grapevine-signals`. Chains without tokens are not
+//! inferred here yet: their place is beside [`chains`], on the same state.
+#![forbid(unsafe_code)]
+
+pub mod chains;
+mod classification;
+mod clock;
+pub mod evidence;
+mod model;
+mod recent;
+pub mod shares;
+mod state;
+
+pub use classification::{Classification, Classifier, VisitorContext, is_internal};
+pub use clock::{COLLECTOR, Clock, key};
+pub use model::{Model, ModelError, Range, Weight};
+pub use recent::Recent;
+pub use state::{StateError, from_bytes, to_bytes};

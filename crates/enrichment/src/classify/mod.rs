@@ -1,0 +1,296 @@
+//! `hits.raw` to `hits.classified`: landings become visits, what follows them visit events,
+//! preview fetches and acts on the page shares.
+
+mod language;
+mod records;
+mod sessions;
+
+use std::sync::Arc;
+
+use grapevine_event::{Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
+use grapevine_inference::shares::{Fetch, Previews};
+use grapevine_inference::{
+    COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, from_bytes, is_internal,
+    to_bytes,
+};
+use grapevine_signals::headers::{Speculation, speculation};
+use grapevine_signals::{Link, Resource};
+use serde::{Deserialize, Serialize};
+
+use crate::outputs::{Outputs, Rejection};
+use crate::stage::Stage;
+use sessions::{Sessions, Step};
+
+pub use records::RESERVED_PROPERTIES;
+
+/// Format of the saved state.
+const FORMAT: u32 = 1;
+/// Ids of clients remembered to recognise retries: 40 bytes each.
+const CLIENT_IDS_MAX: u32 = 57_344;
+/// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
+/// counts.
+const AHEAD_MS_MAX: i64 = 10 * 60_000;
+/// Event times that are taken: 1970 to 2200, what ClickHouse's `DateTime64(3)` holds as well.
+const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000;
+
+/// Classifies hits. State: at most 64 bytes for each of 1.4 million visitors, and some 10 MB.
+pub struct ClassifyStage {
+    classifier: Arc<Classifier>,
+    state: State,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    sessions: Sessions,
+    /// Ids that clients gave; the values are nothing.
+    client_ids: Recent<()>,
+    previews: Previews,
+    /// Event time of the last record that could be used.
+    time: i64,
+    counts: Counts,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Counts {
+    duplicates: u64,
+    prefetches: u64,
+    not_pages: u64,
+    not_answered: u64,
+    clocks_ahead: u64,
+    dead_letters: u64,
+}
+
+impl ClassifyStage {
+    /// The stage with nothing remembered.
+    pub fn new(classifier: Arc<Classifier>) -> ClassifyStage {
+        ClassifyStage {
+            classifier,
+            state: State {
+                sessions: Sessions::default(),
+                client_ids: Recent::new(CLIENT_IDS_MAX),
+                previews: Previews::default(),
+                time: 0,
+                counts: Counts::default(),
+            },
+        }
+    }
+}
+
+impl Stage for ClassifyStage {
+    const NAME: &'static str = crate::CLASSIFY;
+    const INPUT: &'static str = topic::HITS_RAW;
+
+    fn process(&mut self, _offset: u64, record: &[u8], out: &mut Outputs) {
+        let rejected = match Record::decode(record) {
+            Ok(Record::Hit(hit)) => {
+                let site = hit.site;
+                let rejected = self.state.hit(&self.classifier, hit, out).err();
+                rejected.map(|(reason, detail)| (reason, detail, site))
+            }
+            Ok(Record::Heartbeat(heartbeat)) => {
+                self.state.heartbeat(&heartbeat, out);
+                None
+            }
+            Ok(other) => Some((
+                "unexpected_record",
+                format!("{} is no place for this record", Self::INPUT) + &kind_of(&other),
+                "",
+            )),
+            Err(error) => Some(("undecodable", error.to_string(), "")),
+        };
+        if let Some((reason, detail, site)) = rejected {
+            self.state.counts.dead_letters += 1;
+            out.reject(&Rejection {
+                reason,
+                detail: &detail,
+                site,
+                time: self.state.time,
+                payload: record,
+            });
+        }
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, StateError> {
+        to_bytes(FORMAT, &self.state)
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
+        self.state = from_bytes(FORMAT, snapshot)?;
+        Ok(())
+    }
+
+    fn entries(&self) -> usize {
+        let state = &self.state;
+        state.sessions.len() + state.client_ids.len() + state.previews.entries()
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let counts = &self.state.counts;
+        vec![
+            ("duplicates", counts.duplicates),
+            ("prefetches", counts.prefetches),
+            ("not_pages", counts.not_pages),
+            ("not_answered", counts.not_answered),
+            ("clocks_ahead", counts.clocks_ahead),
+            ("previews_collapsed", self.state.previews.collapsed()),
+            ("dead_letters", counts.dead_letters),
+        ]
+    }
+}
+
+pub(crate) fn kind_of(record: &Record<'_>) -> String {
+    let kind = match record {
+        Record::Hit(_) => "hit",
+        Record::Visit(_) => "visit",
+        Record::VisitEvent(_) => "visit event",
+        Record::Share(_) => "share",
+        Record::Edge(_) => "edge",
+        Record::Cascade(_) => "cascade",
+        Record::DeadLetter(_) => "dead letter",
+        Record::Heartbeat(_) => "heartbeat",
+    };
+    format!(": a {kind}")
+}
+
+/// Reason and detail of a hit that cannot be used.
+type Rejected = (&'static str, String);
+
+impl State {
+    fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
+        let time = heartbeat.event_time;
+        {
+            let mut emit = |share: &Share<'_>| out.share(topic::HITS_CLASSIFIED, share);
+            if heartbeat.source == COLLECTOR {
+                self.previews.pass(Clock::Live, time, &mut emit);
+            } else {
+                self.previews.finish(Clock::Imported, time, &mut emit);
+            }
+        }
+        out.heartbeat(topic::HITS_CLASSIFIED, heartbeat);
+    }
+
+    fn hit(
+        &mut self,
+        classifier: &Classifier,
+        mut hit: Hit<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Rejected> {
+        if hit.event_time > hit.received_time.saturating_add(AHEAD_MS_MAX) {
+            hit.event_time = hit.received_time;
+            self.counts.clocks_ahead += 1;
+        }
+        if !TIMES.contains(&hit.event_time) {
+            let detail = format!(
+                "event time {} ms is outside 1970 to 2200: the sender's clock is wrong",
+                hit.event_time
+            );
+            return Err(("time_out_of_range", detail));
+        }
+        let link = match classifier.signals().link(hit.url) {
+            Ok(link) => link,
+            Err(error) => return Err(("bad_url", error.to_string())),
+        };
+        if hit.client_id_given {
+            let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = hit.hit_id.0;
+            let id = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
+            if self.client_ids.peek(id).is_some() {
+                self.counts.duplicates += 1;
+                return Ok(());
+            }
+            self.client_ids.set(id, ());
+        }
+        self.time = hit.event_time;
+        let clock = match hit.protocol {
+            Protocol::Log => Clock::Imported,
+            Protocol::Native | Protocol::Pixel | Protocol::Unknown => Clock::Live,
+        };
+        {
+            let mut emit = |share: &Share<'_>| out.share(topic::HITS_CLASSIFIED, share);
+            self.previews.pass(clock, hit.event_time, &mut emit);
+        }
+        match hit.kind {
+            HitKind::PageView => self.page_view(classifier, clock, hit, link, out),
+            HitKind::Copy | HitKind::Share => {
+                let visit = self.sessions.of_event(clock, &hit);
+                let share = records::share_on_page(classifier, &hit, &link, visit);
+                out.share(topic::HITS_CLASSIFIED, &share);
+            }
+            HitKind::Engagement | HitKind::Conversion | HitKind::LinkClick | HitKind::Custom => {
+                let visit = self.sessions.of_event(clock, &hit);
+                let event = records::visit_event(hit, link, visit);
+                out.visit_event(topic::HITS_CLASSIFIED, &event);
+            }
+        }
+        Ok(())
+    }
+
+    fn page_view(
+        &mut self,
+        classifier: &Classifier,
+        clock: Clock,
+        hit: Hit<'_>,
+        link: Link<'_>,
+        out: &mut Outputs,
+    ) {
+        let signals = classifier.signals();
+        // A page that was not served, or that sent its reader on, was not seen.
+        if hit
+            .status
+            .is_some_and(|status| !matches!(status, 200..=299 | 304))
+        {
+            self.counts.not_answered += 1;
+            return;
+        }
+        if hit
+            .purpose
+            .is_some_and(|purpose| speculation(purpose) != Speculation::None)
+        {
+            self.counts.prefetches += 1;
+            return;
+        }
+        // A page that reports itself is one; a log holds everything that a server sends.
+        let page = |resource| matches!(resource, Resource::Page | Resource::Document);
+        if hit.protocol == Protocol::Log && !page(signals.resource(link.path())) {
+            self.counts.not_pages += 1;
+            return;
+        }
+        let agent = signals.agent(hit.user_agent);
+        if let Some(fetcher) = agent.share() {
+            let fetch = Fetch {
+                hit_id: hit.hit_id,
+                clock,
+                site: hit.site,
+                content: &link.canonical,
+                time: hit.event_time,
+                network: hit.network,
+                token: link.share_token.as_deref(),
+                fetcher,
+            };
+            let mut emit = |share: &Share<'_>| out.share(topic::HITS_CLASSIFIED, share);
+            self.previews.observe(&fetch, classifier.model(), &mut emit);
+            return;
+        }
+        let referrer = signals.referrer(hit.referrer.unwrap_or_default());
+        let internal = is_internal(hit.site, &link, &referrer);
+        match self
+            .sessions
+            .of_page_view(clock, &hit, &link, &referrer, internal)
+        {
+            Step::Later { visit } => {
+                let event = records::visit_event(hit, link, visit);
+                out.visit_event(topic::HITS_CLASSIFIED, &event);
+            }
+            Step::Landing { returning } => {
+                let visitor = VisitorContext {
+                    returning,
+                    basis: hit.visitor_basis,
+                };
+                let judged = classifier.classify(&hit, &agent, &referrer, &link, &visitor);
+                let version = classifier.version();
+                let visit =
+                    records::visit(&hit, &agent, &referrer, link, returning, judged, version);
+                out.visit(topic::HITS_CLASSIFIED, &visit);
+            }
+        }
+    }
+}

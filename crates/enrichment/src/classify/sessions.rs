@@ -1,0 +1,165 @@
+//! Which hits of a visitor are one visit.
+
+use grapevine_event::{Hit, Id};
+use grapevine_inference::{Clock, Recent};
+use grapevine_signals::{Link, Referrer, ReferrerKind};
+use serde::{Deserialize, Serialize};
+
+/// A visit ends after half an hour without a hit, as in GA4 and Matomo.
+pub(super) const GAP_MS: i64 = 30 * 60_000;
+/// Visitors remembered by the collector's clock, and by that of imports: the ones seen last, at
+/// 64 bytes each (a test counts). Those forgotten come back as new visitors.
+const VISITORS_MAX: [u32; 2] = [917_504, 458_752];
+
+/// The last visit of a visitor.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Session {
+    visit: Id,
+    /// Event time of its latest hit.
+    last: i64,
+    /// Address and referrer of its landing: the same again is a reload.
+    arrival: u32,
+    /// The tokens given to its landing and to its latest page: the reader's own.
+    tokens: [u32; 2],
+}
+
+/// What a page view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The first of a visit.
+    Landing {
+        /// The visitor was seen on this site before.
+        returning: bool,
+    },
+    /// A later one of a visit, or of one whose landing is not known.
+    Later {
+        /// That visit.
+        visit: Option<Id>,
+    },
+}
+
+/// The visitors' last visits, by clock.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sessions([Recent<Session>; 2]);
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Sessions(VISITORS_MAX.map(Recent::new))
+    }
+}
+
+impl Sessions {
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(Recent::len).sum()
+    }
+
+    /// Takes a page view of anybody: person or robot.
+    pub(super) fn of_page_view(
+        &mut self,
+        clock: Clock,
+        hit: &Hit<'_>,
+        link: &Link<'_>,
+        referrer: &Referrer<'_>,
+        internal: bool,
+    ) -> Step {
+        let Some(visitor) = hit.visitor else {
+            return match internal {
+                true => Step::Later { visit: None },
+                false => Step::Landing { returning: false },
+            };
+        };
+        let sessions = &mut self.0[clock.index()];
+        let key = visitor_key(hit.site, visitor);
+        let time = hit.event_time;
+        let given = hit.share_token.map_or(0, |token| fold(hash(0, token)));
+        let known = sessions.get(key);
+        let returning = known.is_some();
+        if let Some(session) = known
+            && session.last.abs_diff(time) <= GAP_MS as u64
+        {
+            let token = link
+                .share_token
+                .as_deref()
+                .map(|token| fold(hash(0, token)));
+            let own = token.is_some_and(|token| session.tokens.contains(&token));
+            let arrives = !own && !internal && arrives(link, referrer);
+            if !arrives || session.arrival == arrival(hit) {
+                session.last = session.last.max(time);
+                if given != 0 {
+                    session.tokens[1] = given;
+                }
+                return Step::Later {
+                    visit: Some(session.visit),
+                };
+            }
+        }
+        let session = Session {
+            visit: hit.hit_id,
+            last: time,
+            arrival: arrival(hit),
+            tokens: [given, given],
+        };
+        sessions.set(key, session);
+        Step::Landing { returning }
+    }
+
+    /// The visit that a hit other than a page view belongs to; the visit goes on.
+    pub(super) fn of_event(&mut self, clock: Clock, hit: &Hit<'_>) -> Option<Id> {
+        let key = visitor_key(hit.site, hit.visitor?);
+        let session = self.0[clock.index()].get(key)?;
+        if session.last.abs_diff(hit.event_time) > GAP_MS as u64 {
+            return None;
+        }
+        session.last = session.last.max(hit.event_time);
+        Some(session.visit)
+    }
+}
+
+/// True where link or referrer say that the visitor comes from elsewhere.
+fn arrives(link: &Link<'_>, referrer: &Referrer<'_>) -> bool {
+    let from_elsewhere = !matches!(
+        referrer.kind,
+        ReferrerKind::None | ReferrerKind::Malformed | ReferrerKind::Browser(_)
+    );
+    from_elsewhere
+        || link.share_token.is_some()
+        || !link.click_ids.is_empty()
+        || !link.share_marks.is_empty()
+        || !link.campaign.is_empty()
+}
+
+fn arrival(hit: &Hit<'_>) -> u32 {
+    fold(hash(hash(0, hit.url), hit.referrer.unwrap_or_default()))
+}
+
+/// Visitor pseudonyms are keyed hashes already, so this only has to keep sites apart.
+fn visitor_key(site: &str, visitor: i64) -> u64 {
+    hash(0, site) ^ (visitor as u64)
+}
+
+/// FNV-1a, 64 bits, from `seed` on (Fowler, Noll, Vo). Whoever makes it collide disturbs only the
+/// own visits.
+fn hash(seed: u64, text: &str) -> u64 {
+    let start = seed ^ 0xcbf2_9ce4_8422_2325;
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(start, step)
+}
+
+fn fold(hash: u64) -> u32 {
+    // Never 0, which stands for no token.
+    ((hash >> 32) as u32 ^ hash as u32).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visitor_takes_at_most_64_bytes() {
+        // Key and two links beside the session; the index takes 4 bytes and one of control for
+        // each of 8/7 places.
+        let slot = 8 + 4 + 4 + size_of::<Session>();
+        let index = 5.0 * 8.0 / 7.0;
+        assert!(slot as f64 + index <= 64.0, "{slot} + {index}");
+    }
+}

@@ -1,0 +1,192 @@
+//! What is remembered of one content: when it was first seen, and the latest share acts.
+
+use std::borrow::Cow;
+
+use grapevine_event::{AddressOf, Share};
+use serde::{Deserialize, Serialize};
+
+use super::{Arrival, Hint, Words};
+use crate::evidence;
+use crate::model::{Model, Range, Weight};
+
+/// Share acts kept of a content: the latest. Those of the last hour count.
+const ACTS_MAX: usize = 8;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// A content is fresh for a day (our reading of MozCon 2015's split).
+const FRESH_MS: i64 = DAY_MS;
+/// The data must reach back a week before a content's first visit, or the visit is merely the
+/// first that the data holds.
+const HISTORY_MS: i64 = 7 * DAY_MS;
+/// A page of the long tail is rarely seen too; what is fresh is seen several times in its day.
+const FRESH_VISITS_MIN: u32 = 3;
+const OLD_MS: i64 = 30 * DAY_MS;
+
+/// A share act.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Act {
+    time: i64,
+    network: Option<i64>,
+    app: u16,
+    /// Private; `None` where the fetcher serves both.
+    private: Option<bool>,
+    sender: bool,
+}
+
+impl Act {
+    pub(super) fn of(share: &Share<'_>, app: u16) -> Act {
+        Act {
+            time: share.time,
+            network: share.network,
+            app,
+            private: share.private,
+            sender: share.address_of == AddressOf::Sender,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Content {
+    /// Event time of the first visit; none where only share acts were seen.
+    first: Option<i64>,
+    last: i64,
+    visits: u32,
+    /// Oldest first.
+    acts: Vec<Act>,
+}
+
+impl Content {
+    pub(super) fn visited_first(time: i64) -> Content {
+        Content {
+            first: Some(time),
+            last: time,
+            visits: 1,
+            acts: Vec::new(),
+        }
+    }
+
+    pub(super) fn acted_first(act: Act) -> Content {
+        Content {
+            first: None,
+            last: act.time,
+            visits: 0,
+            acts: vec![act],
+        }
+    }
+
+    pub(super) fn visited(&mut self, time: i64) {
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(time);
+        self.visits = self.visits.saturating_add(1);
+    }
+
+    pub(super) fn acted(&mut self, act: Act) {
+        if self.acts.len() == ACTS_MAX {
+            self.acts.remove(0);
+        }
+        self.last = self.last.max(act.time);
+        self.acts.push(act);
+    }
+
+    pub(super) fn last_seen(&self) -> i64 {
+        self.last
+    }
+
+    /// What this history says about a landing; `since` is how far back the data reaches.
+    pub(super) fn hints<'m>(
+        &self,
+        arrival: &Arrival<'_>,
+        since: i64,
+        model: &'m Model,
+    ) -> Vec<Hint<'m>> {
+        let mut hints = Vec::new();
+        hints.extend(self.preview(arrival, model));
+        let Some(first) = self.first else {
+            return hints;
+        };
+        let age_ms = arrival.time.saturating_sub(first);
+        if age_ms >= OLD_MS {
+            hints.push(Hint {
+                name: evidence::OLD_CONTENT,
+                words: Words::Old { age_ms },
+                weight: Cow::Borrowed(&model.weight.old_content),
+            });
+        } else if (0..=FRESH_MS).contains(&age_ms)
+            && first.saturating_sub(since) >= HISTORY_MS
+            && self.visits >= FRESH_VISITS_MIN
+        {
+            hints.push(Hint {
+                name: evidence::FRESH_CONTENT,
+                words: Words::Fresh { age_ms },
+                weight: Cow::Borrowed(&model.weight.fresh_content),
+            });
+        }
+        hints
+    }
+
+    /// The strongest of the acts before the landing; acts do not add up, since they may be one
+    /// person's in several apps.
+    fn preview<'m>(&self, arrival: &Arrival<'_>, model: &'m Model) -> Option<Hint<'m>> {
+        let weights = &model.weight;
+        let mut best: Option<Hint<'m>> = None;
+        for act in self.acts.iter().rev() {
+            let before_ms = arrival.time.saturating_sub(act.time);
+            if !(0..=HOUR_MS).contains(&before_ms) || act.private == Some(false) {
+                continue;
+            }
+            let same_network =
+                act.sender && act.network.is_some() && act.network == arrival.network;
+            let weight = if same_network {
+                &weights.preview_same_network
+            } else if before_ms <= MINUTE_MS {
+                &weights.preview_minute
+            } else if before_ms <= 10 * MINUTE_MS {
+                &weights.preview_ten_minutes
+            } else {
+                &weights.preview_hour
+            };
+            let weight = match act.private {
+                Some(_) => Cow::Borrowed(weight),
+                None => Cow::Owned(halved(weight)),
+            };
+            let stronger = |known: &Hint<'_>| weight.dark.likely > known.weight.dark.likely;
+            if best.as_ref().is_none_or(stronger) {
+                best = Some(Hint {
+                    name: evidence::PREVIEW_BEFORE,
+                    words: Words::Preview {
+                        app: act.app,
+                        before_ms,
+                        same_network,
+                    },
+                    weight,
+                });
+            }
+        }
+        best
+    }
+}
+
+/// The weight of an act whose fetcher serves posts and messages alike: half, down to nothing.
+fn halved(weight: &Weight) -> Weight {
+    Weight {
+        dark: Range {
+            low: 0.0,
+            likely: weight.dark.likely / 2.0,
+            high: weight.dark.high,
+        },
+        search: weight.search,
+        source: String::new(),
+    }
+}
+
+/// A duration in words, its largest unit only.
+pub(super) fn duration(ms: i64) -> String {
+    match ms {
+        ..0 => "0 s".to_owned(),
+        0..MINUTE_MS => format!("{} s", ms / 1_000),
+        MINUTE_MS..HOUR_MS => format!("{} min", ms / MINUTE_MS),
+        HOUR_MS..DAY_MS => format!("{} h", ms / HOUR_MS),
+        _ => format!("{} d", ms / DAY_MS),
+    }
+}

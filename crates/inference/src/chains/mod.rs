@@ -1,0 +1,271 @@
+//! Certain share chains, and what the history of a content says about a landing.
+//!
+//! A visit is given a share token; links that are passed on from it carry it; who arrives with it
+//! came from that visit, for certain. One node is one person's first visit of a content: a return
+//! of the same person is no edge. A chain has no cycle by construction, since an arrival is only
+//! ever hung below a node that was there before it.
+//!
+//! Edges without token (the posterior over causes) are not inferred here yet. They need what is
+//! kept here already: arrivals in order, share acts, and who is whose child for certain.
+
+mod content;
+mod forest;
+
+use grapevine_event::{Cascade, Evidence, Id, Share};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, key};
+use crate::model::Model;
+use crate::recent::Recent;
+use content::{Act, Content};
+use forest::Forest;
+pub use forest::{Cause, Place};
+
+/// Contents remembered of each clock: with eight acts each, at most 60 MB together.
+const CONTENTS_MAX: u32 = 114_688;
+/// Sites whose first event time is remembered.
+const SITES_MAX: u32 = 4_096;
+/// Visits later than this before the collector's clock live by it, whatever brought them.
+const LIVE_MS: i64 = 2 * 24 * 3_600_000;
+
+/// A landing, as far as chains are concerned. Robots are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Site, lower case.
+    pub site: &'a str,
+    /// Canonical URL.
+    pub content: &'a str,
+    /// The visit.
+    pub visit: Id,
+    /// Pseudonym of the reader.
+    pub visitor: Option<i64>,
+    /// Event time, milliseconds since 1970 UTC.
+    pub time: i64,
+    /// App of the arrival, or empty.
+    pub app: &'a str,
+    /// Token that the link carried.
+    pub incoming_token: Option<&'a str>,
+    /// Token that the visit was given.
+    pub share_token: Option<&'a str>,
+    /// The reader's network.
+    pub network: Option<i64>,
+}
+
+/// A share token that was given to a visit after its landing: on a later page, or by a button.
+#[derive(Clone, Copy, Debug)]
+pub struct Gift<'a> {
+    /// Site, lower case.
+    pub site: &'a str,
+    /// Canonical URL that the token shares.
+    pub content: &'a str,
+    /// The sharer's visit.
+    pub visit: Id,
+    /// Pseudonym of the sharer, where known.
+    pub visitor: Option<i64>,
+    /// Event time, milliseconds since 1970 UTC.
+    pub time: i64,
+    /// The token.
+    pub token: &'a str,
+}
+
+/// Everything that the chain stage remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chains {
+    contents: [Recent<Content>; 2],
+    /// Earliest event time by clock and site.
+    starts: Recent<i64>,
+    forest: Forest,
+    /// The collector's clock, by its heartbeats.
+    live: Option<i64>,
+}
+
+impl Default for Chains {
+    fn default() -> Self {
+        Chains {
+            contents: [Recent::new(CONTENTS_MAX), Recent::new(CONTENTS_MAX)],
+            starts: Recent::new(SITES_MAX),
+            forest: Forest::default(),
+            live: None,
+        }
+    }
+}
+
+impl Chains {
+    /// The collector says what time it is.
+    pub fn heartbeat(&mut self, time: i64) {
+        self.live = Some(self.live.map_or(time, |live| live.max(time)));
+    }
+
+    /// What the content's history adds to the judgement of a landing that no fact decided, and
+    /// remembers the landing. The weights are those of the evidence, likely value first.
+    pub fn landing<'m>(&mut self, arrival: &Arrival<'_>, model: &'m Model) -> Vec<Hint<'m>> {
+        let clock = self.clock_of(arrival.time);
+        let site = key("site", &[&[clock.index() as u8], arrival.site.as_bytes()]);
+        let start = match self.starts.get(site) {
+            Some(start) => {
+                *start = arrival.time.min(*start);
+                *start
+            }
+            None => {
+                self.starts.set(site, arrival.time);
+                arrival.time
+            }
+        };
+        let contents = &mut self.contents[clock.index()];
+        let full = contents.len() == CONTENTS_MAX as usize;
+        // Where contents had to be forgotten, an unknown one need not be new.
+        let since = match contents.oldest() {
+            Some((_, oldest)) if full => oldest.last_seen().max(start),
+            _ => start,
+        };
+        let content = content_key(arrival.site, arrival.content);
+        if let Some(known) = contents.get(content) {
+            let hints = known.hints(arrival, since, model);
+            known.visited(arrival.time);
+            return hints;
+        }
+        contents.set(content, Content::visited_first(arrival.time));
+        Vec::new()
+    }
+
+    /// Remembers a share act, and names the sharer's visit where its token is known.
+    pub fn share(&mut self, share: &Share<'_>) -> Option<Id> {
+        let clock = self.clock_of(share.time);
+        let app = self.forest.app(&share.app);
+        let act = Act::of(share, app);
+        let contents = &mut self.contents[clock.index()];
+        let content = content_key(share.site, &share.content);
+        match contents.get(content) {
+            Some(known) => known.acted(act),
+            None => {
+                contents.set(content, Content::acted_first(act));
+            }
+        }
+        let token = share.token.as_deref()?;
+        self.forest.owner(share.site, &share.content, token)
+    }
+
+    /// Gives a landing its place.
+    pub fn arrive(&mut self, arrival: &Arrival<'_>) -> Place {
+        let content = content_key(arrival.site, arrival.content);
+        self.forest.arrive(content, arrival)
+    }
+
+    /// Remembers whose token it is.
+    pub fn give(&mut self, gift: &Gift<'_>) {
+        let content = content_key(gift.site, gift.content);
+        self.forest.give(content, gift);
+    }
+
+    /// Cascades changed and not yet taken.
+    pub fn changed(&self) -> usize {
+        self.forest.changed()
+    }
+
+    /// Takes the cascades that changed, in the order in which they first did.
+    pub fn take_changed(&mut self, emit: &mut dyn FnMut(&Cascade<'_>)) {
+        self.forest.take_changed(emit);
+    }
+
+    /// Name of an app by its number in a [`Place`].
+    pub fn app_name(&self, app: u16) -> &str {
+        self.forest.app_name(app)
+    }
+
+    /// How many things are remembered.
+    pub fn entries(&self) -> usize {
+        self.contents.iter().map(Recent::len).sum::<usize>() + self.forest.entries()
+    }
+
+    fn clock_of(&self, time: i64) -> Clock {
+        match self.live {
+            Some(live) if time >= live.saturating_sub(LIVE_MS) => Clock::Live,
+            _ => Clock::Imported,
+        }
+    }
+}
+
+fn content_key(site: &str, content: &str) -> u64 {
+    key("content", &[site.as_bytes(), content.as_bytes()])
+}
+
+/// One thing that a content's history says about a landing.
+#[derive(Clone, Debug)]
+pub struct Hint<'m> {
+    name: &'static str,
+    words: Words,
+    weight: std::borrow::Cow<'m, crate::model::Weight>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Words {
+    Preview {
+        app: u16,
+        before_ms: i64,
+        same_network: bool,
+    },
+    Fresh {
+        age_ms: i64,
+    },
+    Old {
+        age_ms: i64,
+    },
+}
+
+impl Hint<'_> {
+    /// The hint as evidence; `name_of` gives the name for people of an app.
+    pub fn evidence(&self, name_of: &dyn Fn(u16) -> String) -> Evidence<'static> {
+        let detail = match self.words {
+            Words::Preview {
+                app,
+                before_ms,
+                same_network,
+            } => {
+                let network = match same_network {
+                    true => " from the same network",
+                    false => "",
+                };
+                let (app, before) = (name_of(app), content::duration(before_ms));
+                format!("{app} fetched this link {before} before{network}")
+            }
+            Words::Fresh { age_ms } => {
+                format!("content first seen {} ago", content::duration(age_ms))
+            }
+            Words::Old { age_ms } => {
+                format!("content first seen {} ago", content::duration(age_ms))
+            }
+        };
+        Evidence {
+            name: self.name,
+            detail: detail.into(),
+            log_odds: self.weight.dark.likely as f32,
+        }
+    }
+
+    /// Adds the hint to a judgement that was made by log-odds.
+    pub fn apply(&self, visit: &mut grapevine_event::Visit<'_>) {
+        let before = [
+            visit.dark_probability_low,
+            visit.dark_probability,
+            visit.dark_probability_high,
+            visit.dark_search_probability,
+        ];
+        let after = crate::classification::add_to_odds(before, &self.weight);
+        let [low, likely, high, search] = after;
+        visit.dark_probability_low = low;
+        visit.dark_probability = likely;
+        visit.dark_probability_high = high;
+        visit.dark_search_probability = search;
+        let (channel, app) = crate::classification::most_probable(after);
+        visit.channel = channel;
+        visit.app = app.into();
+    }
+}
+
+/// Puts evidence in the order that records have: facts that decide, then by size.
+pub fn order_evidence(evidence: &mut [Evidence<'_>]) {
+    evidence.sort_by(crate::classification::stronger);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One landing: channel, app, probability of a privately passed link, and why.
+
+mod conventional;
+mod facts;
+mod odds;
+mod wording;
+
+use grapevine_event::{Channel, Evidence, Hit, Method, VisitorBasis};
+use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals};
+
+use crate::model::{Model, Range};
+use wording::Wording;
+
+pub(crate) use odds::{add_to_odds, most_probable};
+
+/// What is known of the visitor from earlier hits.
+#[derive(Clone, Copy, Debug)]
+pub struct VisitorContext {
+    /// This pseudonym was seen on this site before.
+    pub returning: bool,
+    /// What the pseudonym is made from: only one that the site keeps says anything of days.
+    pub basis: VisitorBasis,
+}
+
+/// What a landing is judged to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification<'a> {
+    /// What ordinary analytics would book (rules of GA4 and Matomo).
+    pub conventional_channel: Channel,
+    /// The most probable channel.
+    pub channel: Channel,
+    /// Carrier inside dark social, network, engine or assistant elsewhere; `unknown` where
+    /// nothing tells, empty where it does not apply.
+    pub app: &'a str,
+    /// What decided.
+    pub method: Method,
+    /// P(privately passed link), 0 to 1.
+    pub dark_probability: f32,
+    /// The same under the low end of what is known; at most `dark_probability`.
+    pub dark_probability_low: f32,
+    /// The same under the high end; at least `dark_probability`.
+    pub dark_probability_high: f32,
+    /// P(search engine that left no referrer), 0 to 1; with `dark_probability` at most 1.
+    pub dark_search_probability: f32,
+    /// Why, strongest first; names from [`crate::evidence::NAMES`].
+    pub evidence: Vec<Evidence<'a>>,
+    /// Name of the robot where the channel is bot.
+    pub robot: Option<&'a str>,
+}
+
+/// Judges landings by the catalogue of signals and a model.
+#[derive(Debug)]
+pub struct Classifier {
+    signals: std::sync::Arc<Signals>,
+    model: Model,
+    version: String,
+    wording: Wording,
+}
+
+impl Classifier {
+    /// A classifier; its version is the model's and the catalogue's.
+    pub fn new(signals: std::sync::Arc<Signals>, model: Model) -> Classifier {
+        let version = format!("{}+{}", model.version(), signals.data_date());
+        Classifier {
+            signals,
+            model,
+            version,
+            wording: Wording::default(),
+        }
+    }
+
+    /// The catalogue.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Version of model and signal data together, as written into visits.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Judges a landing. Facts that decide are tried in the order that `docs/classification.md`
+    /// states; where none does, log-odds add up.
+    pub fn classify<'a>(
+        &'a self,
+        hit: &Hit<'a>,
+        agent: &Agent<'a>,
+        referrer: &Referrer<'a>,
+        link: &Link<'a>,
+        visitor: &VisitorContext,
+    ) -> Classification<'a> {
+        let landing = Landing {
+            hit,
+            agent,
+            referrer,
+            link,
+            visitor,
+            internal: is_internal(hit.site, link, referrer),
+        };
+        let mut judged = self.decide(&landing);
+        judged.conventional_channel = if judged.channel == Channel::Bot {
+            Channel::Bot
+        } else {
+            self.conventional(&landing)
+        };
+        judged.evidence.sort_by(stronger);
+        judged
+    }
+}
+
+/// Everything about one landing.
+struct Landing<'l, 'a> {
+    hit: &'l Hit<'a>,
+    agent: &'l Agent<'a>,
+    referrer: &'l Referrer<'a>,
+    link: &'l Link<'a>,
+    visitor: &'l VisitorContext,
+    internal: bool,
+}
+
+impl Landing<'_, '_> {
+    /// True where the referrer names no place at all.
+    fn without_referrer(&self) -> bool {
+        matches!(
+            self.referrer.kind,
+            ReferrerKind::None | ReferrerKind::Malformed | ReferrerKind::Browser(_)
+        )
+    }
+}
+
+/// True where the referrer is the site itself: its host is the landing's own (`www.` apart), or
+/// the site's name or below it.
+pub fn is_internal(site: &str, link: &Link<'_>, referrer: &Referrer<'_>) -> bool {
+    let bare = |host: &str| -> usize { if host.starts_with("www.") { 4 } else { 0 } };
+    let host = referrer.host.as_ref();
+    if host.is_empty() {
+        return false;
+    }
+    let host = &host[bare(host)..];
+    let own = link.host();
+    let own = own.rsplit_once(':').map_or(own, |(name, _)| name);
+    let site = &site[bare(site)..];
+    let below = |parent: &str| {
+        host.strip_suffix(parent)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    host == &own[bare(own)..] || (site.contains('.') && below(site))
+}
+
+/// Facts that decide (log-odds 0) first, in the order they were found; then by size.
+pub(crate) fn stronger(one: &Evidence<'_>, other: &Evidence<'_>) -> std::cmp::Ordering {
+    let rank = |evidence: &Evidence<'_>| match evidence.log_odds == 0.0 {
+        true => f32::INFINITY,
+        false => evidence.log_odds.abs(),
+    };
+    rank(other).total_cmp(&rank(one))
+}
+
+impl<'a> Classification<'a> {
+    fn certain(channel: Channel, app: &'a str, method: Method, dark: Range) -> Self {
+        Classification {
+            conventional_channel: channel,
+            channel,
+            app,
+            method,
+            dark_probability: dark.likely as f32,
+            dark_probability_low: dark.low as f32,
+            dark_probability_high: dark.high as f32,
+            dark_search_probability: 0.0,
+            evidence: Vec::with_capacity(4),
+            robot: None,
+        }
+    }
+
+    fn because(mut self, name: &'static str, detail: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        self.evidence.push(Evidence {
+            name,
+            detail: detail.into(),
+            log_odds: 0.0,
+        });
+        self
+    }
+}

@@ -1,0 +1,137 @@
+//! The closed list of names that evidence may have.
+
+/// Every name of evidence with what it stands for. `docs/classification.md` lists the same names
+/// with the same words; a test holds both together.
+pub const NAMES: &[(&str, &str)] = &[
+    (
+        PRIOR,
+        "the published share of private links among visits that look like this one, before any fact of this visit",
+    ),
+    (
+        TOKEN,
+        "the link carries a share token: somebody passed it on",
+    ),
+    (
+        TOKEN_BROKEN,
+        "the link carries a share token that is cut or forged",
+    ),
+    (
+        SHARE_MARK,
+        "an app or site wrote into the link how it was shared",
+    ),
+    (
+        REQUESTED_WITH,
+        "an Android app named itself in X-Requested-With",
+    ),
+    (
+        IN_APP_BROWSER,
+        "an app named itself in the user agent of its own browser",
+    ),
+    (CLIENT, "the page's own script named the app"),
+    (PRIVATE_REFERRER, "the referrer is a messenger or team chat"),
+    (
+        MAIL_REFERRER,
+        "the referrer is a webmail or mail program, or a service that tests the links of mails",
+    ),
+    (
+        PUBLIC_REFERRER,
+        "the referrer is a network, a search engine, an assistant or another site",
+    ),
+    (INTERNAL_REFERRER, "the referrer is the site itself"),
+    (SPAM_REFERRER, "the referrer is a site that forges visits"),
+    (CLICK_ID, "the link carries a click id of a platform"),
+    (
+        CAMPAIGN,
+        "the link carries campaign tags: they say where its way began, not the last hop",
+    ),
+    (
+        ROBOT,
+        "the user agent is a robot, a scanner, a tool, or missing",
+    ),
+    (PREVIEW_FETCHER, "the user agent fetches previews of links"),
+    (
+        RANGE,
+        "a Range header asks for the beginning of the page only, which browsers do not do",
+    ),
+    (HOME_PAGE, "the landing is the home page"),
+    (SECTION_FRONT, "the landing is the front of a section"),
+    (LONG_PATH, "the path is too long to type"),
+    (SHORT_PATH, "the path is short enough to type"),
+    (
+        QUERY,
+        "the address has parameters that belong to the content",
+    ),
+    (RETURNING, "the visitor was here before"),
+    (NEW_VISITOR, "the visitor was never here before"),
+    (MOBILE, "a phone or tablet"),
+    (DESKTOP, "a computer"),
+    (
+        FETCH_CROSS_SITE,
+        "the browser says that another site or app caused the load, yet there is no referrer",
+    ),
+    (FETCH_NONE, "the browser says that no page caused the load"),
+    (
+        FETCH_SAME_SITE,
+        "the browser says that the site itself caused the load, yet there is no referrer",
+    ),
+    (
+        WEBVIEW,
+        "the page is shown inside an app that does not name itself",
+    ),
+    (
+        REWRITTEN_WEBVIEW,
+        "the user agent looks like that of a browser inside an app, rewritten",
+    ),
+    (
+        PREVIEW_BEFORE,
+        "an app fetched a preview of this content shortly before",
+    ),
+    (
+        FRESH_CONTENT,
+        "the content was first seen a short while ago",
+    ),
+    (OLD_CONTENT, "the content was first seen long ago"),
+];
+
+macro_rules! names {
+    ($($constant:ident = $name:literal,)+) => {
+        $(pub(crate) const $constant: &str = $name;)+
+    };
+}
+
+names! {
+    PRIOR = "prior",
+    TOKEN = "token",
+    TOKEN_BROKEN = "token_broken",
+    SHARE_MARK = "share_mark",
+    REQUESTED_WITH = "requested_with",
+    IN_APP_BROWSER = "in_app_browser",
+    CLIENT = "client",
+    PRIVATE_REFERRER = "private_referrer",
+    MAIL_REFERRER = "mail_referrer",
+    PUBLIC_REFERRER = "public_referrer",
+    INTERNAL_REFERRER = "internal_referrer",
+    SPAM_REFERRER = "spam_referrer",
+    CLICK_ID = "click_id",
+    CAMPAIGN = "campaign",
+    ROBOT = "robot",
+    PREVIEW_FETCHER = "preview_fetcher",
+    RANGE = "range",
+    HOME_PAGE = "home_page",
+    SECTION_FRONT = "section_front",
+    LONG_PATH = "long_path",
+    SHORT_PATH = "short_path",
+    QUERY = "query",
+    RETURNING = "returning",
+    NEW_VISITOR = "new_visitor",
+    MOBILE = "mobile",
+    DESKTOP = "desktop",
+    FETCH_CROSS_SITE = "fetch_cross_site",
+    FETCH_NONE = "fetch_none",
+    FETCH_SAME_SITE = "fetch_same_site",
+    WEBVIEW = "webview",
+    REWRITTEN_WEBVIEW = "rewritten_webview",
+    PREVIEW_BEFORE = "preview_before",
+    FRESH_CONTENT = "fresh_content",
+    OLD_CONTENT = "old_content",
+}

@@ -1,0 +1,251 @@
+//! Priors and weights, from a data file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+const BUILTIN: &str = include_str!("../data/model.toml");
+
+/// Why a text is no model.
+#[derive(Debug, Error, PartialEq)]
+pub enum ModelError {
+    /// No TOML, or a table or key is missing or unknown.
+    #[error("model: {0}")]
+    Syntax(String),
+    /// A range is out of order or out of bounds.
+    #[error("model: {place} is {found:?}: {fix}")]
+    Range {
+        /// Which entry.
+        place: String,
+        /// What it holds.
+        found: [f64; 3],
+        /// What it should be.
+        fix: &'static str,
+    },
+}
+
+/// A figure with the ends of what is believed of it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(from = "[f64; 3]")]
+pub struct Range {
+    /// Low end.
+    pub low: f64,
+    /// Likely value.
+    pub likely: f64,
+    /// High end.
+    pub high: f64,
+}
+
+impl From<[f64; 3]> for Range {
+    fn from([low, likely, high]: [f64; 3]) -> Self {
+        Range { low, likely, high }
+    }
+}
+
+/// What one fact adds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weight {
+    /// To the log-odds of a private link against everything else.
+    pub dark: Range,
+    /// To the log-odds of search without referrer against typed or bookmarked.
+    pub search: f64,
+    /// What the figures follow from.
+    pub source: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prior {
+    pub(crate) dark: Range,
+    pub(crate) search: f64,
+    /// What the figures follow from.
+    #[expect(
+        dead_code,
+        reason = "for the reader of the data; its presence is checked"
+    )]
+    pub(crate) source: String,
+}
+
+macro_rules! table {
+    ($name:ident of $type:ty { $($field:ident,)+ }) => {
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name { $(pub(crate) $field: $type,)+ }
+
+        impl $name {
+            fn entries(&self) -> Vec<(&'static str, &$type)> {
+                vec![$((stringify!($field), &self.$field),)+]
+            }
+        }
+    };
+}
+
+table!(Weights of Weight {
+    home_page,
+    section_front,
+    long_path,
+    short_path,
+    query,
+    returning,
+    new_visitor,
+    mobile,
+    desktop,
+    fetch_cross_site,
+    fetch_none,
+    fetch_same_site,
+    webview,
+    rewritten_webview,
+    fresh_content,
+    old_content,
+    preview_minute,
+    preview_ten_minutes,
+    preview_hour,
+    preview_same_network,
+});
+
+table!(Facts of Range {
+    token,
+    token_unknown_surface,
+    token_public,
+    share_mark_private,
+    share_mark_public,
+    share_mark_unknown,
+    private_app,
+    public_app,
+    unknown_surface,
+    mail_referrer,
+    click_id,
+    campaign_without_referrer,
+    campaign_messenger,
+    public_referrer,
+});
+
+table!(ShareTimes of f64 {
+    compose,
+    post,
+    view,
+    unknown,
+    copy,
+    button,
+});
+
+/// Priors and weights. Immutable; its version is written into everything that it judges.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    version: String,
+    pub(crate) prior: Prior,
+    pub(crate) weight: Weights,
+    pub(crate) fact: Facts,
+    surface: BTreeMap<String, Range>,
+    pub(crate) share: ShareTimes,
+}
+
+impl Model {
+    /// The model as shipped.
+    pub fn builtin() -> Model {
+        Model::parse(BUILTIN).expect("the built-in model is checked by this crate's tests")
+    }
+
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// A missing or unknown key, a figure that is no number, ranges out of order, probabilities
+    /// outside 0 to 1: each named.
+    pub fn parse(text: &str) -> Result<Model, ModelError> {
+        let model: Model =
+            toml::from_str(text).map_err(|error| ModelError::Syntax(error.to_string()))?;
+        in_order("prior.dark", model.prior.dark)?;
+        in_order("prior.search", Range::from([model.prior.search; 3]))?;
+        for (name, weight) in model.weight.entries() {
+            in_order(&format!("weight.{name}.dark"), weight.dark)?;
+            let search = Range::from([weight.search; 3]);
+            in_order(&format!("weight.{name}.search"), search)?;
+        }
+        for (name, range) in model.fact.entries() {
+            is_probability(&format!("fact.{name}"), *range)?;
+        }
+        for (name, range) in &model.surface {
+            is_probability(&format!("surface.{name}"), *range)?;
+        }
+        for (name, share) in model.share.entries() {
+            is_probability(&format!("share.{name}"), Range::from([*share; 3]))?;
+        }
+        Ok(model)
+    }
+
+    /// Version of the model.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// P(private link) for an app that has posts and messages.
+    pub(crate) fn unknown_surface(&self, app: &str) -> Range {
+        let known = self.surface.get(app);
+        known.copied().unwrap_or(self.fact.unknown_surface)
+    }
+
+    /// Every weight by name.
+    pub fn weights(&self) -> Vec<(&'static str, &Weight)> {
+        self.weight.entries()
+    }
+}
+
+fn in_order(place: &str, range: Range) -> Result<(), ModelError> {
+    let Range { low, likely, high } = range;
+    let bounded = [low, likely, high]
+        .iter()
+        .all(|figure| figure.abs() <= 20.0);
+    if bounded && low <= likely && likely <= high {
+        return Ok(());
+    }
+    Err(ModelError::Range {
+        place: place.to_owned(),
+        found: [low, likely, high],
+        fix: "write [low, likely, high] in that order, each between -20 and 20",
+    })
+}
+
+fn is_probability(place: &str, range: Range) -> Result<(), ModelError> {
+    let Range { low, likely, high } = range;
+    if 0.0 <= low && low <= likely && likely <= high && high <= 1.0 {
+        return Ok(());
+    }
+    Err(ModelError::Range {
+        place: place.to_owned(),
+        found: [low, likely, high],
+        fix: "write [low, likely, high] in that order, each between 0 and 1",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builtin_model_reads_and_every_weight_has_a_source() {
+        let model = Model::builtin();
+        assert!(!model.version().is_empty());
+        assert!(
+            model
+                .weights()
+                .iter()
+                .all(|(_, weight)| weight.source.len() > 10)
+        );
+    }
+
+    #[test]
+    fn a_wrong_model_is_refused_by_name() {
+        let error = |text: &str| Model::parse(text).expect_err("wrong").to_string();
+        let swapped = BUILTIN.replace("dark = [-3.8, -2.6, -1.6]", "dark = [-1.6, -2.6, -3.8]");
+        assert!(error(&swapped).contains("weight.home_page.dark"));
+        let nan = BUILTIN.replace("mobile]\ndark = [0.0, 0.2", "mobile]\ndark = [0.0, nan");
+        assert!(error(&nan).contains("weight.mobile.dark"));
+        let over = BUILTIN.replace("post = 0.95", "post = 1.5");
+        assert!(error(&over).contains("share.post"));
+        let missing = BUILTIN.replace("[weight.mobile]", "[weight.mobil]");
+        assert!(error(&missing).contains("mobil"));
+    }
+}

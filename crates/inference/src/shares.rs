@@ -1,0 +1,271 @@
+//! Preview fetches as share acts: what a fetch says, and which fetches are one act.
+//!
+//! A messenger fetches a preview while or after a link is written into a message. Telegram and
+//! Signal fetch at every keystroke, so a typed link is a ladder of ever longer addresses within
+//! seconds; services fetch again when a cache runs out, and in the fediverse every server that
+//! receives a post fetches for itself, 1 to 59 s later. Each of these is one act here.
+
+use std::collections::VecDeque;
+
+use grapevine_event::{AddressOf, Id, Share, ShareKind};
+use grapevine_signals::{FetchAddress, FetchTime, Fetcher, Surface};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, key};
+use crate::model::Model;
+use crate::recent::Recent;
+
+/// How long a fetch made while writing waits for a longer address of the same writer. Whole
+/// ladders were seen within 2 s (embracethered.com, 2023).
+const TYPING_MS: i64 = 3_000;
+/// A sharer's device that fetches the same content again within this time shares it once.
+const SENDER_REPEAT_MS: i64 = 10 * 60_000;
+/// A service that fetches the same content again within this time, from whatever address, shares
+/// it once: Mastodon's servers spread over a minute (its source, 2023).
+const SERVER_REPEAT_MS: i64 = 2 * 60_000;
+/// Fetches remembered to recognise repeats.
+const REPEATS_MAX: u32 = 16_384;
+/// Fetches that wait for a longer address.
+const TYPING_MAX: usize = 4_096;
+
+/// A preview fetch of a content.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch<'a> {
+    /// Identity of the hit.
+    pub hit_id: Id,
+    /// Which clock it lives by.
+    pub clock: Clock,
+    /// Site, lower case.
+    pub site: &'a str,
+    /// Canonical URL that was fetched.
+    pub content: &'a str,
+    /// Event time, milliseconds since 1970 UTC.
+    pub time: i64,
+    /// Network that it came from.
+    pub network: Option<i64>,
+    /// Share token in the fetched link.
+    pub token: Option<&'a str>,
+    /// Who fetches.
+    pub fetcher: &'a Fetcher,
+}
+
+/// What a fetch says: a share act, as far as one fetch can tell.
+pub fn judge<'a>(fetch: &Fetch<'a>, model: &Model) -> Share<'a> {
+    let fetcher = fetch.fetcher;
+    let probability = match fetcher.when {
+        FetchTime::Compose => model.share.compose,
+        FetchTime::Post => model.share.post,
+        FetchTime::View => model.share.view,
+        FetchTime::Unknown => model.share.unknown,
+    };
+    Share {
+        share_id: fetch.hit_id,
+        site: fetch.site,
+        time: fetch.time,
+        content: fetch.content.into(),
+        kind: ShareKind::Preview,
+        app: fetcher.app.as_str().into(),
+        private: match fetcher.surface {
+            Surface::Private => Some(true),
+            Surface::Public => Some(false),
+            Surface::Unknown => None,
+        },
+        probability: probability as f32,
+        address_of: match fetcher.address {
+            FetchAddress::Sender => AddressOf::Sender,
+            FetchAddress::Server => AddressOf::Server,
+            FetchAddress::Unknown => AddressOf::Unknown,
+        },
+        network: fetch.network,
+        visitor: None,
+        sharer_visit: None,
+        token: fetch.token.map(Into::into),
+    }
+}
+
+/// P(a person passed the link on) of an act on the page: a copy or a share button.
+pub fn probability_on_page(kind: ShareKind, model: &Model) -> f32 {
+    let probability = match kind {
+        ShareKind::Button => model.share.button,
+        ShareKind::Copy => model.share.copy,
+        ShareKind::Preview | ShareKind::Unknown => model.share.unknown,
+    };
+    probability as f32
+}
+
+/// A fetch made while writing: the next one may show that the address was not whole yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Typing {
+    clock: Clock,
+    share_id: Id,
+    site: String,
+    content: String,
+    app: String,
+    private: Option<bool>,
+    probability: f32,
+    address_of: AddressOf,
+    network: Option<i64>,
+    token: Option<String>,
+    time: i64,
+}
+
+impl Typing {
+    fn of(clock: Clock, share: &Share<'_>) -> Typing {
+        Typing {
+            clock,
+            share_id: share.share_id,
+            site: share.site.to_owned(),
+            content: share.content.clone().into_owned(),
+            app: share.app.clone().into_owned(),
+            private: share.private,
+            probability: share.probability,
+            address_of: share.address_of,
+            network: share.network,
+            token: share.token.clone().map(|token| token.into_owned()),
+            time: share.time,
+        }
+    }
+
+    fn share(&self) -> Share<'_> {
+        Share {
+            share_id: self.share_id,
+            site: &self.site,
+            time: self.time,
+            content: self.content.as_str().into(),
+            kind: ShareKind::Preview,
+            app: self.app.as_str().into(),
+            private: self.private,
+            probability: self.probability,
+            address_of: self.address_of,
+            network: self.network,
+            visitor: None,
+            sharer_visit: None,
+            token: self.token.as_deref().map(Into::into),
+        }
+    }
+
+    /// True where `share` is a step of the same ladder, up or down.
+    fn same_ladder(&self, clock: Clock, share: &Share<'_>) -> bool {
+        self.clock == clock
+            && self.network == share.network
+            && self.app == share.app
+            && self.site == share.site
+            && self.time.abs_diff(share.time) <= TYPING_MS as u64
+            && (share.content.starts_with(&self.content)
+                || self.content.starts_with(share.content.as_ref()))
+    }
+}
+
+/// Which preview fetches are one share act. At most about 5 MB.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Previews {
+    repeats: Recent<i64>,
+    typing: VecDeque<Typing>,
+    collapsed: u64,
+}
+
+impl Default for Previews {
+    fn default() -> Self {
+        Previews {
+            repeats: Recent::new(REPEATS_MAX),
+            typing: VecDeque::new(),
+            collapsed: 0,
+        }
+    }
+}
+
+impl Previews {
+    /// Takes a fetch; gives to `emit` what is now known to be a share act.
+    pub fn observe(&mut self, fetch: &Fetch<'_>, model: &Model, emit: &mut dyn FnMut(&Share<'_>)) {
+        let share = judge(fetch, model);
+        if fetch.fetcher.when != FetchTime::Compose {
+            self.settle(fetch.clock, &share, emit);
+            return;
+        }
+        let ladder = |typing: &Typing| typing.same_ladder(fetch.clock, &share);
+        if let Some(at) = self.typing.iter().position(ladder) {
+            self.collapsed += 1;
+            let longer = share.content.len() >= self.typing[at].content.len();
+            if let Some(step) = self.typing.remove(at) {
+                // The latest step waits again; the longest address is the one that was meant.
+                let whole = match longer {
+                    true => Typing::of(fetch.clock, &share),
+                    false => Typing {
+                        time: step.time.max(share.time),
+                        ..step
+                    },
+                };
+                self.typing.push_back(whole);
+            }
+            return;
+        }
+        self.typing.push_back(Typing::of(fetch.clock, &share));
+        if self.typing.len() > TYPING_MAX
+            && let Some(oldest) = self.typing.pop_front()
+        {
+            self.settle(oldest.clock, &oldest.share(), emit);
+        }
+    }
+
+    /// Lets time pass: what waited long enough for a longer address is an act.
+    pub fn pass(&mut self, clock: Clock, time: i64, emit: &mut dyn FnMut(&Share<'_>)) {
+        self.settle_before(clock, time.saturating_sub(TYPING_MS), emit);
+    }
+
+    /// Like [`pass`](Self::pass), where nothing older than `time` is to come.
+    pub fn finish(&mut self, clock: Clock, time: i64, emit: &mut dyn FnMut(&Share<'_>)) {
+        self.settle_before(clock, time.saturating_add(1), emit);
+    }
+
+    /// Fetches that were steps or repeats of another.
+    pub fn collapsed(&self) -> u64 {
+        self.collapsed
+    }
+
+    /// How many things are remembered.
+    pub fn entries(&self) -> usize {
+        self.repeats.len() + self.typing.len()
+    }
+
+    fn settle_before(&mut self, clock: Clock, end: i64, emit: &mut dyn FnMut(&Share<'_>)) {
+        let due = |typing: &Typing| typing.clock == clock && typing.time < end;
+        if !self.typing.iter().any(due) {
+            return;
+        }
+        for typing in std::mem::take(&mut self.typing) {
+            if due(&typing) {
+                self.settle(clock, &typing.share(), emit);
+            } else {
+                self.typing.push_back(typing);
+            }
+        }
+    }
+
+    /// An act, unless it repeats one.
+    fn settle(&mut self, clock: Clock, share: &Share<'_>, emit: &mut dyn FnMut(&Share<'_>)) {
+        let (network, window) = match share.address_of {
+            AddressOf::Server => (None, SERVER_REPEAT_MS),
+            AddressOf::Sender | AddressOf::Unknown => (share.network, SENDER_REPEAT_MS),
+        };
+        let network = network.map_or([0; 9], |network| {
+            let [b0, b1, b2, b3, b4, b5, b6, b7] = network.to_le_bytes();
+            [1, b0, b1, b2, b3, b4, b5, b6, b7]
+        });
+        let parts: [&[u8]; 5] = [
+            &[clock.index() as u8],
+            share.site.as_bytes(),
+            share.app.as_bytes(),
+            share.content.as_bytes(),
+            &network,
+        ];
+        let act = key("preview", &parts);
+        if let Some(last) = self.repeats.get(act)
+            && last.abs_diff(share.time) <= window as u64
+        {
+            self.collapsed += 1;
+            return;
+        }
+        self.repeats.set(act, share.time);
+        emit(share);
+    }
+}
