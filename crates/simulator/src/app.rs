@@ -63,7 +63,7 @@ carriers! {
         /// Facebook posts and groups.
         Facebook = "facebook",
         /// X, formerly Twitter.
-        X = "x",
+        Twitter = "twitter",
         /// Reddit.
         Reddit = "reddit",
         /// LinkedIn.
@@ -80,6 +80,23 @@ carriers! {
 }
 
 impl App {
+    /// Whether a button on a page can name the app as its target. The others are reached by the
+    /// system's share sheet, which does not tell the page what was chosen.
+    pub(crate) fn has_share_button(self) -> bool {
+        matches!(
+            self,
+            App::Whatsapp
+                | App::Messenger
+                | App::Telegram
+                | App::Sms
+                | App::Mail
+                | App::Viber
+                | App::Line
+                | App::Teams
+                | App::Kakaotalk
+        )
+    }
+
     /// The language whose readers use the app almost alone, where there is one.
     pub(crate) fn home_language(self) -> Option<&'static str> {
         match self {

@@ -198,7 +198,7 @@ pub(crate) fn network_browser(network: Network, person: &Person, dice: &mut Dice
             };
             (text, "com.facebook.katana")
         }
-        Network::X => {
+        Network::Twitter => {
             let mark = parts.pick(" Twitter for iPhone/10.62", " TwitterAndroid");
             let text = if person.iphone {
                 parts.iphone(mark)

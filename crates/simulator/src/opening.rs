@@ -331,7 +331,7 @@ fn by_network(scenario: &Scenario, person: &Person, network: Network, dice: &mut
     let referrers: &[&'static str] = match network {
         Network::Facebook if mobile => &["https://m.facebook.com/", "https://lm.facebook.com/"],
         Network::Facebook => &["https://l.facebook.com/", "https://www.facebook.com/"],
-        Network::X => &["https://t.co/"],
+        Network::Twitter => &["https://t.co/"],
         Network::Reddit => &["https://www.reddit.com/", "https://out.reddit.com/"],
         Network::Linkedin => &["https://www.linkedin.com/", "https://lnkd.in/"],
         Network::Bluesky => &["https://bsky.app/", "https://go.bsky.app/"],

@@ -138,6 +138,14 @@ fn strips_click_ids(carrier: Carrier, act: &ShareAct) -> bool {
     }
 }
 
+fn has_button(carrier: Carrier) -> bool {
+    match carrier {
+        Carrier::App(app) => app.has_share_button(),
+        Carrier::Network(network) => !matches!(network, Network::Tiktok | Network::Mastodon),
+        Carrier::None => false,
+    }
+}
+
 /// Apple Messages needs an Apple device; SMS a phone.
 fn can_send(app: App, act: &ShareAct) -> bool {
     match app {
@@ -200,7 +208,7 @@ fn tell(
                 .then(|| token_text(simulation.scenario.seed, act.visit)),
             fragment: act.fragment.clone(),
             title: content.title.clone(),
-            app: (way == Way::Button).then(|| carrier.name()),
+            app: (way == Way::Button && has_button(carrier)).then(|| carrier.name()),
             seconds: None,
         }),
         _ => None,

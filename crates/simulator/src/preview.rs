@@ -133,7 +133,7 @@ pub(crate) fn of_network(network: Network) -> Option<Fetcher> {
             range: META_RANGE,
             ..server(META, App::Messenger as usize, 30 * DAY)
         },
-        Network::X => server("Twitterbot/1.0", service, 7 * DAY),
+        Network::Twitter => server("Twitterbot/1.0", service, 7 * DAY),
         Network::Reddit => server(
             "Mozilla/5.0 (compatible; redditbot/1.0; +http://www.reddit.com/feedback)",
             service,

@@ -102,7 +102,7 @@ pub(super) fn default_networks() -> BTreeMap<Network, NetworkBehaviour> {
     // weight, mobile, referrer, in-app
     let rows: [(Network, [f64; 4]); 8] = [
         (Network::Facebook, [46.0, 0.85, 0.98, 0.85]),
-        (Network::X, [20.0, 0.7, 0.98, 0.05]),
+        (Network::Twitter, [20.0, 0.7, 0.98, 0.05]),
         (Network::Reddit, [12.0, 0.6, 0.95, 0.1]),
         (Network::Linkedin, [8.0, 0.55, 0.86, 0.6]),
         (Network::Bluesky, [5.0, 0.6, 0.9, 0.0]),

@@ -1,9 +1,9 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use grapevine_simulator::{Actor, Cause, Event, EventKind, Scenario};
+use grapevine_simulator::{Actor, Cause, Event, EventKind};
 
-use crate::{COUNTED, counted, events};
+use crate::{COUNTED, SMALL, counted, events};
 
 fn agent(event: &Event) -> &str {
     event.request.user_agent.as_deref().unwrap_or("")
@@ -53,7 +53,7 @@ fn previews_name_themselves_and_come_from_the_right_side() {
             "kakaotalk" => "facebookexternalhit/1.1; kakaotalk-scrap/1.0",
             "sms" => "GoogleMessages/20.2 facebookexternalhit",
             "mastodon" => "Mastodon/",
-            "x" => "Twitterbot/1.0",
+            "twitter" => "Twitterbot/1.0",
             _ => "",
         };
         assert!(
@@ -280,9 +280,8 @@ fn robots_load_no_assets_and_scanners_come_before_the_reader() {
 
 #[test]
 fn people_load_assets_with_the_page_as_referrer() {
-    let scenario = Scenario::small();
     let mut pages = HashMap::new();
-    for event in events(&scenario) {
+    for event in SMALL.iter() {
         let visit = event.truth.visit;
         if event.is_visit() {
             pages.insert(

@@ -29,3 +29,6 @@ fn counted() -> Scenario {
 
 /// Its events, simulated once.
 static COUNTED: LazyLock<Vec<Event>> = LazyLock::new(|| events(&counted()));
+
+/// Events of the small preset, simulated once.
+static SMALL: LazyLock<Vec<Event>> = LazyLock::new(|| events(&Scenario::small()));

@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use grapevine_event::Channel;
 use grapevine_simulator::{Actor, Cause, EventKind, Scenario, TokenPlace, TruthSummary, simulate};
 
-use crate::{COUNTED, counted, events};
+use crate::{COUNTED, SMALL, counted, events};
 
 #[test]
 fn the_same_seed_gives_the_same_events_and_another_seed_others() {
@@ -36,7 +36,7 @@ fn events_come_in_order_of_time_within_the_period() {
 
 #[test]
 fn ids_are_unique() {
-    let events = events(&Scenario::small());
+    let events = &*SMALL;
     let ids: HashSet<u64> = events.iter().map(|event| event.id).collect();
     assert_eq!(ids.len(), events.len());
 }
@@ -205,7 +205,7 @@ fn previews_come_before_the_first_reader_and_never_for_forwards() {
 
 #[test]
 fn the_summary_agrees_with_a_count_of_its_own() {
-    let events = events(&Scenario::small());
+    let events = &*SMALL;
     let mut summary = TruthSummary::default();
     events.iter().for_each(|event| summary.add(event));
     let landings: Vec<_> = events.iter().filter(|event| event.is_landing()).collect();
