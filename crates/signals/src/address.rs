@@ -108,8 +108,10 @@ fn host(name: &str) -> Result<Cow<'_, str>, LinkError> {
     let host = match host {
         Cow::Borrowed(text) => Cow::Borrowed(bare(text)),
         Cow::Owned(text) if bare(&text).len() == text.len() => Cow::Owned(text),
-        // Without its final dots a name may turn out to be a broken number.
-        Cow::Owned(text) if is_simple(bare(&text)) || url::Host::parse(bare(&text)).is_ok() => {
+        // Without its final dots a name may turn out to be a number, or a broken one.
+        Cow::Owned(text)
+            if url::Host::parse(bare(&text)).is_ok_and(|h| h.to_string() == bare(&text)) =>
+        {
             Cow::Owned(bare(&text).to_owned())
         }
         Cow::Owned(_) => return Err(LinkError::Host),

@@ -4,7 +4,7 @@
 //! marks a bit and wakes the rules it triggers; a woken rule is then held to the rest of its
 //! conditions. An ordinary browser wakes next to nothing, so the cost is the one pass.
 
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::{MatchKind, dfa};
 use hashbrown::HashMap;
 use regex_automata::dfa::{Automaton as _, dense};
@@ -247,14 +247,21 @@ impl Matcher {
         let Ok(mut state) = self.automaton.start_state(unanchored) else {
             return scan;
         };
-        for (at, &byte) in text.iter().enumerate() {
-            state = self.automaton.next_state(unanchored, state, byte);
-            if self.automaton.is_special(state) && self.automaton.is_match(state) {
-                for nth in 0..self.automaton.match_len(state) {
-                    let literal = self.automaton.match_pattern(state, nth);
-                    let start = at + 1 - self.automaton.pattern_len(literal);
-                    self.found(&mut scan, literal.as_usize(), start, at + 1);
+        let mut at = 0;
+        loop {
+            // Kept apart and tight: this loop is where the time of a whole classification goes.
+            while at < text.len() {
+                state = self.automaton.next_state(unanchored, state, text[at]);
+                at += 1;
+                if self.automaton.is_special(state) {
+                    break;
                 }
+            }
+            if self.automaton.is_match(state) {
+                self.found(&mut scan, state, at);
+            }
+            if at == text.len() {
+                break;
             }
         }
         for &rule in &self.always {
@@ -263,11 +270,17 @@ impl Matcher {
         scan
     }
 
-    fn found(&self, scan: &mut Scan<'_>, literal: usize, start: usize, end: usize) {
-        set(&mut scan.found, literal);
-        for &rule in &*self.triggered[literal] {
-            if self.rules[rule as usize].stands(scan.text, start, end) {
-                set(&mut scan.woken, rule as usize);
+    /// Notes every literal that ends at `end`, where the automaton is in `state`.
+    #[inline(never)]
+    fn found(&self, scan: &mut Scan<'_>, state: StateID, end: usize) {
+        for nth in 0..self.automaton.match_len(state) {
+            let literal = self.automaton.match_pattern(state, nth);
+            let start = end - self.automaton.pattern_len(literal);
+            set(&mut scan.found, literal.as_usize());
+            for &rule in &*self.triggered[literal.as_usize()] {
+                if self.rules[rule as usize].stands(scan.text, start, end) {
+                    set(&mut scan.woken, rule as usize);
+                }
             }
         }
     }
