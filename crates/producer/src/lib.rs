@@ -1,1 +1,26 @@
-//! Collector, access-log importer: everything that puts hits on the log.
+//! Everything that puts hits on the log: the collector, the access-log importer, and the
+//! pseudonyms both make before anything is stored.
+//!
+//! - [`collector`] answers `POST /v1/hits` and the pixel, and acknowledges what is durable.
+//! - [`import`] reads access logs, plain or compressed, and puts each content on the log once.
+//! - [`access_log`] and [`native`] read one line and one hit: pure, total, without I/O.
+//! - [`pseudonym`] is the only place that an address goes to, and nothing comes back out of it.
+//!
+//! What this crate is not: it does not judge. Whether a hit is dark social is the business of
+//! classification; here a line is only told apart as far as it must be to leave out pictures,
+//! redirects and errors. It owns no socket and no signal handler: the binary does.
+#![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod collector;
+pub mod import;
+pub mod native;
+pub mod pseudonym;
+
+mod mask;
+mod proxies;
+mod site;
+
+pub use mask::mask_addresses;
+pub use proxies::{ProxyError, TrustedProxies};
+pub use site::{Site, SiteError};

@@ -1,0 +1,310 @@
+//! The one thread that writes: many requests, one durable commit.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use grapevine_event::{Encoder, Heartbeat, topic};
+use grapevine_log::{Commit, Durability, Log, LogError};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::Clock;
+
+/// Most requests that wait to be written.
+const REQUESTS_MAX: usize = 4096;
+/// Most bytes that wait to be written.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A commit takes no more requests past this many bytes.
+const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Between heartbeats while hits come.
+const BEAT: Duration = Duration::from_secs(1);
+/// The longest time between heartbeats when no hits come.
+const BEAT_MAX: Duration = Duration::from_secs(3600);
+
+/// Why records are not on the log.
+#[derive(Clone, Debug, Error)]
+pub(super) enum AppendError {
+    #[error("too many hits are waiting to be written: send again in a second")]
+    Full,
+    #[error("the stages behind are catching up: send again in a second")]
+    Paused,
+    #[error("the collector is shutting down: send again when it is back")]
+    Closed,
+    #[error("no hits are taken: {0}")]
+    DiskFull(String),
+    #[error("no hits are taken: {0}")]
+    Log(String),
+}
+
+/// Records of one request, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    bytes: Vec<u8>,
+    ends: Vec<(&'static str, usize)>,
+}
+
+impl Records {
+    /// Adds what `write` appends; nothing of it where it fails.
+    pub(super) fn add<E>(
+        &mut self,
+        topic: &'static str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.bytes)?;
+        self.ends.push((topic, self.bytes.len()));
+        Ok(())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        let spans = starts.zip(&self.ends);
+        spans.map(|(start, (topic, end))| (*topic, &self.bytes[start..*end]))
+    }
+
+    fn has_hits(&self) -> bool {
+        self.ends.iter().any(|(topic, _)| *topic == topic::HITS_RAW)
+    }
+}
+
+struct Job {
+    records: Records,
+    done: oneshot::Sender<Result<(), AppendError>>,
+}
+
+/// Hands records to the writing thread.
+#[derive(Debug)]
+pub(super) struct Appender {
+    jobs: SyncSender<Job>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting_bytes: AtomicUsize,
+    /// What the last commit failed of.
+    trouble: Mutex<Option<AppendError>>,
+}
+
+/// The writing thread.
+#[derive(Debug)]
+pub struct AppenderThread(JoinHandle<()>);
+
+impl AppenderThread {
+    /// Waits until everything taken is written. Returns once every clone of the collector and
+    /// its router is dropped.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!(
+                "the collector's writing thread panicked: hits after that were refused"
+            );
+        }
+    }
+}
+
+impl Appender {
+    pub(super) fn start(
+        log: Arc<Log>,
+        clock: Clock,
+    ) -> std::io::Result<(Appender, AppenderThread)> {
+        let (jobs, receiver) = sync_channel(REQUESTS_MAX);
+        let shared = Arc::new(Shared::default());
+        let writer = Writer {
+            log,
+            jobs: receiver,
+            shared: shared.clone(),
+            commit: Commit::default(),
+            batch: Vec::new(),
+            pulse: Pulse::new(clock),
+        };
+        let thread = std::thread::Builder::new()
+            .name("collector".to_owned())
+            .spawn(move || writer.run())?;
+        Ok((Appender { jobs, shared }, AppenderThread(thread)))
+    }
+
+    /// Returns once the records are durable.
+    pub(super) async fn append(&self, records: Records) -> Result<(), AppendError> {
+        if records.ends.is_empty() {
+            return Ok(());
+        }
+        let bytes = records.bytes.len();
+        let waiting = self
+            .shared
+            .waiting_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        // One request of any size may always wait alone.
+        if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+            return Err(AppendError::Full);
+        }
+        let (done, answer) = oneshot::channel();
+        if let Err(error) = self.jobs.try_send(Job { records, done }) {
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+            return Err(match error {
+                TrySendError::Full(_) => AppendError::Full,
+                TrySendError::Disconnected(_) => AppendError::Closed,
+            });
+        }
+        answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// What the last commit failed of, if it did.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = self
+            .shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().map(AppendError::to_string)
+    }
+}
+
+struct Writer {
+    log: Arc<Log>,
+    jobs: Receiver<Job>,
+    shared: Arc<Shared>,
+    commit: Commit,
+    batch: Vec<Job>,
+    pulse: Pulse,
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            match self.jobs.recv_timeout(self.pulse.patience()) {
+                Ok(job) => self.write(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.pulse.is_due() {
+                self.beat();
+            }
+        }
+    }
+
+    /// Commits a request with all that wait behind it.
+    fn write(&mut self, first: Job) {
+        self.commit.clear();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            for (topic, record) in job.records.iter() {
+                self.commit.append(topic, record);
+            }
+            self.batch.push(job);
+            let room = self.commit.appended_bytes() < COMMIT_BYTES_MAX;
+            next = if room {
+                self.jobs.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        let committed = self.log.commit(&self.commit, Durability::Durable);
+        let outcome = committed.map(|_| ()).map_err(append_error);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, requests = self.batch.len(), "hits could not be written");
+        } else if self.batch.iter().any(|job| job.records.has_hits()) {
+            self.pulse.hits_came();
+        }
+        let trouble = outcome.as_ref().err().cloned();
+        *self
+            .shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = trouble;
+        for job in self.batch.drain(..) {
+            let bytes = job.records.bytes.len();
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+            // A client that went away gets no answer.
+            let _ = job.done.send(outcome.clone());
+        }
+    }
+
+    fn beat(&mut self) {
+        self.commit.clear();
+        let heartbeat = Heartbeat {
+            event_time: self.pulse.now_ms(),
+            source: "collector",
+        };
+        let write = |out: &mut Vec<u8>| self.pulse.encoder.heartbeat(&heartbeat, out);
+        let written = self.commit.try_append_with(topic::HITS_RAW, write);
+        let committed = match written {
+            // Lost by a crash it is only time that passes later.
+            Ok(()) => self
+                .log
+                .commit(&self.commit, Durability::Replayable)
+                .map(|_| ()),
+            Err(error) => {
+                tracing::error!(%error, "heartbeat cannot be encoded");
+                Ok(())
+            }
+        };
+        if let Err(error) = committed {
+            tracing::error!(%error, "heartbeat could not be written");
+        }
+        self.pulse.beaten();
+    }
+}
+
+fn append_error(error: LogError) -> AppendError {
+    match error {
+        LogError::DiskFull(_) => AppendError::DiskFull(error.to_string()),
+        error => AppendError::Log(error.to_string()),
+    }
+}
+
+/// When the next heartbeat is due: a second after hits came; while none come, after twice the
+/// time each, up to an hour, so that time passes on a quiet site without filling its log.
+struct Pulse {
+    clock: Clock,
+    encoder: Encoder,
+    last_ms: i64,
+    due: Option<Instant>,
+    gap: Duration,
+}
+
+impl Pulse {
+    fn new(clock: Clock) -> Pulse {
+        Pulse {
+            clock,
+            encoder: Encoder::default(),
+            last_ms: i64::MIN,
+            due: None,
+            gap: BEAT,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let until = |due: Instant| due.saturating_duration_since(Instant::now());
+        self.due.map_or(BEAT_MAX, until)
+    }
+
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    fn hits_came(&mut self) {
+        let soon = Instant::now() + BEAT;
+        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        self.gap = BEAT;
+    }
+
+    fn beaten(&mut self) {
+        self.due = Some(Instant::now() + self.gap);
+        self.gap = (self.gap * 2).min(BEAT_MAX);
+    }
+
+    /// The time; never before that of the last heartbeat, though the clock may go back.
+    fn now_ms(&mut self) -> i64 {
+        self.last_ms = self.last_ms.max((self.clock)());
+        self.last_ms
+    }
+}

@@ -1,0 +1,30 @@
+//! Whether the collector lives and takes hits.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{Collector, answer};
+
+pub(super) async fn live() -> Response {
+    answer::no_store(Json(json!({"status": "live"})).into_response())
+}
+
+pub(super) async fn ready(State(collector): State<Collector>) -> Response {
+    let reason = if collector.0.paused.load(Ordering::Relaxed) {
+        Some("paused: the stages behind are catching up".to_owned())
+    } else {
+        collector.0.appender.trouble()
+    };
+    answer::no_store(match reason {
+        None => Json(json!({"status": "ready"})).into_response(),
+        Some(reason) => {
+            let body = Json(json!({"status": "not ready", "error": reason}));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    })
+}
