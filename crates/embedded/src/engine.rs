@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::bootstrap;
 use crate::error::{EngineError, QueryError};
 use crate::library::{EngineLibrary, RawConnection, RawResult, RawStats};
+use crate::pipe;
 
 /// Values for `{name:Type}` placeholders, in ClickHouse's escaped text form (as of `param_x` in
 /// its HTTP interface): name and value.
@@ -313,8 +314,8 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// Runs one statement and returns its whole result in memory, in `format` unless the text
-    /// names one. The data of an `INSERT … FORMAT X` may follow the text after a newline; one such
-    /// call below `max_insert_block_size` rows is one block.
+    /// names one. Several statements in one text run one after the other, and data of an INSERT in
+    /// the text end at an empty line: give data with [`Self::insert`].
     ///
     /// # Errors
     /// What the engine says.
@@ -348,6 +349,39 @@ impl Connection {
                 ended: false,
             }),
         }
+    }
+
+    /// Runs an INSERT whose text ends in `FORMAT X` or `VALUES` with the data that `data` reads.
+    /// Up to `max_insert_block_size` rows (as set on the connection; 1,048,449 by default) are one
+    /// block. If reading fails the insert is cancelled; whole blocks before that stay.
+    ///
+    /// # Errors
+    /// What the engine says, or what reading says; 62 if the text is no such INSERT.
+    pub fn insert(
+        &mut self,
+        text: &[u8],
+        params: &Params,
+        data: &mut impl std::io::Read,
+    ) -> Result<QueryStats, QueryError> {
+        let insert = crate::sql::insert(text)
+            .filter(|insert| insert.format.is_some())
+            .ok_or_else(|| {
+                let message =
+                    "Syntax error: the statement is no INSERT that ends in FORMAT or VALUES";
+                QueryError::new(crate::error::code::SYNTAX_ERROR, message)
+            })?;
+        let settings = self.one_block_settings()?;
+        pipe::insert(self, text, &insert, params, &settings, data)
+    }
+
+    /// The settings under which a read of no more rows than `max_insert_block_size` is one block:
+    /// read in that many rows at a time, by one parser.
+    pub(crate) fn one_block_settings(&mut self) -> Result<String, QueryError> {
+        let rows = self.query(b"SELECT getSetting('max_insert_block_size')", &[], "TSVRaw")?;
+        let rows = String::from_utf8_lossy(&rows.bytes).trim().to_owned();
+        Ok(format!(
+            "input_format_parallel_parsing = 0, max_block_size = {rows}"
+        ))
     }
 
     /// A handle that stops what runs here from another thread.

@@ -31,6 +31,7 @@ mod fetch;
 pub mod guard;
 #[allow(unsafe_code)]
 mod library;
+mod pipe;
 pub mod server;
 mod sql;
 pub mod wire;

@@ -634,12 +634,46 @@ async fn a_large_insert_flows_and_a_small_one_is_one_block() {
         "3000000\t3000000\t4499998500000\n"
     );
 
+    // Whatever is in the data: an empty line is what the engine takes for the end of data that
+    // follow a statement's text.
+    server
+        .owner("CREATE TABLE lines (a UInt64, b String) ENGINE = MergeTree ORDER BY a")
+        .await;
+    let binary: Vec<u8> = (0..20_000u64)
+        .flat_map(|a| [a.to_le_bytes().as_slice(), b"\x0e\n\nDROP TABLE a"].concat())
+        .collect();
+    let url = server.url(&format!(
+        "query={}",
+        encode("INSERT INTO lines FORMAT RowBinary")
+    ));
+    let request = client()
+        .post(&url)
+        .basic_auth(OWNER.0, Some(OWNER.1))
+        .body(binary);
+    assert_eq!(
+        Answer::of(request.send().await.expect("answer"))
+            .await
+            .status,
+        200
+    );
+    server
+        .owner("INSERT INTO lines VALUES (20000, '\n\n'),\n\n(20001, 'SELECT 1')")
+        .await;
+    assert_eq!(
+        server.owner("SELECT count(), sum(a) FROM lines").await,
+        "20002\t200030001\n"
+    );
+
     // Below the bound: one block, so all or nothing.
     server
         .owner("CREATE TABLE one (a UInt64) ENGINE = MergeTree ORDER BY a")
         .await;
     let rows: String = (0..300_000).map(|i| format!("{i}\n")).collect();
-    let insert = format!("query={}", encode("INSERT INTO one FORMAT TSV"));
+    // Not because blocks are gathered: the gathering is off.
+    let insert = format!(
+        "min_insert_block_size_rows=0&min_insert_block_size_bytes=0&query={}",
+        encode("INSERT INTO one SETTINGS async_insert = 0 FORMAT TSV")
+    );
     let answer = server.post(OWNER, &insert, &rows).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(server.owner("SELECT count() FROM system.parts WHERE table = 'one' AND level = 0 AND rows = 300000").await, "1\n");

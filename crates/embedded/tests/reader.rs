@@ -257,7 +257,7 @@ const OWNER_MAY: &[&str] = &[
     "CREATE DATABASE own",
     "CREATE TABLE own.t (a UInt32 CODEC(Delta, ZSTD(3)), b LowCardinality(String) DEFAULT 'x', c DateTime64(3) DEFAULT now64(3), INDEX i b TYPE bloom_filter(0.01) GRANULARITY 1, PROJECTION p (SELECT b, count(), sum(a) GROUP BY b)) ENGINE = ReplacingMergeTree ORDER BY a PARTITION BY b TTL toDateTime(c) + INTERVAL 1 YEAR SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 100, deduplicate_merge_projection_mode = 'rebuild'",
     "INSERT INTO own.t (a, b) VALUES (1, 'x'), (1 + 1, upper('y')), (3, concat('z', toString(3)))",
-    "INSERT INTO own.t SETTINGS insert_deduplication_token = 'x', async_insert = 0 (a, b) VALUES (4, 'x')",
+    "INSERT INTO own.t (a, b) SETTINGS insert_deduplication_token = 'x', async_insert = 0 VALUES (4, 'x')",
     "CREATE TABLE own.sums (b String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY b",
     "CREATE MATERIALIZED VIEW own.mv TO own.sums AS SELECT b, count() AS n FROM own.t GROUP BY b",
     "CREATE VIEW own.v AS SELECT b, count() AS n FROM own.t GROUP BY b",

@@ -294,10 +294,10 @@ mod tests {
         }
         for name in [
             "merge",
-            "MergeTree",
+            "mergetree",
             "loop",
             "sleep",
-            "viewIfPermitted",
+            "viewifpermitted",
             "input",
         ] {
             assert!(
@@ -306,10 +306,10 @@ mod tests {
             );
         }
         for name in [
-            "sumIf",
-            "uniqExactStateForEach",
-            "COUNT",
-            "toStartOfHour",
+            "sumif",
+            "uniqexactstateforeach",
+            "count",
+            "tostartofhour",
             "lambda",
             "numbers",
         ] {

@@ -7,8 +7,8 @@
 //! server does not run (497, with the reason).
 
 mod body;
+mod form;
 mod gate;
-mod pipe;
 mod reply;
 mod request;
 mod run;
@@ -48,9 +48,10 @@ pub struct Limits {
     pub queue_time_max: Duration,
     /// Sessions kept at once; 64.
     pub sessions_max: usize,
-    /// Bytes of an INSERT's body, decoded, up to which it is inserted in one call and so, below
-    /// `max_insert_block_size` rows, as one block; 64 MiB. A longer body is inserted in several
-    /// blocks as it comes, and an error leaves the blocks before it inserted.
+    /// Bytes of an INSERT's body, decoded, up to which it is read before the insert begins and is,
+    /// with no more rows than `max_insert_block_size` (1,048,449 unless set as a parameter), one
+    /// block; 64 MiB. A longer body is inserted in several blocks as it comes, and an error leaves
+    /// the blocks before it inserted.
     pub insert_block_bytes_max: usize,
     /// Bytes any body may expand to; 64 GiB.
     pub body_bytes_max: u64,

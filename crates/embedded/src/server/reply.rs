@@ -21,7 +21,7 @@ const HOLD_BYTES: usize = 1 << 20;
 pub(crate) const HOLD_BYTES_MAX: usize = 64 << 20;
 
 /// What the last bytes of a broken result need to reach the socket.
-const FLUSH_TIME: std::time::Duration = std::time::Duration::from_millis(20);
+const FLUSH_TIME: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Status and headers of an answer.
 #[derive(Debug)]
@@ -192,7 +192,11 @@ impl Reply {
             text.len()
         );
         if self.send(block.into()).and_then(|()| self.close()).is_ok() {
-            // The connection is closed at once on an error; what was sent must be on its way first.
+            // An error closes the connection with whatever is still in the server's own buffers, so
+            // it waits until the client has taken everything.
+            while self.chunks.capacity() < self.chunks.max_capacity() && !self.chunks.is_closed() {
+                std::thread::sleep(FLUSH_TIME / 10);
+            }
             std::thread::sleep(FLUSH_TIME);
             let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "the query failed");
             let _ = self.chunks.blocking_send(Err(cut));

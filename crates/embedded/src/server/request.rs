@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine as _;
 
+use super::form;
 use crate::error::{QueryError, code};
 use crate::wire::Encoding;
 
@@ -30,6 +31,8 @@ pub(crate) struct QueryRequest {
     pub(crate) client_protocol_version: Option<u64>,
     /// GET and HEAD read only.
     pub(crate) read_only: bool,
+    /// The boundary of a body that is a form.
+    pub(crate) form: Option<String>,
 }
 
 /// What a request says of its session.
@@ -94,6 +97,7 @@ impl QueryRequest {
             buffer_size: None,
             client_protocol_version: None,
             read_only: *method == Method::GET || *method == Method::HEAD,
+            form: text(header::CONTENT_TYPE.as_str()).and_then(|kind| form::boundary(&kind)),
         };
         let mut user = None;
         let mut password = None;
@@ -104,7 +108,7 @@ impl QueryRequest {
             close: false,
         };
         let mut http_compression = false;
-        for (name, value) in form(uri.query().unwrap_or_default()) {
+        for (name, value) in pairs(uri.query().unwrap_or_default()) {
             match name.as_str() {
                 "query" => request.query = Some(value),
                 "user" => user = Some(value),
@@ -155,6 +159,26 @@ impl QueryRequest {
         }
         request.read_credentials(headers, user, password)?;
         Ok(request)
+    }
+
+    /// Takes the fields of a form: the statement and its parameters. Settings and credentials belong
+    /// into the address and the headers.
+    ///
+    /// # Errors
+    /// 36 for another field.
+    pub(crate) fn add_fields(&mut self, fields: Vec<(String, String)>) -> Result<(), QueryError> {
+        for (name, value) in fields {
+            match name.strip_prefix("param_") {
+                Some(param) => self.params.push((param.to_owned(), value)),
+                None if name == "query" => self.query = Some(value),
+                None => {
+                    let message =
+                        format!("The form has a field {name}; query and param_… are supported");
+                    return Err(QueryError::new(code::BAD_ARGUMENTS, message));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Credentials as ClickHouse takes them: its own headers, else Basic, else parameters.
@@ -212,7 +236,7 @@ fn basic(value: &str) -> Option<(String, String)> {
 }
 
 /// The pairs of a query string, decoded; bytes that are no UTF-8 become replacement characters.
-fn form(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

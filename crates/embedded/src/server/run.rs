@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::State;
 use super::body::BodyReader;
-use super::pipe;
+use super::form;
 use super::reply::Reply;
 use super::request::QueryRequest;
 use super::sessions::Taken;
@@ -14,6 +14,7 @@ use crate::accounts::Role;
 use crate::engine::{Canceller, Connection, QueryStats};
 use crate::error::{QueryError, code};
 use crate::guard::{self, Statement};
+use crate::pipe;
 use crate::sql;
 use crate::wire::{Bounded, Decoder, is_handshake, native_handshake};
 
@@ -71,7 +72,7 @@ impl Job<'_> {
         }
     }
 
-    fn answer(self, body: BodyReader, reply: &mut Reply) -> Result<QueryStats, QueryError> {
+    fn answer(mut self, body: BodyReader, reply: &mut Reply) -> Result<QueryStats, QueryError> {
         let mut statements = self.read(body)?;
         if let Some(revision) = self.request.client_protocol_version
             && is_handshake(&statements.text)
@@ -223,7 +224,10 @@ impl Job<'_> {
 
     /// Puts the statement together from the parameter and the body, as ClickHouse does: one after
     /// the other.
-    fn read(&self, body: BodyReader) -> Result<Statements, QueryError> {
+    fn read(&mut self, body: BodyReader) -> Result<Statements, QueryError> {
+        if let (Some(boundary), false) = (self.request.form.take(), self.request.read_only) {
+            return self.read_form(body, &boundary);
+        }
         let request = &self.request;
         let mut text = Vec::new();
         if let Some(query) = request.query.as_deref().filter(|q| !q.is_empty()) {
@@ -247,6 +251,29 @@ impl Job<'_> {
                 rest = Some(decoder);
             }
         }
+        self.statements(text, rest)
+    }
+
+    fn read_form(&mut self, body: BodyReader, boundary: &str) -> Result<Statements, QueryError> {
+        let request = &mut self.request;
+        let decoder = Decoder::new(body, request.body_encoding, request.decompress)
+            .map_err(|e| pipe::data_error(&e))?;
+        let mut form = Vec::new();
+        Bounded::new(decoder, self.state.limits.insert_block_bytes_max as u64)
+            .read_to_end(&mut form)
+            .map_err(|e| pipe::data_error(&e))?;
+        request.add_fields(form::fields(&form, boundary)?)?;
+        let text = request.query.clone().unwrap_or_default().into_bytes();
+        self.statements(text, None)
+    }
+
+    /// Finds the INSERT's data in `text` and bounds the statement.
+    fn statements(
+        &self,
+        text: Vec<u8>,
+        rest: Option<Bounded<Decoder>>,
+    ) -> Result<Statements, QueryError> {
+        let limits = &self.state.limits;
         let insert = sql::insert(&text).filter(|i| i.format.is_some());
         let statement = insert.as_ref().map_or(text.len(), |i| i.head_end);
         if statement > limits.statement_bytes_max || (insert.is_none() && rest.is_some()) {
@@ -291,25 +318,29 @@ fn execute(
     reply.set_format(&format);
     match (kind, &statements.insert) {
         (Statement::Change, Some(insert)) => {
-            if insert.format.as_deref() == Some("Values") {
-                guard_values(
-                    state,
-                    role,
-                    connection,
-                    &statements.text[head..],
-                    statements.rest.is_some(),
-                )?;
+            let (text, data) = statements.text.split_at(head);
+            let rest = statements.rest.take();
+            // A body that is not whole yet is parsed by several threads, in blocks as they come.
+            let mut settings = match &rest {
+                None => connection.one_block_settings()?,
+                Some(_) => "input_format_parallel_parsing = 1".to_owned(),
+            };
+            if insert.format.as_deref() == Some("Values")
+                && !understands_values(state, role, connection, data, rest.is_some())?
+            {
+                settings.push_str(", input_format_values_interpret_expressions = 0");
             }
-            match statements.rest.take() {
-                // One call, one block.
-                None => connection
-                    .query(&statements.text, params, "Null")
-                    .map(|r| r.stats),
-                Some(rest) => {
-                    let (text, data) = statements.text.split_at(head);
-                    let mut data = skip_line_end(data).chain(rest);
-                    pipe::insert(connection, text, insert, params, &mut data)
-                }
+            let data = skip_line_end(data);
+            match rest {
+                None => pipe::insert(connection, text, insert, params, &settings, &mut &*data),
+                Some(rest) => pipe::insert(
+                    connection,
+                    text,
+                    insert,
+                    params,
+                    &settings,
+                    &mut data.chain(rest),
+                ),
             }
         }
         (Statement::Select, _) if CHUNKED.contains(&format.as_str()) => {
@@ -386,20 +417,20 @@ fn decide(
     Ok(kind)
 }
 
-/// `VALUES` may hold expressions, which the statement's check does not see. Literals need none;
-/// what looks like more is checked as the SELECT it amounts to; what cannot be checked (too long,
-/// or not such a list) is read without expressions.
-fn guard_values(
+/// Whether expressions in `VALUES`, which the statement's check does not see, may be understood.
+/// Literals need no check; what looks like more is checked as the SELECT it amounts to; what
+/// cannot be checked (too long, or not such a list) is read without expressions.
+fn understands_values(
     state: &State,
     role: Role,
     connection: &mut Connection,
     data: &[u8],
     more: bool,
-) -> Result<(), QueryError> {
+) -> Result<bool, QueryError> {
     let literal = |t: &sql::Token| match t.kind {
         sql::Kind::Word => {
-            let word = t.bytes(data);
-            !word[0].is_ascii_alphabetic() && word[0] != b'_' && word[0] < 0x80
+            let first = data[t.start];
+            first.is_ascii_digit()
                 || ["NULL", "true", "false", "inf", "nan"]
                     .iter()
                     .any(|w| t.is(data, w))
@@ -408,22 +439,17 @@ fn guard_values(
         sql::Kind::Text => data[t.start] == b'\'',
         sql::Kind::Punct(_) => true,
     };
-    let short = !more && data.len() <= state.limits.values_expressions_bytes_max;
-    if short && sql::lex(data).all(|t| literal(&t)) {
-        return Ok(());
+    if more || data.len() > state.limits.values_expressions_bytes_max {
+        return Ok(false);
     }
-    let checked = short && {
-        let end = sql::output(data).end;
-        let select = [b"SELECT ".as_slice(), &data[..end]].concat();
-        match guard::check(connection, state.engine.facts(), role, &select, &[]) {
-            Ok(_) => true,
-            Err(error) if error.code == code::ACCESS_DENIED.0 => return Err(error),
-            Err(_) => false,
-        }
-    };
-    if !checked {
-        let set = b"SET input_format_values_interpret_expressions = 0";
-        connection.query(set, &[], "Null")?;
+    if sql::lex(data).all(|t| literal(&t)) {
+        return Ok(true);
     }
-    Ok(())
+    let end = sql::output(data).end;
+    let select = [b"SELECT ".as_slice(), &data[..end]].concat();
+    match guard::check(connection, state.engine.facts(), role, &select, &[]) {
+        Ok(_) => Ok(true),
+        Err(error) if error.code == code::ACCESS_DENIED.0 => Err(error),
+        Err(_) => Ok(false),
+    }
 }

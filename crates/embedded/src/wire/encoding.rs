@@ -1,6 +1,6 @@
 //! HTTP's content encodings, both ways, with a bound on what a body may expand to.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::blocks::{BlockReader, BlockWriter};
 
@@ -74,7 +74,7 @@ impl Decoder {
             Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(from)),
             Encoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(from)),
             Encoding::Zstd => Box::new(zstd::stream::read::Decoder::new(from)?),
-            Encoding::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
+            Encoding::Lz4 => Box::new(Lz4Frames::new(from)),
         };
         Ok(Decoder(if blocks {
             Box::new(BlockReader::new(plain))
@@ -87,6 +87,26 @@ impl Decoder {
 impl Read for Decoder {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into)
+    }
+}
+
+/// Reads LZ4 frames put end to end, as clients write them, where the frame decoder stops after one.
+struct Lz4Frames<R: Read>(lz4_flex::frame::FrameDecoder<BufReader<R>>);
+
+impl<R: Read> Lz4Frames<R> {
+    fn new(from: R) -> Self {
+        Lz4Frames(lz4_flex::frame::FrameDecoder::new(BufReader::new(from)))
+    }
+}
+
+impl<R: Read> Read for Lz4Frames<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.0.read(into)?;
+            if count > 0 || into.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(count);
+            }
+        }
     }
 }
 
@@ -216,6 +236,26 @@ mod tests {
                 prop_assert_eq!(data, parts.concat());
             }
         }
+    }
+
+    #[test]
+    fn frames_end_to_end_are_one_body() {
+        let mut wire = Vec::new();
+        for part in [b"one ".as_slice(), b"", b"two"] {
+            let mut frame = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            frame.write_all(part).expect("memory");
+            wire.extend(frame.finish().expect("memory"));
+        }
+        let read = |wire: Vec<u8>| {
+            let mut data = Vec::new();
+            let mut decoder = Decoder::new(io::Cursor::new(wire), Encoding::Lz4, false)?;
+            decoder.read_to_end(&mut data).map(|_| data)
+        };
+        assert_eq!(read(wire.clone()).expect("frames"), b"one two");
+        wire.truncate(wire.len() - 5);
+        assert!(read(wire.clone()).is_err(), "a frame cut short is no end");
+        wire.extend(b"garbage after it");
+        assert!(read(wire).is_err());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Results and data through a pipe of the operating system.
 //!
 //! The engine's chunked results are each a document of their own (a `JSON` result of two chunks is
-//! two objects), and its inserts take their data whole. Told to write to, or read from, an end of
-//! a pipe instead, it makes one document of a result of any size and takes data of any size, in
-//! bounded memory and with back-pressure both ways.
+//! two objects). And it takes an empty line (`\n\n`) in the data of an INSERT that follow the
+//! statement's text for their end, and what comes after for the next statement: rows are lost, or
+//! run. Told to write to, or read from, an end of a pipe instead, it makes one document of a result
+//! of any size and takes data of any content and size, in bounded memory and with back-pressure
+//! both ways.
 
 use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
@@ -75,21 +77,29 @@ pub(crate) fn select(
     })
 }
 
-/// Runs an INSERT whose data come from `data`, in as many blocks as the engine's settings make.
+/// Runs an INSERT whose data come from `data`, with `settings` (`a = 1, b = 2`) besides its own.
 pub(crate) fn insert(
     connection: &mut Connection,
     text: &[u8],
     insert: &sql::Insert,
     params: &Params,
+    settings: &str,
     data: &mut impl Read,
 ) -> Result<QueryStats, QueryError> {
     let (reader, mut writer) = io::pipe().map_err(system)?;
     let format = insert.format.as_deref().unwrap_or("Values");
     let source = format!("\nFROM INFILE '{}' COMPRESSION 'none'\n", path(&reader));
+    // Its own settings come last, so that they win.
+    let own = text[insert.source_at..insert.format_at].trim_ascii();
+    let own = own
+        .get("SETTINGS".len()..)
+        .map_or_else(Vec::new, |own| [b", ", own, b"\n"].concat());
     let statement = [
         &text[..insert.source_at],
         source.as_bytes(),
-        &text[insert.source_at..insert.format_at],
+        b"SETTINGS ",
+        settings.as_bytes(),
+        &own,
         b" FORMAT ",
         format.as_bytes(),
     ]
