@@ -60,7 +60,7 @@ impl<R: Read> BlockReader<R> {
                 as usize
         };
         let (compressed, expanded) = (size(1), size(5));
-        if compressed < HEADER_BYTES || compressed > BLOCK_BYTES_MAX || expanded > BLOCK_BYTES_MAX {
+        if !(HEADER_BYTES..=BLOCK_BYTES_MAX).contains(&compressed) || expanded > BLOCK_BYTES_MAX {
             return Err(invalid(format!(
                 "a compressed block of {compressed} bytes holding {expanded} is over the limit of {BLOCK_BYTES_MAX} or no block at all"
             )));

@@ -12,8 +12,8 @@ use grapevine_embedded::{
 };
 use tokio::sync::oneshot;
 
-pub(crate) const OWNER: (&str, &str) = ("default", "owner's secret");
-pub(crate) const READER: (&str, &str) = ("reader", "reader's secret");
+pub(crate) const OWNER: (&str, &str) = ("default", "owner secret");
+pub(crate) const READER: (&str, &str) = ("reader", "reader secret");
 
 /// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
 pub(crate) fn library() -> EngineLibrary {
