@@ -1,0 +1,475 @@
+//! Every rule of classification on landings as real apps send them, and what holds for any input.
+
+use std::sync::{Arc, OnceLock};
+
+use grapevine_event::{Channel, Hit, Id, Method, Protocol, VisitorBasis};
+use grapevine_inference::{Classification, Classifier, Model, VisitorContext, evidence};
+use grapevine_signals::Signals;
+use proptest::prelude::*;
+
+const ARTICLE: &str = "https://www.example.org/politics/2026/11/the-long-story-of-a-small-town";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+const DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
+
+/// Built once: it takes a while.
+fn signals() -> Arc<Signals> {
+    static SIGNALS: OnceLock<Arc<Signals>> = OnceLock::new();
+    SIGNALS.get_or_init(|| Arc::new(Signals::builtin())).clone()
+}
+
+fn classifier() -> &'static Classifier {
+    static CLASSIFIER: OnceLock<Classifier> = OnceLock::new();
+    CLASSIFIER.get_or_init(|| Classifier::new(signals(), Model::builtin()))
+}
+
+const NEW: VisitorContext = VisitorContext {
+    returning: false,
+    basis: VisitorBasis::Client,
+};
+
+fn landing<'a>(url: &'a str, referrer: &'a str, user_agent: &'a str) -> Hit<'a> {
+    Hit {
+        referrer: Some(referrer).filter(|referrer| !referrer.is_empty()),
+        user_agent,
+        ..Hit::page_view(Id::default(), "example.org", 0, url)
+    }
+}
+
+fn judge<'a>(hit: &Hit<'a>, visitor: &VisitorContext) -> Classification<'a> {
+    let classifier = classifier();
+    let signals = classifier.signals();
+    let agent = signals.agent(hit.user_agent);
+    let referrer = signals.referrer(hit.referrer.unwrap_or_default());
+    let link = signals.link(hit.url).expect("an address");
+    classifier.classify(hit, &agent, &referrer, &link, visitor)
+}
+
+fn is(url: &str, referrer: &str, user_agent: &str) -> (Channel, String, Method) {
+    let judged = judge(&landing(url, referrer, user_agent), &NEW);
+    (judged.channel, judged.app.to_owned(), judged.method)
+}
+
+fn with(query: &str) -> String {
+    format!("{ARTICLE}?{query}")
+}
+
+#[test]
+fn a_token_decides_and_the_last_hop_may_still_be_public() {
+    let url = with("gv=Ab3xYz");
+    let token = |app: &str| (Channel::DarkSocial, app.to_owned(), Method::Token);
+    assert_eq!(is(&url, "", IPHONE), token("unknown"));
+    assert_eq!(
+        is(&url, "https://web.whatsapp.com/", DESKTOP),
+        token("whatsapp")
+    );
+    let in_app = format!("{IPHONE} [WAiOS/2.26.31]");
+    assert_eq!(is(&url, "", &in_app), token("whatsapp"));
+    let posted = judge(&landing(&url, "https://t.co/abc", DESKTOP), &NEW);
+    assert_eq!(posted.method, Method::Token);
+    assert!(posted.dark_probability_low < 0.5, "a post may be public");
+    let certain = judge(&landing(&url, "", IPHONE), &NEW);
+    assert_eq!(
+        (
+            certain.dark_probability_low,
+            certain.dark_probability,
+            certain.dark_probability_high
+        ),
+        (1.0, 1.0, 1.0)
+    );
+    let url = with("gv=%3Cscript%3E");
+    let forged = judge(&landing(&url, "", IPHONE), &NEW);
+    assert_eq!(forged.method, Method::Prior);
+    assert!(
+        forged
+            .evidence
+            .iter()
+            .any(|fact| fact.name == "token_broken")
+    );
+}
+
+#[test]
+fn apps_name_themselves() {
+    let dark = |app: &str| (Channel::DarkSocial, app.to_owned(), Method::InAppBrowser);
+    assert_eq!(
+        is(ARTICLE, "", &format!("{IPHONE} [WAiOS/2.26.31]")),
+        dark("whatsapp")
+    );
+    assert_eq!(
+        is(
+            ARTICLE,
+            "",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 [FBAN/MessengerForiOS;FBAV/500.0.0.1;FBDV/iPhone15,3]"
+        ),
+        dark("messenger")
+    );
+    let instagram = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 393.1.0.36.70 (iPhone15,3; iOS 18_5; en_US) Safari/604.1";
+    let unknown = judge(&landing(ARTICLE, "", instagram), &NEW);
+    assert_eq!(
+        (unknown.channel, unknown.app),
+        (Channel::Social, "instagram")
+    );
+    assert!(unknown.dark_probability > 0.1 && unknown.dark_probability_high < 0.9);
+    assert!(
+        unknown.evidence[0].detail.contains("does not say"),
+        "{:?}",
+        unknown.evidence
+    );
+    let mut android = landing(ARTICLE, "", DESKTOP);
+    android.requested_with = Some("org.telegram.messenger.web");
+    let telegram = judge(&android, &NEW);
+    assert_eq!(
+        (telegram.channel, telegram.app),
+        (Channel::DarkSocial, "telegram")
+    );
+    assert_eq!(telegram.method, Method::RequestedWith);
+    android.requested_with = Some("XMLHttpRequest");
+    assert_eq!(judge(&android, &NEW).method, Method::Prior);
+    let mut script = landing(ARTICLE, "", DESKTOP);
+    script.app = Some("telegram");
+    assert_eq!(judge(&script, &NEW).method, Method::Client);
+}
+
+#[test]
+fn wechat_writes_the_audience_into_the_link() {
+    let mark = |channel| (channel, "wechat".to_owned(), Method::ShareMark);
+    assert_eq!(
+        is(&with("from=groupmessage&isappinstalled=0"), "", IPHONE),
+        mark(Channel::DarkSocial)
+    );
+    assert_eq!(
+        is(&with("from=singlemessage"), "", IPHONE),
+        mark(Channel::DarkSocial)
+    );
+    // Moments are a feed, though only contacts see it: not stated as fact.
+    let url = with("from=timeline");
+    let moments = judge(&landing(&url, "", IPHONE), &NEW);
+    assert_eq!((moments.app, moments.method), ("wechat", Method::ShareMark));
+    assert!(moments.dark_probability_low < 0.5 && moments.dark_probability_high < 0.9);
+}
+
+#[test]
+fn referrers_decide() {
+    let from = |referrer: &str| {
+        let (channel, app, method) = is(ARTICLE, referrer, DESKTOP);
+        assert!(matches!(method, Method::Referrer), "{referrer}: {method}");
+        (channel, app)
+    };
+    let dark = |app: &str| (Channel::DarkSocial, app.to_owned());
+    assert_eq!(from("https://web.whatsapp.com/"), dark("whatsapp"));
+    assert_eq!(from("https://app.slack.com/client/T1/C1"), dark("slack"));
+    assert_eq!(from("android-app://com.facebook.orca/"), dark("messenger"));
+    assert_eq!(from("https://mail.google.com/"), dark("mail"));
+    assert_eq!(
+        from("https://nam02.safelinks.protection.outlook.com/?url=x"),
+        dark("mail")
+    );
+    assert_eq!(
+        from("https://www.google.co.uk/"),
+        (Channel::Search, "google".to_owned())
+    );
+    assert_eq!(from("https://t.co/x").0, Channel::Social);
+    assert_eq!(from("https://chatgpt.com/").0, Channel::Assistant);
+    assert_eq!(
+        from("https://another.example.net/page"),
+        (Channel::Referral, String::new())
+    );
+    assert_eq!(
+        from("https://example.org/"),
+        (Channel::Internal, String::new())
+    );
+    assert_eq!(
+        from("https://blog.example.org/"),
+        (Channel::Internal, String::new())
+    );
+    assert_ne!(from("https://notexample.org/").0, Channel::Internal);
+}
+
+#[test]
+fn campaigns_say_where_the_chain_began() {
+    let (channel, _, method) = is(&with("utm_source=daily&utm_medium=email"), "", DESKTOP);
+    assert_eq!((channel, method), (Channel::Mail, Method::Campaign));
+    let hop = format!("{IPHONE} [WAiOS/2.26.31]");
+    let url = with("utm_source=daily&utm_medium=email&utm_campaign=monday");
+    let passed_on = judge(&landing(&url, "", &hop), &NEW);
+    assert_eq!(
+        (passed_on.channel, passed_on.app),
+        (Channel::DarkSocial, "whatsapp")
+    );
+    assert_eq!(passed_on.conventional_channel, Channel::Mail);
+    let began = passed_on
+        .evidence
+        .iter()
+        .find(|fact| fact.name == "campaign");
+    assert!(
+        began
+            .expect("said")
+            .detail
+            .contains("the chain began in a mail")
+    );
+    let button = is(&with("utm_source=whatsapp&utm_medium=social"), "", IPHONE);
+    assert_eq!(
+        (button.0, button.2),
+        (Channel::DarkSocial, Method::Campaign)
+    );
+    assert_eq!(button.1, "whatsapp");
+    let post = is(&with("utm_source=facebook&utm_medium=social"), "", IPHONE);
+    assert_eq!((post.0, post.1.as_str()), (Channel::Social, "facebook"));
+    let paid = is(&with("gclid=abc"), "https://www.google.com/", DESKTOP);
+    assert_eq!((paid.0, paid.2), (Channel::Paid, Method::ClickId));
+    let newsletter = is(
+        &with("utm_medium=email"),
+        "https://mail.google.com/",
+        DESKTOP,
+    );
+    assert_eq!(newsletter.0, Channel::Mail);
+}
+
+#[test]
+fn a_click_id_without_referrer_is_not_stated_as_fact() {
+    let url = with("fbclid=IwAR0abc");
+    let judged = judge(&landing(&url, "", IPHONE), &NEW);
+    assert_eq!(judged.method, Method::ClickId);
+    assert_eq!(judged.conventional_channel, Channel::Direct);
+    assert!(judged.dark_probability_low < 0.2 && judged.dark_probability_high > 0.6);
+}
+
+#[test]
+fn machines_are_bots() {
+    let robot = |hit: &Hit<'_>| {
+        let judged = judge(hit, &NEW);
+        assert_eq!(
+            (judged.channel, judged.conventional_channel),
+            (Channel::Bot, Channel::Bot)
+        );
+        assert_eq!(judged.dark_probability_high, 0.0);
+        judged.robot.expect("has a name").to_owned()
+    };
+    robot(&landing(
+        ARTICLE,
+        "",
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    ));
+    robot(&landing(ARTICLE, "", "curl/8.5.0"));
+    robot(&landing(ARTICLE, "", "WhatsApp/2.24.20.83 A"));
+    let mut log = landing(ARTICLE, "", "");
+    log.protocol = Protocol::Log;
+    robot(&log);
+    let mut head = landing(ARTICLE, "", DESKTOP);
+    head.range = Some("bytes=0-524288");
+    robot(&head);
+    let server = Hit {
+        protocol: Protocol::Native,
+        ..landing(ARTICLE, "", "")
+    };
+    assert_ne!(judge(&server, &NEW).channel, Channel::Bot);
+}
+
+#[test]
+fn deep_landings_are_darker_than_home_pages() {
+    let dark = |url: &str, visitor: &VisitorContext, agent: &str| {
+        judge(&landing(url, "", agent), visitor).dark_probability
+    };
+    let returning = VisitorContext {
+        returning: true,
+        ..NEW
+    };
+    let article = dark(ARTICLE, &NEW, IPHONE);
+    assert!(article > 0.5, "{article}");
+    assert!(dark("https://www.example.org/", &NEW, IPHONE) < 0.2);
+    assert!(dark("https://www.example.org/sport", &NEW, IPHONE) < 0.4);
+    assert!(dark(ARTICLE, &returning, IPHONE) < article);
+    assert!(dark(ARTICLE, &NEW, DESKTOP) < article);
+    let address = VisitorContext {
+        returning: true,
+        basis: VisitorBasis::Address,
+    };
+    let unknown = VisitorContext {
+        returning: false,
+        basis: VisitorBasis::Address,
+    };
+    assert_eq!(
+        dark(ARTICLE, &address, IPHONE),
+        dark(ARTICLE, &unknown, IPHONE)
+    );
+}
+
+#[test]
+fn the_browser_tells_a_hidden_page_from_a_typed_address() {
+    let fetched = |site| {
+        let mut hit = landing(ARTICLE, "", DESKTOP);
+        (hit.fetch_site, hit.fetch_mode, hit.fetch_dest) =
+            (Some(site), Some("navigate"), Some("document"));
+        judge(&hit, &NEW)
+    };
+    let silent = judge(&landing(ARTICLE, "", DESKTOP), &NEW);
+    let (hidden, typed) = (fetched("cross-site"), fetched("none"));
+    assert!(hidden.dark_probability > silent.dark_probability);
+    assert!(typed.dark_search_probability < silent.dark_search_probability);
+    assert!(fetched("same-origin").dark_probability < silent.dark_probability);
+}
+
+#[test]
+fn the_log_odds_of_the_grey_rest_add_up() {
+    let judged = judge(&landing(ARTICLE, "", IPHONE), &NEW);
+    assert_eq!(judged.method, Method::Prior);
+    let sum: f32 = judged.evidence.iter().map(|fact| fact.log_odds).sum();
+    let expected = 1.0 / (1.0 + (-sum).exp());
+    assert!((judged.dark_probability - expected).abs() < 1e-5);
+    assert!(
+        judged
+            .evidence
+            .iter()
+            .any(|fact| fact.detail == "48-character path"),
+        "{:?}",
+        judged.evidence
+    );
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    prop::option::of(prop_oneof![
+        any::<String>(),
+        prop::sample::select(vec![
+            "none",
+            "cross-site",
+            "same-site",
+            "navigate",
+            "document",
+            "?1",
+            "com.whatsapp",
+            "telegram",
+            "bytes=0-99",
+            "https://t.co/x",
+            "https://www.google.com/",
+            "https://mail.google.com/",
+            "\"Android WebView\";v=\"1\"",
+            "https://example.org/a",
+        ])
+        .prop_map(str::to_owned),
+    ])
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_the_probabilities_are_probabilities(
+        path in "[a-z0-9/%-]{0,80}",
+        query in prop::collection::vec(prop::sample::select(vec![
+            "gv=abc", "gv=", "fbclid=1", "gclid=1", "utm_source=x", "utm_medium=email",
+            "from=groupmessage", "id=7", "mc_eid=1", "igsh=1", "utm_source=whatsapp",
+        ]), 0..4),
+        user_agent in prop_oneof![any::<String>(), prop::sample::select(vec![
+            IPHONE, DESKTOP, "curl/8", "", "facebookexternalhit/1.1",
+            "Mozilla/5.0 (Linux; Android 14; K; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/141.0.7390.1 Mobile Safari/537.36",
+        ]).prop_map(str::to_owned)],
+        headers in prop::collection::vec(text(), 9),
+        returning in any::<bool>(),
+        basis in prop::sample::select(VisitorBasis::ALL),
+    ) {
+        let url = format!("https://example.org/{path}?{}", query.join("&"));
+        let header = |at: usize| headers[at].as_deref();
+        let hit = Hit {
+            referrer: header(0),
+            app: header(1),
+            fetch_site: header(2),
+            fetch_mode: header(3),
+            fetch_dest: header(4),
+            fetch_user: header(5),
+            client_hints: header(6),
+            requested_with: header(7),
+            range: header(8),
+            ..landing(&url, "", &user_agent)
+        };
+        let hit = Hit { referrer: header(0), ..hit };
+        let judged = judge(&hit, &VisitorContext { returning, basis });
+        let (low, likely, high) = (judged.dark_probability_low, judged.dark_probability, judged.dark_probability_high);
+        prop_assert!((0.0..=1.0).contains(&low) && low <= likely && likely <= high && high <= 1.0);
+        let search = judged.dark_search_probability;
+        prop_assert!((0.0..=1.0).contains(&search) && likely + search <= 1.0 + 1e-6);
+        prop_assert!(!judged.evidence.is_empty());
+        for fact in &judged.evidence {
+            prop_assert!(evidence::NAMES.iter().any(|(name, _)| *name == fact.name), "{}", fact.name);
+            prop_assert!(fact.log_odds.is_finite() && !fact.detail.is_empty());
+        }
+        let sizes: Vec<f32> = judged.evidence.iter()
+            .map(|fact| if fact.log_odds == 0.0 { f32::INFINITY } else { fact.log_odds.abs() })
+            .collect();
+        prop_assert!(sizes.is_sorted_by(|one, other| one >= other));
+        prop_assert_eq!(judged.robot.is_some(), judged.channel == Channel::Bot);
+        prop_assert_eq!(&judge(&hit, &VisitorContext { returning, basis }), &judged);
+    }
+}
+
+#[test]
+fn every_weight_moves_the_probability_its_own_way() {
+    let text = include_str!("../data/model.toml");
+    let model = Model::builtin();
+    let webview = "Mozilla/5.0 (Linux; Android 14; K; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/141.0.7390.1 Mobile Safari/537.36";
+    let rewritten = "Mozilla/5.0 (Linux; Android 14; K) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/141.0.7390.1 Mobile Safari/537.36";
+    let urls = [
+        ARTICLE,
+        "https://example.org/",
+        "https://example.org/sport",
+        "https://example.org/a-b-c-d-e?id=1",
+        "https://example.org/a-b-c-d",
+    ];
+    let mut unmoved = Vec::new();
+    for (name, weight) in model.weights() {
+        let from = format!("[weight.{name}]\ndark = ");
+        let start = text.find(&from).expect("in the file") + from.len();
+        let end = start + text[start..].find('\n').expect("a line");
+        let dark = weight.dark;
+        let [low, likely, high] = [dark.low, dark.likely, dark.high].map(|figure| figure + 1.0);
+        let raised = format!(
+            "{}[{low:?}, {likely:?}, {high:?}]{}",
+            &text[..start],
+            &text[end..]
+        );
+        let raised = Classifier::new(signals(), Model::parse(&raised).expect("a model"));
+        let mut moved = false;
+        for url in urls {
+            for agent in [IPHONE, DESKTOP, webview, rewritten] {
+                for site in [None, Some("none"), Some("cross-site"), Some("same-site")] {
+                    for returning in [false, true] {
+                        let visitor = VisitorContext { returning, ..NEW };
+                        let hit = Hit {
+                            fetch_site: site,
+                            ..landing(url, "", agent)
+                        };
+                        let before = judge(&hit, &visitor);
+                        let signals = raised.signals();
+                        let link = signals.link(url).expect("an address");
+                        let after = raised.classify(
+                            &hit,
+                            &signals.agent(agent),
+                            &signals.referrer(""),
+                            &link,
+                            &visitor,
+                        );
+                        let named = before.evidence.iter().any(|fact| fact.name == name);
+                        assert_eq!(
+                            after.dark_probability > before.dark_probability,
+                            named,
+                            "{name}"
+                        );
+                        assert!(after.dark_probability >= before.dark_probability);
+                        moved |= named;
+                    }
+                }
+            }
+        }
+        if !moved {
+            unmoved.push(name);
+        }
+    }
+    // Those of the content's history, which the chain stage adds.
+    assert_eq!(
+        unmoved,
+        [
+            "fresh_content",
+            "old_content",
+            "preview_minute",
+            "preview_ten_minutes",
+            "preview_hour",
+            "preview_same_network"
+        ]
+    );
+}

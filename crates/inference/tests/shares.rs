@@ -1,0 +1,199 @@
+//! Which preview fetches are one share act.
+
+use std::sync::OnceLock;
+
+use grapevine_event::{AddressOf, Id};
+use grapevine_inference::shares::{Fetch, Previews, judge};
+use grapevine_inference::{Clock, Model, from_bytes, to_bytes};
+use grapevine_signals::{Fetcher, Signals};
+use proptest::prelude::*;
+
+const SITE: &str = "example.org";
+
+fn fetcher<'s>(signals: &'s Signals, user_agent: &str) -> &'s Fetcher {
+    signals
+        .agent(user_agent)
+        .share()
+        .expect("a preview fetcher")
+}
+
+/// Built once: it takes a while.
+fn signals() -> &'static Signals {
+    static SIGNALS: OnceLock<Signals> = OnceLock::new();
+    SIGNALS.get_or_init(Signals::builtin)
+}
+
+struct Observer {
+    model: Model,
+    previews: Previews,
+    acts: Vec<(String, String, i64)>,
+    hits: u64,
+}
+
+impl Observer {
+    fn new() -> Observer {
+        Observer {
+            model: Model::builtin(),
+            previews: Previews::default(),
+            acts: Vec::new(),
+            hits: 0,
+        }
+    }
+
+    fn fetch(&mut self, user_agent: &str, path: &str, time: i64, network: i64) {
+        let content = format!("https://example.org{path}");
+        self.hits += 1;
+        let fetch = Fetch {
+            hit_id: Id::builder("test").number(self.hits).finish(),
+            clock: Clock::Live,
+            site: SITE,
+            content: &content,
+            time,
+            network: Some(network),
+            token: None,
+            fetcher: fetcher(signals(), user_agent),
+        };
+        let acts = &mut self.acts;
+        let mut emit = |share: &grapevine_event::Share<'_>| {
+            acts.push((share.app.to_string(), share.content.to_string(), share.time));
+        };
+        self.previews.pass(Clock::Live, time, &mut emit);
+        self.previews.observe(&fetch, &self.model, &mut emit);
+    }
+
+    fn acts(mut self) -> Vec<(String, String, i64)> {
+        let acts = &mut self.acts;
+        let mut emit = |share: &grapevine_event::Share<'_>| {
+            acts.push((share.app.to_string(), share.content.to_string(), share.time));
+        };
+        self.previews.finish(Clock::Live, i64::MAX, &mut emit);
+        self.acts
+    }
+}
+
+const TELEGRAM: &str = "TelegramBot (like TwitterBot)";
+const SIGNAL: &str = "WhatsApp/2";
+const WHATSAPP: &str = "WhatsApp/2.24.20.83 A";
+const MASTODON: &str = "Mastodon/4.2.1 (http.rb/5.1.1; +https://host.example/)";
+
+#[test]
+fn a_typing_ladder_is_one_share_of_its_longest_address() {
+    let mut observer = Observer::new();
+    for (step, path) in ["/te", "/tele", "/teleg", "/telegr", "/telegra", "/telegram"]
+        .iter()
+        .enumerate()
+    {
+        observer.fetch(TELEGRAM, path, step as i64 * 350, 1);
+    }
+    assert_eq!(observer.previews.collapsed(), 5);
+    let address = "https://example.org/telegram".to_owned();
+    assert_eq!(observer.acts(), [("telegram".to_owned(), address, 5 * 350)]);
+}
+
+#[test]
+fn two_people_typing_are_two_shares() {
+    let mut observer = Observer::new();
+    observer.fetch(SIGNAL, "/si", 0, 1);
+    observer.fetch(SIGNAL, "/si", 100, 2);
+    observer.fetch(SIGNAL, "/signal", 600, 1);
+    observer.fetch(SIGNAL, "/sister", 700, 2);
+    let contents: Vec<String> = observer.acts().into_iter().map(|act| act.1).collect();
+    assert_eq!(
+        contents,
+        ["https://example.org/signal", "https://example.org/sister"]
+    );
+}
+
+#[test]
+fn the_same_device_again_is_no_new_share_but_later_is() {
+    let mut observer = Observer::new();
+    for time in [0, 60_000, 700_000] {
+        observer.fetch(WHATSAPP, "/a", time, 1);
+    }
+    observer.fetch(WHATSAPP, "/a", 700_500, 2);
+    assert_eq!(observer.acts().len(), 3);
+}
+
+#[test]
+fn a_herd_of_servers_is_one_post() {
+    let mut observer = Observer::new();
+    for server in 0..40 {
+        observer.fetch(MASTODON, "/a", server * 1_400, server);
+    }
+    assert_eq!(observer.acts().len(), 1);
+}
+
+#[test]
+fn a_fetch_says_whose_network_and_which_audience() {
+    let says = |user_agent: &str| {
+        let fetch = Fetch {
+            hit_id: Id::default(),
+            clock: Clock::Live,
+            site: SITE,
+            content: "https://example.org/a",
+            time: 0,
+            network: None,
+            token: Some("t1"),
+            fetcher: fetcher(signals(), user_agent),
+        };
+        let share = judge(&fetch, &Model::builtin());
+        assert_eq!(share.token.as_deref(), Some("t1"));
+        (
+            share.app.to_string(),
+            share.private,
+            share.address_of,
+            share.probability,
+        )
+    };
+    assert_eq!(
+        says(WHATSAPP),
+        ("whatsapp".to_owned(), Some(true), AddressOf::Sender, 0.8)
+    );
+    assert_eq!(
+        says(TELEGRAM),
+        ("telegram".to_owned(), Some(true), AddressOf::Server, 0.8)
+    );
+    assert_eq!(
+        says(MASTODON),
+        ("mastodon".to_owned(), Some(false), AddressOf::Server, 0.95)
+    );
+    let meta = "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)";
+    assert_eq!(
+        says(meta),
+        ("facebook".to_owned(), None, AddressOf::Server, 0.95)
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_fetch_is_an_act_or_collapsed_and_a_snapshot_changes_nothing(
+        fetches in prop::collection::vec(
+            (prop::sample::select(vec![TELEGRAM, SIGNAL, WHATSAPP, MASTODON]),
+             prop::sample::select(vec!["/a", "/ab", "/abc", "/x"]), 0i64..4_000, 0i64..3), 0..40),
+        cut in 0usize..40,
+    ) {
+        let mut observer = Observer::new();
+        let mut time = 0;
+        for (at, (agent, path, wait, network)) in fetches.iter().enumerate() {
+            if at == cut {
+                let bytes = to_bytes(1, &observer.previews).expect("writes");
+                observer.previews = from_bytes(1, &bytes).expect("reads");
+            }
+            time += wait;
+            observer.fetch(agent, path, time, *network);
+        }
+        let mut whole = Observer::new();
+        let mut time = 0;
+        for (agent, path, wait, network) in &fetches {
+            time += wait;
+            whole.fetch(agent, path, time, *network);
+        }
+        let acts = &mut observer.acts;
+        observer.previews.finish(Clock::Live, i64::MAX, &mut |share| {
+            acts.push((share.app.to_string(), share.content.to_string(), share.time));
+        });
+        let collapsed = observer.previews.collapsed() as usize;
+        prop_assert_eq!(observer.acts.len() + collapsed, fetches.len());
+        prop_assert_eq!(observer.acts, whole.acts());
+    }
+}
