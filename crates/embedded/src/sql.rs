@@ -330,7 +330,9 @@ mod tests {
 
     #[test]
     fn inserts_are_cut_before_their_data() {
-        let cases: &[(&str, Option<(&str, Option<&str>, &str)>)] = &[
+        /// Head, format, and what comes before the source.
+        type Parts<'a> = (&'a str, Option<&'a str>, &'a str);
+        let cases: &[(&str, Option<Parts<'_>>)] = &[
             (
                 "INSERT INTO t FORMAT CSV\n1,2",
                 Some(("INSERT INTO t FORMAT CSV", Some("CSV"), "INSERT INTO t ")),

@@ -255,7 +255,7 @@ const READER_MAY: &[&str] = &[
 /// Allowed to an owner, in this order.
 const OWNER_MAY: &[&str] = &[
     "CREATE DATABASE own",
-    "CREATE TABLE own.t (a UInt32 CODEC(Delta, ZSTD(3)), b LowCardinality(String) DEFAULT 'x', c DateTime64(3) DEFAULT now64(3), INDEX i b TYPE bloom_filter(0.01) GRANULARITY 1, PROJECTION p (SELECT b, count(), sum(a) GROUP BY b)) ENGINE = ReplacingMergeTree ORDER BY a PARTITION BY b TTL toDateTime(c) + INTERVAL 1 YEAR SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 100, deduplicate_merge_projection_mode = 'rebuild'",
+    "CREATE TABLE own.t (a UInt32 CODEC(Delta, ZSTD(3)), b LowCardinality(String) DEFAULT 'x', c DateTime64(3) DEFAULT now64(3), INDEX i b TYPE bloom_filter(0.01) GRANULARITY 1, PROJECTION p (SELECT b, count(), sum(a) GROUP BY b)) ENGINE = ReplacingMergeTree ORDER BY a PARTITION BY b TTL toDateTime(c) + INTERVAL 1 YEAR SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 100, deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'",
     "INSERT INTO own.t (a, b) VALUES (1, 'x'), (1 + 1, upper('y')), (3, concat('z', toString(3)))",
     "INSERT INTO own.t (a, b) SETTINGS insert_deduplication_token = 'x', async_insert = 0 VALUES (4, 'x')",
     "CREATE TABLE own.sums (b String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY b",
@@ -268,7 +268,7 @@ const OWNER_MAY: &[&str] = &[
     "ALTER TABLE own.t UPDATE d = 5 WHERE a = 1 SETTINGS mutations_sync = 1",
     "ALTER TABLE own.t DELETE WHERE a = 2 SETTINGS mutations_sync = 1",
     "ALTER TABLE own.t DROP PARTITION 'x'",
-    "DELETE FROM own.t WHERE a = 3 SETTINGS lightweight_delete_mode = 'alter_update', lightweight_deletes_sync = 1, lightweight_mutation_projection_mode = 'drop'",
+    "DELETE FROM own.t WHERE a = 3 SETTINGS lightweight_deletes_sync = 1",
     "OPTIMIZE TABLE own.t FINAL",
     "CREATE TABLE own.m (a UInt8) ENGINE = Memory",
     "CREATE TABLE own.c AS own.m",
