@@ -19,6 +19,8 @@ use crate::pseudonym::{DayPseudonyms, Origin, Pseudonyms};
 
 /// User agents remembered; a log repeats a few thousand.
 const AGENTS_MAX: usize = 8192;
+/// Longest path and query, bytes: leaves room for scheme and host in front.
+const TARGET_BYTES_MAX: usize = URL_BYTES_MAX - 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
@@ -152,13 +154,20 @@ impl Converter {
                 "is in the future: the server's clock was wrong",
             );
         }
-        for (reason, field) in [("referrer_too_long", &read.referrer)] {
-            let bytes = field.as_ref().map_or(0, |field| field.len());
-            if bytes > URL_BYTES_MAX {
-                let detail =
-                    format!("decoded, it has {bytes} bytes: at most {URL_BYTES_MAX} are taken");
-                return Err(Refusal { reason, detail });
-            }
+        let target = match &read.request {
+            Request::Line { target, .. } => target.len(),
+            Request::Empty | Request::Malformed(_) => 0,
+        };
+        let referrer = read.referrer.as_ref().map_or(0, |referrer| referrer.len());
+        let fields = [
+            ("url_too_long", target, TARGET_BYTES_MAX),
+            ("referrer_too_long", referrer, URL_BYTES_MAX),
+        ];
+        if let Some((reason, bytes, bytes_max)) =
+            fields.into_iter().find(|(_, bytes, max)| bytes > max)
+        {
+            let detail = format!("decoded, it has {bytes} bytes: at most {bytes_max} are taken");
+            return Err(Refusal { reason, detail });
         }
         Ok(read)
     }
@@ -216,9 +225,6 @@ impl Converter {
             Some(200..=299 | 304) => {}
             Some(300..=399) => return Verdict::Skip(Skip::Redirect),
             _ => return Verdict::Skip(Skip::ErrorStatus),
-        }
-        if self.url.len() > URL_BYTES_MAX {
-            return Verdict::Skip(Skip::BadRequest);
         }
         Verdict::Hit(self.reader(line.user_agent.as_deref().unwrap_or_default()))
     }
@@ -367,11 +373,15 @@ impl Converter {
 }
 
 const SCHEME: &str = "https://";
+/// Longest DNS name, and a port.
+const HOST_BYTES_MAX: usize = 253 + 6;
 
 /// Whether a logged server name is a host and not `_` or `-`, as catch-all servers are named.
 fn is_host(name: &str) -> bool {
     let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-    name.bytes().any(|byte| byte.is_ascii_alphanumeric()) && name.bytes().all(in_host)
+    name.len() <= HOST_BYTES_MAX
+        && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(in_host)
 }
 
 /// Host and path of `http://host/path`.
