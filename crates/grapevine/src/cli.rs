@@ -179,7 +179,13 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["out", "format"])]
     pub send: Option<String>,
     /// Server key of that collector [default: that of the data directory].
-    #[arg(long, value_name = "KEY", requires = "send", env = "GRAPEVINE_SERVER_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        requires = "send",
+        env = "GRAPEVINE_SERVER_KEY",
+        hide_env_values = true
+    )]
     pub server_key: Option<String>,
 }
 

@@ -24,10 +24,14 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Error)]
 pub enum DataDirectoryError {
     /// Another process holds it.
-    #[error("data directory {0} is in use by another grapevine process: stop that one, go through it (`import`, `report` and `query` do where `grapevine local` runs), or name another with --data-dir")]
+    #[error(
+        "data directory {0} is in use by another grapevine process: stop that one, go through it (`import`, `report` and `query` do where `grapevine local` runs), or name another with --data-dir"
+    )]
     InUse(PathBuf),
     /// Made by a newer version.
-    #[error("data directory {path} has format {found}, this version knows up to {FORMAT}: use a newer grapevine, or name another with --data-dir")]
+    #[error(
+        "data directory {path} has format {found}, this version knows up to {FORMAT}: use a newer grapevine, or name another with --data-dir"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -38,7 +42,9 @@ pub enum DataDirectoryError {
     #[error("{0} is not empty and not a data directory of grapevine: name another with --data-dir")]
     Foreign(PathBuf),
     /// A file in it is damaged.
-    #[error("{path} is damaged: {reason}; restore it from a backup, or remove it to have a new one made")]
+    #[error(
+        "{path} is damaged: {reason}; restore it from a backup, or remove it to have a new one made"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -62,7 +68,10 @@ trait AtPath<T> {
 
 impl<T> AtPath<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, DataDirectoryError> {
-        self.map_err(|source| DataDirectoryError::Io { path: path.to_owned(), source })
+        self.map_err(|source| DataDirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
@@ -113,7 +122,12 @@ impl DataDirectory {
         let is_new = match fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(source) => return Err(DataDirectoryError::Io { path: path.to_owned(), source }),
+            Err(source) => {
+                return Err(DataDirectoryError::Io {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
         if is_new {
             fs::create_dir_all(path).at(path)?;
@@ -122,26 +136,49 @@ impl DataDirectory {
             return Err(DataDirectoryError::Foreign(path.to_owned()));
         }
         let lock_path = path.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).at(&lock_path)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .at(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DataDirectoryError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(DataDirectoryError::Io { path: lock_path, source }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataDirectoryError::InUse(path.to_owned()));
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(DataDirectoryError::Io {
+                    path: lock_path,
+                    source,
+                });
+            }
         }
         match fs::read_to_string(&format) {
             Ok(text) => match text.trim().parse::<u32>() {
                 Ok(found) if found <= FORMAT => {}
                 _ => {
                     let found = text.trim().chars().take(20).collect();
-                    return Err(DataDirectoryError::Newer { path: path.to_owned(), found });
+                    return Err(DataDirectoryError::Newer {
+                        path: path.to_owned(),
+                        found,
+                    });
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 write_whole(&format, format!("{FORMAT}\n").as_bytes(), 0o644)?;
             }
-            Err(source) => return Err(DataDirectoryError::Io { path: format, source }),
+            Err(source) => {
+                return Err(DataDirectoryError::Io {
+                    path: format,
+                    source,
+                });
+            }
         }
-        let directory = DataDirectory { path: path.to_owned(), _lock: lock };
+        let directory = DataDirectory {
+            path: path.to_owned(),
+            _lock: lock,
+        };
         directory.withdraw();
         Ok(directory)
     }
@@ -169,10 +206,13 @@ impl DataDirectory {
     pub fn pseudonym_key(&self) -> Result<[u8; 32], DataDirectoryError> {
         let path = self.path.join("secret.key");
         match fs::read(&path) {
-            Ok(bytes) => bytes.as_slice().try_into().map_err(|_| DataDirectoryError::Damaged {
-                path,
-                reason: format!("{} bytes instead of 32", bytes.len()),
-            }),
+            Ok(bytes) => bytes
+                .as_slice()
+                .try_into()
+                .map_err(|_| DataDirectoryError::Damaged {
+                    path,
+                    reason: format!("{} bytes instead of 32", bytes.len()),
+                }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = random::<32>(&path)?;
                 write_whole(&path, &key, 0o600)?;
@@ -233,13 +273,30 @@ pub fn running(path: &Path) -> Result<Option<(Endpoint, Secrets)>, DataDirectory
     let lock_path = path.join("lock");
     let lock = match File::options().write(true).open(&lock_path) {
         Ok(lock) => lock,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
-        Err(source) => return Err(DataDirectoryError::Io { path: lock_path, source }),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(source) => {
+            return Err(DataDirectoryError::Io {
+                path: lock_path,
+                source,
+            });
+        }
     };
     match lock.try_lock() {
         Ok(()) => return Ok(None),
         Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(source)) => return Err(DataDirectoryError::Io { path: lock_path, source }),
+        Err(TryLockError::Error(source)) => {
+            return Err(DataDirectoryError::Io {
+                path: lock_path,
+                source,
+            });
+        }
     }
     let endpoint = fs::read(path.join("endpoint.json")).ok();
     let endpoint = endpoint.and_then(|text| serde_json::from_slice::<Endpoint>(&text).ok());
@@ -254,7 +311,10 @@ fn secrets_in(directory: &Path) -> Result<Option<Secrets>, DataDirectoryError> {
     match fs::read_to_string(&path) {
         Ok(text) => match toml::from_str(&text) {
             Ok(secrets) => Ok(Some(secrets)),
-            Err(error) => Err(DataDirectoryError::Damaged { path, reason: error.message().to_owned() }),
+            Err(error) => Err(DataDirectoryError::Damaged {
+                path,
+                reason: error.message().to_owned(),
+            }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(DataDirectoryError::Io { path, source }),
@@ -307,13 +367,23 @@ mod tests {
         let path = dir.path().join("deep/er");
         let (key, secrets) = {
             let held = DataDirectory::hold(&path).expect("made");
-            (held.pseudonym_key().expect("key"), held.secrets().expect("secrets"))
+            (
+                held.pseudonym_key().expect("key"),
+                held.secrets().expect("secrets"),
+            )
         };
         let held = DataDirectory::hold(&path).expect("again");
         assert_eq!(held.pseudonym_key().expect("key"), key);
-        assert_eq!(held.secrets().expect("secrets").owner_password, secrets.owner_password);
+        assert_eq!(
+            held.secrets().expect("secrets").owner_password,
+            secrets.owner_password
+        );
         assert_ne!(secrets.owner_password, secrets.reader_password);
-        assert_eq!(format!("{secrets:?}"), "Secrets(..)", "secrets are never printed");
+        assert_eq!(
+            format!("{secrets:?}"),
+            "Secrets(..)",
+            "secrets are never printed"
+        );
     }
 
     #[test]
@@ -322,14 +392,30 @@ mod tests {
         let path = dir.path().join("data");
         assert!(running(&path).expect("nothing there").is_none());
         let held = DataDirectory::hold(&path).expect("made");
-        assert!(matches!(DataDirectory::hold(&path), Err(DataDirectoryError::InUse(_))));
-        assert!(matches!(running(&path), Err(DataDirectoryError::InUse(_))), "does not say where it listens");
+        assert!(matches!(
+            DataDirectory::hold(&path),
+            Err(DataDirectoryError::InUse(_))
+        ));
+        assert!(
+            matches!(running(&path), Err(DataDirectoryError::InUse(_))),
+            "does not say where it listens"
+        );
         held.secrets().expect("secrets");
-        let endpoint = Endpoint { process: 1, clickhouse: "127.0.0.1:1".into(), collector: "127.0.0.1:2".into() };
+        let endpoint = Endpoint {
+            process: 1,
+            clickhouse: "127.0.0.1:1".into(),
+            collector: "127.0.0.1:2".into(),
+        };
         held.announce(&endpoint).expect("said");
-        assert_eq!(running(&path).expect("running").expect("somebody").0, endpoint);
+        assert_eq!(
+            running(&path).expect("running").expect("somebody").0,
+            endpoint
+        );
         drop(held);
-        assert!(running(&path).expect("gone").is_none(), "a leftover endpoint of a killed process does not count");
+        assert!(
+            running(&path).expect("gone").is_none(),
+            "a leftover endpoint of a killed process does not count"
+        );
         DataDirectory::hold(&path).expect("free again");
     }
 
@@ -337,8 +423,15 @@ mod tests {
     fn what_is_not_ours_is_left_alone() {
         let dir = tempfile::tempdir().expect("tempdir");
         fs::write(dir.path().join("thesis.tex"), "…").expect("writes");
-        assert!(matches!(DataDirectory::hold(dir.path()), Err(DataDirectoryError::Foreign(_))));
-        assert_eq!(fs::read_dir(dir.path()).expect("reads").count(), 1, "nothing was added");
+        assert!(matches!(
+            DataDirectory::hold(dir.path()),
+            Err(DataDirectoryError::Foreign(_))
+        ));
+        assert_eq!(
+            fs::read_dir(dir.path()).expect("reads").count(),
+            1,
+            "nothing was added"
+        );
     }
 
     #[test]
@@ -348,9 +441,14 @@ mod tests {
         drop(DataDirectory::hold(&path).expect("made"));
         fs::write(path.join("secret.key"), b"short").expect("writes");
         let held = DataDirectory::hold(&path).expect("made");
-        assert!(matches!(held.pseudonym_key(), Err(DataDirectoryError::Damaged { .. })));
+        assert!(matches!(
+            held.pseudonym_key(),
+            Err(DataDirectoryError::Damaged { .. })
+        ));
         drop(held);
         fs::write(path.join("format"), b"2\n").expect("writes");
-        assert!(matches!(DataDirectory::hold(&path), Err(DataDirectoryError::Newer { found, .. }) if found == "2"));
+        assert!(
+            matches!(DataDirectory::hold(&path), Err(DataDirectoryError::Newer { found, .. }) if found == "2")
+        );
     }
 }

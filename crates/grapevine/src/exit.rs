@@ -29,6 +29,18 @@ pub enum ExitKind {
 }
 
 impl ExitKind {
+    const ALL: [ExitKind; 9] = [
+        ExitKind::Usage,
+        ExitKind::Data,
+        ExitKind::NoInput,
+        ExitKind::Unavailable,
+        ExitKind::Software,
+        ExitKind::InputOutput,
+        ExitKind::InUse,
+        ExitKind::Config,
+        ExitKind::Interrupted,
+    ];
+
     /// The process's exit code.
     pub fn code(self) -> u8 {
         match self {
@@ -55,12 +67,24 @@ pub struct Failure {
 impl Failure {
     /// A failure in words that say what is wrong and what to do.
     pub fn new(kind: ExitKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into() }
+        Failure {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A failure that another process of ours told with its exit code.
+    pub fn told(code: u8, message: impl Into<String>) -> Self {
+        let kind = ExitKind::ALL.into_iter().find(|kind| kind.code() == code);
+        Failure::new(kind.unwrap_or(ExitKind::Software), message)
     }
 
     /// A failure with an error and everything that caused it, in one line.
     pub fn of(kind: ExitKind, error: impl std::error::Error) -> Self {
-        Failure { kind, message: chain(&error) }
+        Failure {
+            kind,
+            message: chain(&error),
+        }
     }
 
     /// The exit code that it ends with.

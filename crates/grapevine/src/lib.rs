@@ -6,6 +6,16 @@
 
 pub mod cli;
 pub mod data_directory;
+pub mod database;
+pub mod demo;
+pub mod engine;
 pub mod exit;
+pub mod import;
+pub mod local;
+pub mod numerals;
+pub mod pipeline;
+pub mod query;
 pub mod report;
 pub mod settings;
+pub mod simulate;
+pub mod telemetry;

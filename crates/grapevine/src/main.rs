@@ -1,2 +1,68 @@
 //! The `grapevine` command.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use grapevine::cli::{Cli, Command};
+use grapevine::exit::{Ends, ExitKind, Failure};
+use grapevine::settings::Settings;
+use grapevine::{demo, import, local, query, report, simulate, telemetry};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors.
+            let code = if error.use_stderr() {
+                ExitKind::Usage.code()
+            } else {
+                0
+            };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where standard error is gone, the code alone must do.
+            let _ = writeln!(std::io::stderr(), "grapevine: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let default = if matches!(cli.command, Command::Local(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    telemetry::start(
+        cli.everywhere.log.as_deref(),
+        cli.everywhere.log_json,
+        default,
+    )?;
+    let mut overrides = cli.everywhere.overrides();
+    if let Command::Local(arguments) = &cli.command {
+        overrides.collector_listen = arguments.collector_listen;
+        overrides.clickhouse_listen = arguments.clickhouse_listen;
+    }
+    let settings = Settings::load(&overrides)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .ends(ExitKind::Software)?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Local(_) => local::run(&settings).await,
+            Command::Import(arguments) => import::run(arguments, &settings).await,
+            Command::Report(arguments) => report::run(arguments, &settings).await,
+            Command::Query(arguments) => query::run(arguments, &settings).await,
+            Command::Simulate(arguments) => simulate::run(arguments, &settings).await,
+            Command::Demo(arguments) => demo::run(arguments, &settings).await,
+        }
+    })
+}

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
+use grapevine_producer::TrustedProxies;
 use serde::Deserialize;
 
 use crate::exit::{ExitKind, Failure};
@@ -40,8 +41,8 @@ pub struct CollectorSettings {
     pub listen: SocketAddr,
     /// Sites that hits are taken for; empty takes any.
     pub sites: Vec<String>,
-    /// Addresses of proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
     /// Treat `DNT: 1` as opting out, as `Sec-GPC: 1` always is.
     pub honour_do_not_track: bool,
 }
@@ -105,7 +106,10 @@ impl Settings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with("GRAPEVINE_") && name != "GRAPEVINE_CONFIG")
             .collect();
-        let named = overrides.file.clone().or_else(|| std::env::var_os("GRAPEVINE_CONFIG").map(PathBuf::from));
+        let named = overrides
+            .file
+            .clone()
+            .or_else(|| std::env::var_os("GRAPEVINE_CONFIG").map(PathBuf::from));
         Settings::from_sources(named.as_deref(), environment, overrides)
     }
 
@@ -118,11 +122,15 @@ impl Settings {
         let mut sources = Config::builder();
         if let Some(path) = file {
             let text = std::fs::read_to_string(path).map_err(|error| {
-                wrong(format!("configuration file {}: {error}; check --config and GRAPEVINE_CONFIG", path.display()))
+                wrong(format!(
+                    "configuration file {}: {error}; check --config and GRAPEVINE_CONFIG",
+                    path.display()
+                ))
             })?;
             // Parsed by itself first: the parser's own message has the line.
-            toml::from_str::<toml::Table>(&text)
-                .map_err(|error| wrong(format!("configuration file {}: {error}", path.display())))?;
+            toml::from_str::<toml::Table>(&text).map_err(|error| {
+                wrong(format!("configuration file {}: {error}", path.display()))
+            })?;
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("GRAPEVINE")
@@ -140,20 +148,50 @@ impl Settings {
         let flags = [
             ("data_dir", overrides.data_dir.as_ref().map(text)),
             ("engine", overrides.engine.as_ref().map(text)),
-            ("collector.listen", overrides.collector_listen.map(|address| address.to_string())),
-            ("clickhouse.listen", overrides.clickhouse_listen.map(|address| address.to_string())),
+            (
+                "collector.listen",
+                overrides
+                    .collector_listen
+                    .map(|address| address.to_string()),
+            ),
+            (
+                "clickhouse.listen",
+                overrides
+                    .clickhouse_listen
+                    .map(|address| address.to_string()),
+            ),
         ];
         let described = |error: config::ConfigError| {
-            wrong(format!("configuration: {error}; keys may come from the file, from GRAPEVINE_… variables and from flags"))
+            wrong(format!(
+                "configuration: {error}; keys may come from the file, from GRAPEVINE_… variables and from flags"
+            ))
         };
         if let Some(default) = user_directory("XDG_DATA_HOME", ".local/share") {
-            sources = sources.set_default("data_dir", text(&default)).map_err(described)?;
+            sources = sources
+                .set_default("data_dir", text(&default))
+                .map_err(described)?;
         }
         for (key, value) in flags {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
-        let settings: Settings = sources.build().and_then(Config::try_deserialize).map_err(described)?;
+        let settings: Settings = sources
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(described)?;
         Ok(settings)
+    }
+
+    /// The proxies whose `X-Forwarded-For` is believed.
+    ///
+    /// # Errors
+    /// One that is no address and no network.
+    pub fn trusted_proxies(&self) -> Result<TrustedProxies, Failure> {
+        TrustedProxies::parse(&self.collector.trusted_proxies).map_err(|error| {
+            Failure::new(
+                ExitKind::Config,
+                format!("configuration: collector.trusted_proxies: {error}"),
+            )
+        })
     }
 
     /// Directory of the fetched engine.
@@ -169,8 +207,11 @@ impl Settings {
 
 /// `grapevine` in one of the user's directories.
 fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let given = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = given.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below_home)))?;
+    let given = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let base =
+        given.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below_home)))?;
     Some(base.join("grapevine"))
 }
 
@@ -182,8 +223,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("grapevine.toml");
         std::fs::write(&path, file).expect("writes");
-        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let overrides = Overrides { data_dir: Some("/flag".into()), ..Overrides::default() };
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let overrides = Overrides {
+            data_dir: Some("/flag".into()),
+            ..Overrides::default()
+        };
         Settings::from_sources(Some(&path), environment, &overrides)
     }
 
@@ -205,12 +252,19 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (file, environment, says) in [
             ("[collector]\nlissten = \"127.0.0.1:1\"", vec![], "lissten"),
-            ("[collector]\nlisten = \"everywhere\"", vec![], "collector.listen"),
+            (
+                "[collector]\nlisten = \"everywhere\"",
+                vec![],
+                "collector.listen",
+            ),
             ("[collector]\nlisten =", vec![], "line 2"),
             ("", vec![("GRAPEVINE_CLICKHOUSE__PORT", "1")], "port"),
         ] {
             let failure = load(file, &environment).expect_err(says);
-            assert!(failure.to_string().contains(says), "{failure} should name {says}");
+            assert!(
+                failure.to_string().contains(says),
+                "{failure} should name {says}"
+            );
             assert_eq!(failure.code(), 78);
         }
     }

@@ -17,7 +17,9 @@ const ROWS_MAX: u32 = 12;
 #[derive(Debug, Error)]
 pub enum AskError {
     /// Nothing is stored yet.
-    #[error("there is nothing to report on yet: import a log with `grapevine import --site NAME FILE`, or send hits to the collector")]
+    #[error(
+        "there is nothing to report on yet: import a log with `grapevine import --site NAME FILE`, or send hits to the collector"
+    )]
     Nothing,
     /// The site has no visits.
     #[error("no visits of site {asked:?}; there are visits of: {there}")]
@@ -62,11 +64,11 @@ pub struct Period {
 }
 
 /// Sites that have visits, in alphabetical order.
-///
-/// # Errors
-/// ClickHouse's own.
-pub async fn sites(client: &Client) -> Result<Vec<String>, AskError> {
-    Ok(client.query("SELECT DISTINCT toString(site) AS name FROM grapevine.visits ORDER BY name").fetch_all().await?)
+async fn sites(client: &Client) -> Result<Vec<String>, AskError> {
+    Ok(client
+        .query("SELECT DISTINCT toString(site) AS name FROM grapevine.visits ORDER BY name")
+        .fetch_all()
+        .await?)
 }
 
 #[derive(Row, Deserialize)]
@@ -130,9 +132,8 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     fn query(&self, sql: &str) -> clickhouse::query::Query {
-        // `?` would be the client's own placeholder.
         self.client
-            .query(&sql.replace('?', "??"))
+            .query(sql)
             .param("site", &self.site)
             .param("from", self.from.to_string())
             .param("to", self.to.to_string())
@@ -146,7 +147,12 @@ impl Asker<'_> {
 pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<Report, AskError> {
     let site = chosen_site(client, site).await?;
     let (from, to) = chosen_period(client, &site, period).await?;
-    let asker = Asker { client, site, from, to };
+    let asker = Asker {
+        client,
+        site,
+        from,
+        to,
+    };
 
     let rows: Vec<ChannelRow> = asker
         .query(&format!(
@@ -158,8 +164,17 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
     let visits: f64 = rows.iter().map(|row| row.visits as f64).sum();
 
     let shares = asker.shares().await?;
-    let robots: u64 = asker.query(&format!("SELECT count() FROM grapevine.visits WHERE {}", PEOPLE.replace("!=", "="))).fetch_one().await?;
-    let dead_letters: u64 = client.query("SELECT count() FROM grapevine.dead_letters").fetch_one().await?;
+    let robots: u64 = asker
+        .query(&format!(
+            "SELECT count() FROM grapevine.visits WHERE {}",
+            PEOPLE.replace("!=", "=")
+        ))
+        .fetch_one()
+        .await?;
+    let dead_letters: u64 = client
+        .query("SELECT count() FROM grapevine.dead_letters")
+        .fetch_one()
+        .await?;
     let models: Vec<String> = asker
         .query(&format!("SELECT DISTINCT toString(model_version) AS version FROM grapevine.visits WHERE {PEOPLE} ORDER BY version"))
         .fetch_all()
@@ -188,13 +203,20 @@ async fn chosen_site(client: &Client, asked: Option<&str>) -> Result<String, Ask
     match asked.map(str::to_ascii_lowercase) {
         _ if sites.is_empty() => Err(AskError::Nothing),
         Some(asked) if sites.contains(&asked) => Ok(asked),
-        Some(asked) => Err(AskError::NoSuchSite { asked, there: sites.join(", ") }),
+        Some(asked) => Err(AskError::NoSuchSite {
+            asked,
+            there: sites.join(", "),
+        }),
         None if sites.len() == 1 => Ok(sites.into_iter().next().unwrap_or_default()),
         None => Err(AskError::SeveralSites(sites.join(", "))),
     }
 }
 
-async fn chosen_period(client: &Client, site: &str, period: Period) -> Result<(Date, Date), AskError> {
+async fn chosen_period(
+    client: &Client,
+    site: &str,
+    period: Period,
+) -> Result<(Date, Date), AskError> {
     let (first, last): (String, String) = client
         .query("SELECT toString(min(toDate(time, 'UTC'))), toString(max(toDate(time, 'UTC'))) FROM grapevine.visits WHERE site = {site:String}")
         .param("site", site)
@@ -204,7 +226,13 @@ async fn chosen_period(client: &Client, site: &str, period: Period) -> Result<(D
     let (first, last) = (day(first)?, day(last)?);
     let (from, to) = (period.from.unwrap_or(first), period.to.unwrap_or(last));
     if from > last || to < first || from > to {
-        return Err(AskError::EmptyPeriod { site: site.to_owned(), from, to, first, last });
+        return Err(AskError::EmptyPeriod {
+            site: site.to_owned(),
+            from,
+            to,
+            first,
+            last,
+        });
     }
     Ok((from, to))
 }
@@ -212,7 +240,11 @@ async fn chosen_period(client: &Client, site: &str, period: Period) -> Result<(D
 /// Where the part of a visit goes that is neither dark social nor dark search: to the channel
 /// that it was given, or, where that is dark social itself, to what analytics would book.
 fn remainder(row: &ChannelRow) -> &str {
-    if row.channel == "dark_social" { &row.conventional } else { &row.channel }
+    if row.channel == "dark_social" {
+        &row.conventional
+    } else {
+        &row.channel
+    }
 }
 
 fn channels(rows: &[ChannelRow], visits: f64) -> Vec<ChannelFigures> {
@@ -221,29 +253,51 @@ fn channels(rows: &[ChannelRow], visits: f64) -> Vec<ChannelFigures> {
     for row in rows {
         let count = row.visits as f64;
         found.entry(&row.conventional).or_default().conventional += count;
-        found.entry(remainder(row)).or_default().found.expected += (count - row.dark - row.search).max(0.0);
+        found.entry(remainder(row)).or_default().found.expected +=
+            (count - row.dark - row.search).max(0.0);
         found.entry("search").or_default().found.expected += row.search;
-        dark = (dark.0 + row.dark, dark.1 + row.low, dark.2 + row.high, dark.3 + row.variance);
+        dark = (
+            dark.0 + row.dark,
+            dark.1 + row.low,
+            dark.2 + row.high,
+            dark.3 + row.variance,
+        );
     }
     let mut list: Vec<ChannelFigures> = found
         .into_iter()
         .map(|(name, mut figures)| {
             figures.channel = name.to_owned();
             let expected = figures.found.expected;
-            figures.found = Estimate { expected, low: expected, high: expected };
+            figures.found = Estimate {
+                expected,
+                low: expected,
+                high: expected,
+            };
             figures
         })
         .collect();
     let estimate = Estimate::of_sums(dark.0, dark.1, dark.2, dark.3, visits);
-    match list.iter_mut().find(|figures| figures.channel == "dark_social") {
+    match list
+        .iter_mut()
+        .find(|figures| figures.channel == "dark_social")
+    {
         Some(figures) => figures.found = estimate,
         None if dark.0 > 0.0 => {
-            list.push(ChannelFigures { channel: "dark_social".to_owned(), conventional: 0.0, found: estimate });
+            list.push(ChannelFigures {
+                channel: "dark_social".to_owned(),
+                conventional: 0.0,
+                found: estimate,
+            });
         }
         None => {}
     }
     list.retain(|figures| figures.conventional > 0.0 || figures.found.high > 0.0);
-    list.sort_by(|a, b| b.found.expected.total_cmp(&a.found.expected).then_with(|| a.channel.cmp(&b.channel)));
+    list.sort_by(|a, b| {
+        b.found
+            .expected
+            .total_cmp(&a.found.expected)
+            .then_with(|| a.channel.cmp(&b.channel))
+    });
     list
 }
 
@@ -282,7 +336,13 @@ impl Asker<'_> {
         let mut apps: Vec<AppFigures> = rows
             .into_iter()
             .map(|row| AppFigures {
-                visits: Estimate::of_sums(row.dark, row.low, row.high, row.variance, row.visits as f64),
+                visits: Estimate::of_sums(
+                    row.dark,
+                    row.low,
+                    row.high,
+                    row.variance,
+                    row.visits as f64,
+                ),
                 certain: row.certain,
                 shares: 0.0,
                 app: row.app,
@@ -314,13 +374,24 @@ impl Asker<'_> {
             .param("contents", &names)
             .fetch_all()
             .await?;
-        let shared = |content: &str| shares.iter().find(|share| share.name == content).map_or(0.0, |share| share.count as f64);
+        let shared = |content: &str| {
+            shares
+                .iter()
+                .find(|share| share.name == content)
+                .map_or(0.0, |share| share.count as f64)
+        };
         Ok(rows
             .iter()
             .map(|row| ContentFigures {
                 content: row.content.clone(),
                 visits: row.visits as f64,
-                dark_social: Estimate::of_sums(row.dark, row.low, row.high, row.variance, row.visits as f64),
+                dark_social: Estimate::of_sums(
+                    row.dark,
+                    row.low,
+                    row.high,
+                    row.variance,
+                    row.visits as f64,
+                ),
                 shares: shared(&row.content),
             })
             .collect())
@@ -331,11 +402,19 @@ impl Asker<'_> {
             .query(&format!("SELECT toHour(time, 'UTC') AS hour, count(), sum(toFloat64(dark_probability)) FROM grapevine.visits WHERE {PEOPLE} GROUP BY hour ORDER BY hour"))
             .fetch_all()
             .await?;
-        let of_hour = |hour| rows.iter().find(|row| row.0 == hour).map_or((0.0, 0.0), |row| (row.1 as f64, row.2));
+        let of_hour = |hour| {
+            rows.iter()
+                .find(|row| row.0 == hour)
+                .map_or((0.0, 0.0), |row| (row.1 as f64, row.2))
+        };
         Ok((0..24)
             .map(|hour| {
                 let (visits, dark_social) = of_hour(hour);
-                HourFigures { hour, visits, dark_social }
+                HourFigures {
+                    hour,
+                    visits,
+                    dark_social,
+                }
             })
             .collect())
     }
@@ -349,13 +428,20 @@ impl Asker<'_> {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|row| EvidenceFigures { name: row.name, visits: row.visits as f64, log_odds: row.log_odds, example: row.example })
+            .map(|row| EvidenceFigures {
+                name: row.name,
+                visits: row.visits as f64,
+                log_odds: row.log_odds,
+                example: row.example,
+            })
             .collect())
     }
 
     async fn chains(&self) -> Result<ChainFigures, AskError> {
         let token_visits: u64 = self
-            .query(&format!("SELECT count() FROM grapevine.visits WHERE {PEOPLE} AND method = 'token'"))
+            .query(&format!(
+                "SELECT count() FROM grapevine.visits WHERE {PEOPLE} AND method = 'token'"
+            ))
             .fetch_one()
             .await?;
         let (cascades, largest, deepest): (u64, i64, i32) = self
@@ -375,7 +461,14 @@ impl Asker<'_> {
 mod tests {
     use super::*;
 
-    fn row(conventional: &str, channel: &str, certain: bool, visits: u64, dark: f64, search: f64) -> ChannelRow {
+    fn row(
+        conventional: &str,
+        channel: &str,
+        certain: bool,
+        visits: u64,
+        dark: f64,
+        search: f64,
+    ) -> ChannelRow {
         ChannelRow {
             conventional: conventional.into(),
             channel: channel.into(),
@@ -401,10 +494,19 @@ mod tests {
         let conventional: f64 = channels.iter().map(|figures| figures.conventional).sum();
         let found: f64 = channels.iter().map(|figures| figures.found.expected).sum();
         assert!((conventional - 250.0).abs() < 1e-9 && (found - 250.0).abs() < 1e-9);
-        let of = |name: &str| channels.iter().find(|figures| figures.channel == name).expect("there").clone();
+        let of = |name: &str| {
+            channels
+                .iter()
+                .find(|figures| figures.channel == name)
+                .expect("there")
+                .clone()
+        };
         assert!((of("dark_social").found.expected - 81.0).abs() < 1e-9);
         assert!((of("search").found.expected - 70.0).abs() < 1e-9);
-        assert!((of("direct").found.expected - 51.0).abs() < 1e-9, "50 of the grey ones, and what the certain ones leave");
+        assert!(
+            (of("direct").found.expected - 51.0).abs() < 1e-9,
+            "50 of the grey ones, and what the certain ones leave"
+        );
         let direct = direct(&rows);
         assert!((direct.dark_social.expected - 69.0).abs() < 1e-9);
         assert!((direct.certain - 40.0).abs() < 1e-9);

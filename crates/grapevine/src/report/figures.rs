@@ -159,7 +159,10 @@ mod tests {
     #[test]
     fn a_range_holds_its_expectation_and_stays_possible() {
         let estimate = Estimate::of_sums(3.0, 2.0, 5.0, 100.0, 10.0);
-        assert_eq!((estimate.low, estimate.expected, estimate.high), (0.0, 3.0, 10.0));
+        assert_eq!(
+            (estimate.low, estimate.expected, estimate.high),
+            (0.0, 3.0, 10.0)
+        );
         let sure = Estimate::of_sums(10.0, 10.0, 10.0, 0.0, 10.0);
         assert_eq!((sure.low, sure.expected, sure.high), (10.0, 10.0, 10.0));
         let odd = Estimate::of_sums(4.0, 4.5, 3.5, 0.0, 10.0);

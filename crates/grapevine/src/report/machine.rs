@@ -8,7 +8,7 @@ use super::figures::{Estimate, Report};
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)
 }
@@ -18,7 +18,7 @@ pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut rows = Rows { out };
     rows.put("section", "item", "measure", "value")?;
     rows.put("period", "", "site", &report.site)?;
@@ -28,7 +28,12 @@ pub fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()> {
     rows.number("total", "robots", "visits", report.robots)?;
     rows.number("total", "dead_letters", "count", report.dead_letters)?;
     for channel in &report.channels {
-        rows.number("channel", &channel.channel, "conventional", channel.conventional)?;
+        rows.number(
+            "channel",
+            &channel.channel,
+            "conventional",
+            channel.conventional,
+        )?;
         rows.estimate("channel", &channel.channel, "found", channel.found)?;
     }
     rows.number("direct", "", "visits", report.direct.visits)?;
@@ -42,7 +47,12 @@ pub fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     for content in &report.contents {
         rows.number("content", &content.content, "visits", content.visits)?;
-        rows.estimate("content", &content.content, "dark_social", content.dark_social)?;
+        rows.estimate(
+            "content",
+            &content.content,
+            "dark_social",
+            content.dark_social,
+        )?;
         rows.number("content", &content.content, "shares", content.shares)?;
     }
     for hour in &report.hours {
@@ -66,14 +76,32 @@ struct Rows<'a, W: Write> {
 
 impl<W: Write> Rows<'_, W> {
     fn put(&mut self, section: &str, item: &str, measure: &str, value: &str) -> io::Result<()> {
-        writeln!(self.out, "{},{},{},{}", field(section), field(item), field(measure), field(value))
+        writeln!(
+            self.out,
+            "{},{},{},{}",
+            field(section),
+            field(item),
+            field(measure),
+            field(value)
+        )
     }
 
     fn number(&mut self, section: &str, item: &str, measure: &str, value: f64) -> io::Result<()> {
-        self.put(section, item, measure, &format!("{}", (value * 1000.0).round() / 1000.0))
+        self.put(
+            section,
+            item,
+            measure,
+            &format!("{}", (value * 1000.0).round() / 1000.0),
+        )
     }
 
-    fn estimate(&mut self, section: &str, item: &str, measure: &str, value: Estimate) -> io::Result<()> {
+    fn estimate(
+        &mut self,
+        section: &str,
+        item: &str,
+        measure: &str,
+        value: Estimate,
+    ) -> io::Result<()> {
         self.number(section, item, measure, value.expected)?;
         self.number(section, item, &format!("{measure}_low"), value.low)?;
         self.number(section, item, &format!("{measure}_high"), value.high)

@@ -8,7 +8,100 @@ mod figures;
 mod machine;
 mod terminal;
 
-pub use ask::{AskError, Period, ask, sites};
+use std::io::{self, IsTerminal, Write};
+
+use clickhouse::Client;
+use jiff::civil::Date;
+
+pub use ask::{AskError, Period, ask};
 pub use figures::Report;
-pub use machine::{write_csv, write_json};
-pub use terminal::write_text;
+
+use crate::cli::{ReportArgs, ReportFormat};
+use crate::database::Database;
+use crate::exit::{Ends, ExitKind, Failure};
+use crate::settings::Settings;
+
+/// Columns of a report that goes to a file or a pipe.
+const WIDTH_ELSEWHERE: u16 = 100;
+
+/// Runs the command.
+///
+/// # Errors
+/// A day that is none, nothing to report on, or what ClickHouse says.
+pub async fn run(arguments: &ReportArgs, settings: &Settings) -> Result<(), Failure> {
+    let period = Period {
+        from: day("--from", arguments.from.as_deref())?,
+        to: day("--to", arguments.to.as_deref())?,
+    };
+    let database = Database::open(settings).await?;
+    let shown = show(
+        &database.owner(),
+        arguments.site.as_deref(),
+        period,
+        arguments.format,
+    )
+    .await;
+    let closed = database.close().await;
+    shown.and(closed)
+}
+
+/// Makes a report and writes it to standard output.
+///
+/// # Errors
+/// Nothing to report on, or what ClickHouse says.
+pub async fn show(
+    client: &Client,
+    site: Option<&str>,
+    period: Period,
+    format: ReportFormat,
+) -> Result<(), Failure> {
+    let report = ask(client, site, period).await.map_err(|error| {
+        let kind = match &error {
+            AskError::ClickHouse(_) | AskError::Day(_) => ExitKind::Unavailable,
+            _ => ExitKind::NoInput,
+        };
+        Failure::of(kind, error)
+    })?;
+    let mut out = io::stdout().lock();
+    let written = match format {
+        ReportFormat::Text => terminal::write_text(&report, width(), &mut out),
+        ReportFormat::Json => machine::write_json(&report, &mut out),
+        ReportFormat::Csv => machine::write_csv(&report, &mut out),
+    };
+    match written.and_then(|()| out.flush()) {
+        // `| head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.ends(ExitKind::InputOutput),
+    }
+}
+
+/// Columns of the terminal; `COLUMNS` overrides it.
+fn width() -> u16 {
+    let told = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
+    let shown = || {
+        console::Term::stdout()
+            .size_checked()
+            .map_or(WIDTH_ELSEWHERE, |(_, columns)| columns)
+    };
+    told.unwrap_or_else(|| {
+        if io::stdout().is_terminal() {
+            shown()
+        } else {
+            WIDTH_ELSEWHERE
+        }
+    })
+}
+
+fn day(flag: &str, text: Option<&str>) -> Result<Option<Date>, Failure> {
+    text.map(|text| {
+        text.parse::<Date>().map_err(|_| {
+            Failure::new(
+                ExitKind::Usage,
+                format!("{flag} {text}: write a day as YYYY-MM-DD, such as 2026-01-31"),
+            )
+        })
+    })
+    .transpose()
+}

@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::figures::{Estimate, Report};
+use crate::numerals::{count, percent, plural};
 
 /// Narrowest width that a table is laid out for.
 const WIDTH_MIN: u16 = 40;
@@ -16,8 +17,11 @@ const WIDTH_FULL: u16 = 72;
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_text(report: &Report, width: u16, out: &mut impl Write) -> io::Result<()> {
-    let page = Page { width: width.max(WIDTH_MIN), report };
+pub(super) fn write_text(report: &Report, width: u16, out: &mut impl Write) -> io::Result<()> {
+    let page = Page {
+        width: width.max(WIDTH_MIN),
+        report,
+    };
     page.head(out)?;
     page.direct(out)?;
     page.channels(out)?;
@@ -42,10 +46,16 @@ impl Page<'_> {
     fn table(&self, head: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.width);
         let numbers_right = |(index, text): (usize, &&str)| {
             let cell = Cell::new(text);
-            if index == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
+            if index == 0 {
+                cell
+            } else {
+                cell.set_alignment(CellAlignment::Right)
+            }
         };
         table.set_header(head.iter().enumerate().map(numbers_right));
         table
@@ -65,13 +75,28 @@ impl Page<'_> {
 
     fn head(&self, out: &mut impl Write) -> io::Result<()> {
         let report = self.report;
-        let days = if report.from == report.to { report.from.clone() } else { format!("{} to {}", report.from, report.to) };
+        let days = if report.from == report.to {
+            report.from.clone()
+        } else {
+            format!("{} to {}", report.from, report.to)
+        };
         self.paragraph(out, &format!("{}, {days} (UTC)", report.site))?;
         let robots = match report.robots {
             0.0 => String::new(),
-            robots => format!("; {} robot {} left out", count(robots), plural(robots, "visit", "visits")),
+            robots => format!(
+                "; {} robot {} left out",
+                count(robots),
+                plural(robots, "visit", "visits")
+            ),
         };
-        self.paragraph(out, &format!("{} {} by people{robots}.", count(report.visits), plural(report.visits, "visit", "visits")))
+        self.paragraph(
+            out,
+            &format!(
+                "{} {} by people{robots}.",
+                count(report.visits),
+                plural(report.visits, "visit", "visits")
+            ),
+        )
     }
 
     fn direct(&self, out: &mut impl Write) -> io::Result<()> {
@@ -112,7 +137,12 @@ impl Page<'_> {
 
     fn channels(&self, out: &mut impl Write) -> io::Result<()> {
         self.title(out, "Visits by channel")?;
-        let most = self.report.channels.iter().map(|row| row.found.expected).fold(0.0, f64::max);
+        let most = self
+            .report
+            .channels
+            .iter()
+            .map(|row| row.found.expected)
+            .fold(0.0, f64::max);
         let mut head = vec!["channel", "booked", "found", "share"];
         if !self.is_narrow() {
             head.extend(["range", ""]);
@@ -162,7 +192,12 @@ impl Page<'_> {
     }
 
     fn contents(&self, out: &mut impl Write) -> io::Result<()> {
-        let rows: Vec<_> = self.report.contents.iter().filter(|row| row.dark_social.expected >= 0.05).collect();
+        let rows: Vec<_> = self
+            .report
+            .contents
+            .iter()
+            .filter(|row| row.dark_social.expected >= 0.05)
+            .collect();
         if rows.is_empty() {
             return Ok(());
         }
@@ -172,11 +207,19 @@ impl Page<'_> {
             head = vec!["content", "dark", "range", "visits", "shares"];
         }
         // What the figures leave of a line.
-        let content_width = usize::from(self.width).saturating_sub(if self.is_narrow() { 20 } else { 46 }).max(12);
+        let content_width = usize::from(self.width)
+            .saturating_sub(if self.is_narrow() { 20 } else { 46 })
+            .max(12);
         let mut table = self.table(&head);
         for row in rows {
-            let name = row.content.split_once("://").map_or(row.content.as_str(), |(_, rest)| rest);
-            let mut cells = vec![Cell::new(shortened(name, content_width)), right(count(row.dark_social.expected))];
+            let name = row
+                .content
+                .split_once("://")
+                .map_or(row.content.as_str(), |(_, rest)| rest);
+            let mut cells = vec![
+                Cell::new(shortened(name, content_width)),
+                right(count(row.dark_social.expected)),
+            ];
             if !self.is_narrow() {
                 cells.push(right(range(row.dark_social)));
             }
@@ -190,17 +233,42 @@ impl Page<'_> {
     }
 
     fn hours(&self, out: &mut impl Write) -> io::Result<()> {
-        let most = self.report.hours.iter().map(|hour| hour.visits).fold(0.0, f64::max);
+        let most = self
+            .report
+            .hours
+            .iter()
+            .map(|hour| hour.visits)
+            .fold(0.0, f64::max);
         if most == 0.0 {
             return Ok(());
         }
         self.title(out, "Hours of the day (UTC)")?;
-        let most_dark = self.report.hours.iter().map(|hour| hour.dark_social).fold(0.0, f64::max);
-        let line = |value: &dyn Fn(usize) -> f64, most: f64| -> String { (0..24).map(|hour| block(value(hour), most)).collect() };
+        let most_dark = self
+            .report
+            .hours
+            .iter()
+            .map(|hour| hour.dark_social)
+            .fold(0.0, f64::max);
+        let line = |value: &dyn Fn(usize) -> f64, most: f64| -> String {
+            (0..24).map(|hour| block(value(hour), most)).collect()
+        };
         let hours = &self.report.hours;
         writeln!(out, "           0     6     12    18")?;
-        writeln!(out, "all visits {} most: {} an hour", line(&|hour| hours.get(hour).map_or(0.0, |h| h.visits), most), count(most))?;
-        writeln!(out, "dark       {} most: {}", line(&|hour| hours.get(hour).map_or(0.0, |h| h.dark_social), most_dark), count(most_dark))
+        writeln!(
+            out,
+            "all visits {} most: {} an hour",
+            line(&|hour| hours.get(hour).map_or(0.0, |h| h.visits), most),
+            count(most)
+        )?;
+        writeln!(
+            out,
+            "dark       {} most: {}",
+            line(
+                &|hour| hours.get(hour).map_or(0.0, |h| h.dark_social),
+                most_dark
+            ),
+            count(most_dark)
+        )
     }
 
     fn evidence(&self, out: &mut impl Write) -> io::Result<()> {
@@ -210,7 +278,11 @@ impl Page<'_> {
         self.title(out, "The evidence behind it")?;
         let mut table = self.table(&["fact", "visits", "weight", "for example"]);
         for row in &self.report.evidence {
-            let weight = if row.log_odds.abs() < 0.005 { "decides".to_owned() } else { format!("{:+.1}", row.log_odds) };
+            let weight = if row.log_odds.abs() < 0.005 {
+                "decides".to_owned()
+            } else {
+                format!("{:+.1}", row.log_odds)
+            };
             let width = usize::from(self.width).saturating_sub(44).max(14);
             table.add_row(vec![
                 Cell::new(row.name.replace('_', " ")),
@@ -269,37 +341,13 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// A count for people: whole, with spaces between the thousands; tenths below ten.
-fn count(value: f64) -> String {
-    if value > 0.0 && value < 10.0 && (value - value.round()).abs() > 0.05 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{:.0}", value.round().abs());
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-fn plural<'a>(value: f64, one: &'a str, many: &'a str) -> &'a str {
-    if count(value) == "1" { one } else { many }
-}
-
-fn percent(part: f64, whole: f64) -> String {
-    if whole <= 0.0 {
-        return "–".to_owned();
-    }
-    let share = 100.0 * part / whole;
-    if share > 0.0 && share < 10.0 { format!("{share:.1} %") } else { format!("{share:.0} %") }
-}
-
 fn range(estimate: Estimate) -> String {
     let (low, high) = (count(estimate.low), count(estimate.high));
-    if low == high { low } else { format!("{low}–{high}") }
+    if low == high {
+        low
+    } else {
+        format!("{low}–{high}")
+    }
 }
 
 /// A bar of up to `cells` columns, in eighths of a column.
@@ -307,7 +355,9 @@ fn bar(value: f64, most: f64, cells: usize) -> String {
     if most <= 0.0 {
         return String::new();
     }
-    let eighths = (value / most * cells as f64 * 8.0).round().clamp(0.0, cells as f64 * 8.0) as usize;
+    let eighths = (value / most * cells as f64 * 8.0)
+        .round()
+        .clamp(0.0, cells as f64 * 8.0) as usize;
     let mut bar = "█".repeat(eighths / 8);
     if let Some(part) = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8) {
         bar.push_str(part);
@@ -327,7 +377,10 @@ fn block(value: f64, most: f64) -> char {
 
 /// Keeps the start and the end of a text that is too long: in a path both tell it apart.
 fn shortened(text: &str, width: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     if clean.width() <= width {
         return clean;
     }
@@ -369,7 +422,11 @@ mod tests {
     use super::*;
 
     fn report(visits: f64) -> Report {
-        let estimate = Estimate { expected: visits * 0.3, low: visits * 0.1, high: visits * 0.5 };
+        let estimate = Estimate {
+            expected: visits * 0.3,
+            low: visits * 0.1,
+            high: visits * 0.5,
+        };
         Report {
             site: "news.example.org".into(),
             from: "2026-01-01".into(),
@@ -377,18 +434,45 @@ mod tests {
             visits,
             robots: visits / 10.0,
             channels: vec![
-                ChannelFigures { channel: "dark_social".into(), conventional: 0.0, found: estimate },
-                ChannelFigures { channel: "direct".into(), conventional: visits, found: Estimate::default() },
+                ChannelFigures {
+                    channel: "dark_social".into(),
+                    conventional: 0.0,
+                    found: estimate,
+                },
+                ChannelFigures {
+                    channel: "direct".into(),
+                    conventional: visits,
+                    found: Estimate::default(),
+                },
             ],
-            direct: DirectFigures { visits, dark_social: estimate, dark_search: visits * 0.2, certain: visits * 0.1 },
-            apps: vec![AppFigures { app: "whatsapp".into(), visits: estimate, certain: 3.0, shares: 4.0 }],
+            direct: DirectFigures {
+                visits,
+                dark_social: estimate,
+                dark_search: visits * 0.2,
+                certain: visits * 0.1,
+            },
+            apps: vec![AppFigures {
+                app: "whatsapp".into(),
+                visits: estimate,
+                certain: 3.0,
+                shares: 4.0,
+            }],
             contents: vec![ContentFigures {
-                content: format!("https://news.example.org/{}/日本語", "very-long-path/".repeat(20)),
+                content: format!(
+                    "https://news.example.org/{}/日本語",
+                    "very-long-path/".repeat(20)
+                ),
                 visits,
                 dark_social: estimate,
                 shares: 2.0,
             }],
-            hours: (0..24).map(|hour| HourFigures { hour, visits: f64::from(hour), dark_social: 1.0 }).collect(),
+            hours: (0..24)
+                .map(|hour| HourFigures {
+                    hour,
+                    visits: f64::from(hour),
+                    dark_social: 1.0,
+                })
+                .collect(),
             evidence: vec![EvidenceFigures {
                 name: "path_length".into(),
                 visits,
@@ -411,18 +495,17 @@ mod tests {
                 for line in text.lines().filter(|line| !line.contains("most:")) {
                     assert!(line.width() <= usize::from(width), "{width}: {line}");
                 }
-                assert!(!text.contains('\u{1b}'), "no escape sequence of a stranger reaches the terminal");
+                assert!(
+                    !text.contains('\u{1b}'),
+                    "no escape sequence of a stranger reaches the terminal"
+                );
                 assert!(!text.contains("NaN") && !text.contains("inf"));
             }
         }
     }
 
     #[test]
-    fn counts_are_readable() {
-        assert_eq!(count(0.0), "0");
-        assert_eq!(count(0.34), "0.3");
-        assert_eq!(count(9.99), "10");
-        assert_eq!(count(1_234_567.0), "1\u{202f}234\u{202f}567");
+    fn a_long_text_keeps_both_ends() {
         assert_eq!(shortened("abcdefghijkl", 7), "ab…ijkl");
     }
 }

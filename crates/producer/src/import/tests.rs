@@ -66,6 +66,7 @@ impl Home {
                 commits += u64::from(now != records);
                 records = now;
                 if commits >= batches_max {
+                    std::fs::copy(self.path(), self.image()).unwrap();
                     Next::Stop
                 } else {
                     Next::GoOn

@@ -1,0 +1,339 @@
+//! Every stage in this one process: classify, chain and sink over the local log, and the engine
+//! that the sink writes to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clickhouse::Client;
+use grapevine_embedded::EngineLibrary;
+use grapevine_enrichment::{ChainStage, ClassifyStage, Stage, StopSignal};
+use grapevine_event::topic;
+use grapevine_inference::{Classifier, Model};
+use grapevine_log::Log;
+use grapevine_signals::Signals;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::data_directory::{DataDirectory, Secrets};
+use crate::engine::{self, OWNER, RunningEngine};
+use crate::exit::{Ends, ExitKind, Failure};
+use crate::settings::Settings;
+
+/// How often a waiting command looks whether the stages have caught up.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often records that nobody needs any more are let go of.
+const TRIM_EVERY: Duration = Duration::from_secs(2);
+
+/// The running stages.
+pub struct Pipeline {
+    directory: DataDirectory,
+    secrets: Secrets,
+    log: Arc<Log>,
+    signals: Arc<Signals>,
+    client: Client,
+    engine: RunningEngine,
+    classify: (StopSignal, thread::JoinHandle<()>),
+    chain: (StopSignal, thread::JoinHandle<()>),
+    sink: (watch::Sender<bool>, JoinHandle<()>),
+    trim: JoinHandle<()>,
+    failures: mpsc::UnboundedReceiver<Failure>,
+}
+
+impl Pipeline {
+    /// Takes hold of the data directory and starts everything. `listen` is where ClickHouse's
+    /// interface shall be; `None` takes any free port of loopback.
+    ///
+    /// # Errors
+    /// The directory is in use, there is no engine, the port is taken, or a migration fails.
+    pub async fn start(
+        settings: &Settings,
+        listen: Option<SocketAddr>,
+    ) -> Result<Pipeline, Failure> {
+        let directory = hold(settings)?;
+        let secrets = directory.secrets().ends(ExitKind::InputOutput)?;
+        // The port first: it is the likeliest to be wrong and the quickest to find out.
+        let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener =
+            engine::listen(address, "ClickHouse's interface", "--clickhouse-listen").await?;
+        let signals = Arc::new(signals(settings)?);
+        let library = engine::load(settings).await?;
+        let log = Arc::new(open_log(&directory)?);
+        Self::run(
+            settings, directory, secrets, listener, signals, library, log,
+        )
+        .await
+    }
+
+    async fn run(
+        settings: &Settings,
+        directory: DataDirectory,
+        secrets: Secrets,
+        listener: tokio::net::TcpListener,
+        signals: Arc<Signals>,
+        library: EngineLibrary,
+        log: Arc<Log>,
+    ) -> Result<Pipeline, Failure> {
+        let engine = RunningEngine::start(
+            library,
+            &directory.clickhouse(),
+            listener,
+            &secrets,
+            settings,
+        )
+        .await?;
+        let client = engine::client(&engine.address.to_string(), OWNER, &secrets.owner_password);
+        grapevine_sink::migrate(&client)
+            .await
+            .ends(ExitKind::Unavailable)?;
+
+        let (failed, failures) = mpsc::unbounded_channel();
+        let classifier = Arc::new(Classifier::new(Arc::clone(&signals), Model::builtin()));
+        let classify = spawn_stage(ClassifyStage::new(Arc::clone(&classifier)), &log, &failed)?;
+        let chain = spawn_stage(ChainStage::new(classifier), &log, &failed)?;
+
+        let (stop_sink, stopped) = watch::channel(false);
+        let sink = tokio::spawn({
+            let (log, client, failed) = (Arc::clone(&log), client.clone(), failed.clone());
+            async move {
+                let outcome =
+                    grapevine_sink::run(log, client, grapevine_sink::Options::default(), stopped)
+                        .await;
+                report(&failed, outcome.ends(ExitKind::Unavailable));
+            }
+        });
+        let trim = tokio::spawn({
+            let log = Arc::clone(&log);
+            async move {
+                loop {
+                    tokio::time::sleep(TRIM_EVERY).await;
+                    let log = Arc::clone(&log);
+                    let trimmed = tokio::task::spawn_blocking(move || trim(&log)).await;
+                    match trimmed {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => {
+                            report(&failed, Err(Failure::of(ExitKind::InputOutput, error)))
+                        }
+                        Err(_) => return,
+                    }
+                }
+            }
+        });
+        Ok(Pipeline {
+            directory,
+            secrets,
+            log,
+            signals,
+            client,
+            engine,
+            classify,
+            chain,
+            sink: (stop_sink, sink),
+            trim,
+            failures,
+        })
+    }
+
+    /// The log that producers append to.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// What is known of apps and links.
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    /// ClickHouse as its owner.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where ClickHouse's interface listens.
+    pub fn clickhouse_address(&self) -> SocketAddr {
+        self.engine.address
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &DataDirectory {
+        &self.directory
+    }
+
+    /// Passwords and keys.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Waits until a stage fails; what it failed of.
+    pub async fn failure(&mut self) -> Failure {
+        let failure = self.failures.recv().await;
+        failure.unwrap_or_else(|| {
+            Failure::new(
+                ExitKind::Software,
+                "every stage ended without being asked to",
+            )
+        })
+    }
+
+    /// Waits until everything that is on the log now is in ClickHouse.
+    ///
+    /// # Errors
+    /// A stage failed.
+    pub async fn settle(&mut self) -> Result<(), Failure> {
+        let log = Arc::clone(&self.log);
+        tokio::select! {
+            settled = settled(&log) => settled,
+            failure = self.failure() => Err(failure),
+        }
+    }
+
+    /// Lets every stage finish what is on the log, in the order of the data flow, and closes
+    /// everything.
+    ///
+    /// # Errors
+    /// A stage or the engine failed.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        self.trim.abort();
+        let settled = self.settle().await;
+        for (stop, stage) in [self.classify, self.chain] {
+            stop.drain();
+            let joined = tokio::task::spawn_blocking(move || stage.join())
+                .await
+                .ends(ExitKind::Software)?;
+            joined.map_err(|_| Failure::new(ExitKind::Software, "a stage panicked"))?;
+        }
+        // The receiver lives in the sink's task; if that is gone it needs no telling.
+        let _ = self.sink.0.send(true);
+        self.sink.1.await.ends(ExitKind::Software)?;
+        self.log.flush().ends(ExitKind::InputOutput)?;
+        self.engine.stop().await?;
+        settled
+    }
+}
+
+/// Takes hold of the data directory of the settings.
+///
+/// # Errors
+/// In use, of a newer version, something else, or the disk's own errors.
+pub fn hold(settings: &Settings) -> Result<DataDirectory, Failure> {
+    use crate::data_directory::DataDirectoryError;
+    DataDirectory::hold(&settings.data_dir).map_err(|error| {
+        let kind = match &error {
+            DataDirectoryError::InUse(_) => ExitKind::InUse,
+            DataDirectoryError::Newer { .. } | DataDirectoryError::Foreign(_) => ExitKind::Config,
+            DataDirectoryError::Damaged { .. } | DataDirectoryError::Io { .. } => {
+                ExitKind::InputOutput
+            }
+        };
+        Failure::of(kind, error)
+    })
+}
+
+fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
+    use grapevine_log::LogError;
+    Log::open(&directory.log()).map_err(|error| {
+        let kind = match &error {
+            LogError::InUse(_) => ExitKind::InUse,
+            LogError::Newer { .. } => ExitKind::Config,
+            _ => ExitKind::InputOutput,
+        };
+        Failure::of(kind, error)
+    })
+}
+
+fn signals(settings: &Settings) -> Result<Signals, Failure> {
+    let Some(path) = &settings.signals else {
+        return Ok(Signals::builtin());
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            ExitKind::Config,
+            format!("signals {name}: {error}; check the key `signals`"),
+        )
+    })?;
+    Signals::with_overrides(&text, &name).ends(ExitKind::Config)
+}
+
+fn spawn_stage<S: Stage + Send + 'static>(
+    stage: S,
+    log: &Arc<Log>,
+    failed: &mpsc::UnboundedSender<Failure>,
+) -> Result<(StopSignal, thread::JoinHandle<()>), Failure> {
+    let stop = StopSignal::new();
+    let (log, failed, told) = (Arc::clone(log), failed.clone(), stop.clone());
+    let handle = thread::Builder::new()
+        .name(S::NAME.to_owned())
+        .spawn(move || {
+            let outcome = grapevine_enrichment::run(stage, &log, &told);
+            report(&failed, outcome.ends(ExitKind::InputOutput));
+        })
+        .ends(ExitKind::Software)?;
+    Ok((stop, handle))
+}
+
+fn report(failed: &mpsc::UnboundedSender<Failure>, outcome: Result<(), Failure>) {
+    if let Err(failure) = outcome {
+        tracing::error!(%failure, "a stage failed");
+        // Nobody listens any more only where the process is ending anyhow.
+        let _ = failed.send(failure);
+    }
+}
+
+/// The furthest that any consumer is behind the end of its input, records.
+///
+/// # Errors
+/// Those of the log.
+pub fn backlog(log: &Log) -> Result<u64, grapevine_log::LogError> {
+    let inputs = [
+        (ClassifyStage::NAME, topic::HITS_RAW),
+        (ChainStage::NAME, topic::HITS_CLASSIFIED),
+    ];
+    let sink = grapevine_sink::topics().map(|topic| (grapevine_sink::CONSUMER, topic));
+    let mut furthest = 0;
+    for (consumer, input) in inputs.into_iter().chain(sink) {
+        furthest = furthest.max(grapevine_enrichment::lag(log, consumer, input)?);
+    }
+    Ok(furthest)
+}
+
+/// Waits until each consumer has passed what was before it when the one before it had.
+///
+/// # Errors
+/// Those of the log.
+pub async fn settled(log: &Log) -> Result<(), Failure> {
+    wait_for(log, ClassifyStage::NAME, topic::HITS_RAW).await?;
+    wait_for(log, ChainStage::NAME, topic::HITS_CLASSIFIED).await?;
+    for topic in grapevine_sink::topics() {
+        wait_for(log, grapevine_sink::CONSUMER, topic).await?;
+    }
+    Ok(())
+}
+
+async fn wait_for(log: &Log, consumer: &str, input: &str) -> Result<(), Failure> {
+    let end = log.end(input).ends(ExitKind::InputOutput)?;
+    while log
+        .position(consumer, input)
+        .ends(ExitKind::InputOutput)?
+        .offset
+        < end
+    {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Lets go of records that no consumer will read again.
+fn trim(log: &Log) -> Result<(), grapevine_log::LogError> {
+    use grapevine_enrichment::snapshot_offset;
+    log.trim(topic::HITS_RAW, snapshot_offset(log, ClassifyStage::NAME)?)?;
+    log.trim(
+        topic::HITS_CLASSIFIED,
+        snapshot_offset(log, ChainStage::NAME)?,
+    )?;
+    for topic in grapevine_sink::topics() {
+        log.trim(topic, log.position(grapevine_sink::CONSUMER, topic)?.offset)?;
+    }
+    Ok(())
+}
