@@ -216,7 +216,7 @@ pub fn contents(data_dir: &Path) -> String {
         "dead_letters",
     ] {
         statements.push(format!(
-            "SELECT '{table}', count(), uniqExact(topic, partition, offset), sum(cityHash64(*)) FROM grapevine.{table}"
+            "SELECT '{table}', count(), uniqExact(topic, partition, offset), sum(cityHash64(toString(tuple(*)))) FROM grapevine.{table}"
         ));
     }
     for projections in [0, 1] {

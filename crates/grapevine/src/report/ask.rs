@@ -80,19 +80,19 @@ struct ChannelRow {
     dark: f64,
     low: f64,
     high: f64,
-    search: f64,
     variance: f64,
+    search: f64,
 }
 
 #[derive(Row, Deserialize)]
 struct AppRow {
-    app: String,
+    carrier: String,
     visits: u64,
     dark: f64,
     low: f64,
     high: f64,
     variance: f64,
-    certain: f64,
+    certain_dark: f64,
 }
 
 #[derive(Row, Deserialize)]
@@ -119,9 +119,12 @@ struct NamedCount {
     count: u64,
 }
 
-/// The condition that every query shares: one site, one period, no robots.
-const PEOPLE: &str = "site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} AND channel != 'bot'";
-const SUMS: &str = "count() AS visits, sum(toFloat64(dark_probability)) AS dark, sum(toFloat64(dark_probability_low)) AS low, sum(toFloat64(dark_probability_high)) AS high, sum(toFloat64(dark_probability) * (1 - dark_probability)) AS variance";
+/// Visits of people in the site and period of the report, by hour: read from the projection.
+const HOURS: &str = "grapevine.visits_by_hour WHERE site = {site:String} AND toDate(hour) BETWEEN {from:Date} AND {to:Date}";
+/// The same visits one by one.
+const PEOPLE: &str = "grapevine.visits_people WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date}";
+/// What the aggregate views sum up.
+const SUMS: &str = "sum(visits) AS visits, sum(dark) AS dark, sum(dark_low) AS low, sum(dark_high) AS high, sum(dark_variance) AS variance";
 
 struct Asker<'a> {
     client: &'a Client,
@@ -134,6 +137,8 @@ impl Asker<'_> {
     fn query(&self, sql: &str) -> clickhouse::query::Query {
         self.client
             .query(sql)
+            // Sums are named like the columns that they sum up.
+            .with_setting("prefer_column_name_to_alias", "1")
             .param("site", &self.site)
             .param("from", self.from.to_string())
             .param("to", self.to.to_string())
@@ -155,20 +160,14 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
     };
 
     let rows: Vec<ChannelRow> = asker
-        .query(&format!(
-            "SELECT toString(conventional_channel) AS conventional, toString(channel) AS channel, toBool(method != 'prior') AS certain, {SUMS_ORDERED} FROM grapevine.visits WHERE {PEOPLE} GROUP BY conventional, channel, certain ORDER BY conventional, channel, certain",
-            SUMS_ORDERED = "count() AS visits, sum(toFloat64(dark_probability)) AS dark, sum(toFloat64(dark_probability_low)) AS low, sum(toFloat64(dark_probability_high)) AS high, sum(toFloat64(dark_search_probability)) AS search, sum(toFloat64(dark_probability) * (1 - dark_probability)) AS variance",
-        ))
+        .query(&format!("SELECT toString(conventional_channel) AS conventional, toString(channel) AS channel, toBool(certain) AS certain, {SUMS}, sum(dark_search) AS search FROM {HOURS} GROUP BY conventional, channel, certain ORDER BY conventional, channel, certain"))
         .fetch_all()
         .await?;
     let visits: f64 = rows.iter().map(|row| row.visits as f64).sum();
 
     let shares = asker.shares().await?;
     let robots: u64 = asker
-        .query(&format!(
-            "SELECT count() FROM grapevine.visits WHERE {}",
-            PEOPLE.replace("!=", "=")
-        ))
+        .query("SELECT count() FROM grapevine.visits WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date} AND channel = 'bot'")
         .fetch_one()
         .await?;
     let dead_letters: u64 = client
@@ -176,7 +175,7 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         .fetch_one()
         .await?;
     let models: Vec<String> = asker
-        .query(&format!("SELECT DISTINCT toString(model_version) AS version FROM grapevine.visits WHERE {PEOPLE} ORDER BY version"))
+        .query(&format!("SELECT DISTINCT toString(model_version) AS version FROM {PEOPLE} ORDER BY version"))
         .fetch_all()
         .await?;
     let report = Report {
@@ -218,7 +217,7 @@ async fn chosen_period(
     period: Period,
 ) -> Result<(Date, Date), AskError> {
     let (first, last): (String, String) = client
-        .query("SELECT toString(min(toDate(time, 'UTC'))), toString(max(toDate(time, 'UTC'))) FROM grapevine.visits WHERE site = {site:String}")
+        .query("SELECT toString(min(toDate(time))), toString(max(toDate(time))) FROM grapevine.visits WHERE site = {site:String}")
         .param("site", site)
         .fetch_one()
         .await?;
@@ -321,7 +320,7 @@ fn direct(rows: &[ChannelRow]) -> DirectFigures {
 
 impl Asker<'_> {
     async fn shares(&self) -> Result<Vec<NamedCount>, AskError> {
-        let sql = "SELECT toString(app) AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} GROUP BY name ORDER BY count DESC, name";
+        let sql = "SELECT toString(app) AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date} GROUP BY name ORDER BY count DESC, name";
         Ok(self.query(sql).fetch_all().await?)
     }
 
@@ -329,7 +328,7 @@ impl Asker<'_> {
         // A visit that is only perhaps dark has an app of its other channel, or none.
         let rows: Vec<AppRow> = self
             .query(&format!(
-                "SELECT if(channel = 'dark_social' AND app != '', toString(app), 'unknown') AS app, {SUMS}, sumIf(toFloat64(dark_probability), method != 'prior') AS certain FROM grapevine.visits WHERE {PEOPLE} AND dark_probability > 0 GROUP BY app ORDER BY dark DESC, app"
+                "SELECT if(channel = 'dark_social' AND app != '', toString(app), 'unknown') AS carrier, {SUMS}, sumIf(dark, certain) AS certain_dark FROM {HOURS} GROUP BY carrier HAVING sum(dark) > 0 ORDER BY sum(dark) DESC, carrier"
             ))
             .fetch_all()
             .await?;
@@ -343,9 +342,9 @@ impl Asker<'_> {
                     row.variance,
                     row.visits as f64,
                 ),
-                certain: row.certain,
+                certain: row.certain_dark,
                 shares: 0.0,
-                app: row.app,
+                app: row.carrier,
             })
             .collect();
         for share in shares {
@@ -365,12 +364,12 @@ impl Asker<'_> {
 
     async fn contents(&self) -> Result<Vec<ContentFigures>, AskError> {
         let rows: Vec<ContentRow> = self
-            .query(&format!("SELECT content, {SUMS} FROM grapevine.visits WHERE {PEOPLE} GROUP BY content ORDER BY dark DESC, content LIMIT {ROWS_MAX}"))
+            .query(&format!("SELECT content, {SUMS} FROM grapevine.visits_by_content WHERE site = {{site:String}} AND day BETWEEN {{from:Date}} AND {{to:Date}} GROUP BY content ORDER BY sum(dark) DESC, content LIMIT {ROWS_MAX}"))
             .fetch_all()
             .await?;
         let names: Vec<&str> = rows.iter().map(|row| row.content.as_str()).collect();
         let shares: Vec<NamedCount> = self
-            .query("SELECT content AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time, 'UTC') BETWEEN {from:Date} AND {to:Date} AND content IN {contents:Array(String)} GROUP BY name")
+            .query("SELECT content AS name, count() AS count FROM grapevine.shares WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date} AND content IN {contents:Array(String)} GROUP BY name")
             .param("contents", &names)
             .fetch_all()
             .await?;
@@ -399,7 +398,7 @@ impl Asker<'_> {
 
     async fn hours(&self) -> Result<Vec<HourFigures>, AskError> {
         let rows: Vec<(u8, u64, f64)> = self
-            .query(&format!("SELECT toHour(time, 'UTC') AS hour, count(), sum(toFloat64(dark_probability)) FROM grapevine.visits WHERE {PEOPLE} GROUP BY hour ORDER BY hour"))
+            .query(&format!("SELECT toHour(hour) AS hour_of_day, sum(visits), sum(dark) FROM {HOURS} GROUP BY hour_of_day ORDER BY hour_of_day"))
             .fetch_all()
             .await?;
         let of_hour = |hour| {
@@ -422,7 +421,7 @@ impl Asker<'_> {
     async fn evidence(&self) -> Result<Vec<EvidenceFigures>, AskError> {
         let rows: Vec<EvidenceRow> = self
             .query(&format!(
-                "SELECT toString(fact.1) AS name, count() AS visits, avg(toFloat64(fact.3)) AS log_odds, min(fact.2) AS example FROM grapevine.visits ARRAY JOIN evidence AS fact WHERE {PEOPLE} AND dark_probability > 0 GROUP BY name ORDER BY visits DESC, name LIMIT {ROWS_MAX}"
+                "SELECT toString(fact.1) AS name, count() AS visits, avg(toFloat64(fact.3)) AS log_odds, min(fact.2) AS example FROM (SELECT evidence FROM {PEOPLE} AND dark_probability > 0) ARRAY JOIN evidence AS fact GROUP BY name ORDER BY visits DESC, name LIMIT {ROWS_MAX}"
             ))
             .fetch_all()
             .await?;
@@ -440,12 +439,12 @@ impl Asker<'_> {
     async fn chains(&self) -> Result<ChainFigures, AskError> {
         let token_visits: u64 = self
             .query(&format!(
-                "SELECT count() FROM grapevine.visits WHERE {PEOPLE} AND method = 'token'"
+                "SELECT sum(visits) FROM {HOURS} AND method = 'token'"
             ))
             .fetch_one()
             .await?;
         let (cascades, largest, deepest): (u64, i64, i32) = self
-            .query("SELECT count(), max(size), max(depth) FROM grapevine.cascades_newest WHERE site = {site:String} AND size > 1 AND toDate(started, 'UTC') BETWEEN {from:Date} AND {to:Date}")
+            .query("SELECT count(), max(size), max(depth) FROM grapevine.share_chains WHERE site = {site:String} AND toDate(started) BETWEEN {from:Date} AND {to:Date}")
             .fetch_one()
             .await?;
         Ok(ChainFigures {
