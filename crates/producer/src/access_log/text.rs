@@ -27,35 +27,40 @@ pub(super) fn port(word: &[u8]) -> Option<(&[u8], u16)> {
 /// Undoes `\xHH` (nginx in upper case, Apache in lower) and Apache's `\" \\ \b \n \r \t \v`.
 /// Bytes that are no UTF-8 become U+FFFD; a backslash that escapes nothing stays.
 pub(super) fn decode(field: &[u8]) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', field) else {
+    let mut next = memchr::memchr(b'\\', field);
+    if next.is_none() {
         return String::from_utf8_lossy(field);
-    };
-    let mut bytes = Vec::with_capacity(field.len());
-    bytes.extend_from_slice(&field[..first]);
-    let mut rest = &field[first..];
-    while let [byte, after @ ..] = rest {
-        let (decoded, length) = match (byte, after) {
-            (b'\\', [b'x', high, low, ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high * 16 + low, 4),
-                _ => (b'\\', 1),
-            },
-            (b'\\', [escaped, ..]) => match escaped {
-                b'"' | b'\\' => (*escaped, 2),
-                b'b' => (0x08, 2),
-                b'n' => (b'\n', 2),
-                b'r' => (b'\r', 2),
-                b't' => (b'\t', 2),
-                b'v' => (0x0B, 2),
-                _ => (b'\\', 1),
-            },
-            _ => (*byte, 1),
-        };
-        bytes.push(decoded);
-        rest = &rest[length..];
     }
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some(backslash) = next {
+        bytes.extend_from_slice(&rest[..backslash]);
+        let (decoded, length) = unescape(&rest[backslash + 1..]);
+        bytes.push(decoded);
+        rest = &rest[backslash + 1 + length..];
+        next = memchr::memchr(b'\\', rest);
+    }
+    bytes.extend_from_slice(rest);
     match String::from_utf8(bytes) {
         Ok(text) => Cow::Owned(text),
         Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    }
+}
+
+/// The byte that a backslash and what follows it stand for, and how much of that belongs to it.
+fn unescape(after: &[u8]) -> (u8, usize) {
+    match after {
+        [b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            (Some(high), Some(low)) => (high * 16 + low, 3),
+            _ => (b'\\', 0),
+        },
+        [escaped @ (b'"' | b'\\'), ..] => (*escaped, 1),
+        [b'b', ..] => (0x08, 1),
+        [b'n', ..] => (b'\n', 1),
+        [b'r', ..] => (b'\r', 1),
+        [b't', ..] => (b'\t', 1),
+        [b'v', ..] => (0x0B, 1),
+        _ => (b'\\', 0),
     }
 }
 

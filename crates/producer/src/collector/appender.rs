@@ -308,3 +308,92 @@ impl Pulse {
         self.last_ms
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{StatusCode, header};
+
+    use super::super::answer::put_off;
+    use super::*;
+
+    fn one_record() -> Records {
+        let mut records = Records::default();
+        let write = |out: &mut Vec<u8>| -> Result<(), ()> {
+            out.extend_from_slice(b"record");
+            Ok(())
+        };
+        records.add(topic::HITS_RAW, write).unwrap();
+        records
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_put_off_and_nothing_stays_counted() {
+        let (jobs, receiver) = sync_channel(1);
+        let appender = Arc::new(Appender {
+            jobs,
+            shared: Arc::new(Shared::default()),
+        });
+        let waiting = || appender.shared.waiting_bytes.load(Ordering::Relaxed);
+
+        appender
+            .shared
+            .waiting_bytes
+            .store(WAITING_BYTES_MAX, Ordering::Relaxed);
+        let full = appender.append(one_record()).await;
+        assert!(matches!(full, Err(AppendError::Full)));
+        assert_eq!(waiting(), WAITING_BYTES_MAX);
+        appender.shared.waiting_bytes.store(0, Ordering::Relaxed);
+
+        let first = tokio::spawn({
+            let appender = appender.clone();
+            async move { appender.append(one_record()).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(matches!(
+            appender.append(one_record()).await,
+            Err(AppendError::Full)
+        ));
+        assert_eq!(waiting(), 6, "the first still waits");
+        drop(receiver);
+        assert!(matches!(first.await.unwrap(), Err(AppendError::Closed)));
+        assert!(matches!(
+            appender.append(one_record()).await,
+            Err(AppendError::Closed)
+        ));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_a_full_queue() {
+        let disk = append_error(LogError::DiskFull("log.redb".into()));
+        for (error, status, retry) in [
+            (disk, StatusCode::INSUFFICIENT_STORAGE, "60"),
+            (AppendError::Full, StatusCode::SERVICE_UNAVAILABLE, "1"),
+        ] {
+            let response = put_off(&error);
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[header::RETRY_AFTER], retry);
+        }
+    }
+
+    #[test]
+    fn heartbeats_thin_out_while_no_hits_come() {
+        let mut pulse = Pulse::new(Arc::new(|| 0));
+        assert!(!pulse.is_due());
+        pulse.hits_came();
+        let gaps: Vec<u64> = std::iter::repeat_with(|| {
+            let gap = pulse.gap.as_secs();
+            pulse.beaten();
+            gap
+        })
+        .take(14)
+        .collect();
+        assert_eq!(
+            gaps,
+            [
+                1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600
+            ]
+        );
+        pulse.hits_came();
+        assert!(pulse.patience() <= BEAT);
+    }
+}
