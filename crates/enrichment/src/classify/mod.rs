@@ -1,6 +1,7 @@
 //! `hits.raw` to `hits.classified`: landings become visits, what follows them visit events,
 //! preview fetches and acts on the page shares.
 
+mod agents;
 mod language;
 mod records;
 mod sessions;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
+use agents::Agents;
 use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
@@ -36,6 +38,7 @@ const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000;
 /// Classifies hits. State: at most 64 bytes for each of 1.4 million visitors, and some 10 MB.
 pub struct ClassifyStage {
     classifier: Arc<Classifier>,
+    agents: Agents,
     state: State,
 }
 
@@ -65,6 +68,7 @@ impl ClassifyStage {
     pub fn new(classifier: Arc<Classifier>) -> ClassifyStage {
         ClassifyStage {
             classifier,
+            agents: Agents::default(),
             state: State {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
@@ -84,7 +88,10 @@ impl Stage for ClassifyStage {
         let rejected = match Record::decode(record) {
             Ok(Record::Hit(hit)) => {
                 let site = hit.site;
-                let rejected = self.state.hit(&self.classifier, hit, out).err();
+                let rejected = self
+                    .state
+                    .hit(&self.classifier, &mut self.agents, hit, out)
+                    .err();
                 rejected.map(|(reason, detail)| (reason, detail, site))
             }
             Ok(Record::Heartbeat(heartbeat)) => {
@@ -172,6 +179,7 @@ impl State {
     fn hit(
         &mut self,
         classifier: &Classifier,
+        agents: &mut Agents,
         mut hit: Hit<'_>,
         out: &mut Outputs,
     ) -> Result<(), Rejected> {
@@ -209,7 +217,7 @@ impl State {
             self.previews.pass(clock, hit.event_time, &mut emit);
         }
         match hit.kind {
-            HitKind::PageView => self.page_view(classifier, clock, hit, link, out),
+            HitKind::PageView => self.page_view(classifier, agents, clock, hit, link, out),
             HitKind::Copy | HitKind::Share => {
                 let visit = self.sessions.of_event(clock, &hit);
                 let share = records::share_on_page(classifier, &hit, &link, visit);
@@ -227,6 +235,7 @@ impl State {
     fn page_view(
         &mut self,
         classifier: &Classifier,
+        agents: &mut Agents,
         clock: Clock,
         hit: Hit<'_>,
         link: Link<'_>,
@@ -254,7 +263,7 @@ impl State {
             self.counts.not_pages += 1;
             return;
         }
-        let agent = signals.agent(hit.user_agent);
+        let agent = agents.read(signals, hit.user_agent);
         if let Some(fetcher) = agent.share() {
             let fetch = Fetch {
                 hit_id: hit.hit_id,
