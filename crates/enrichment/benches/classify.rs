@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use grapevine_enrichment::{ChainStage, ClassifyStage, Driver};
+use grapevine_enrichment::{ChainStage, ClassifyStage, Driver, Outputs, Stage};
 use grapevine_event::{Encoder, Hit, Id, Protocol, Record, VisitorBasis, topic};
 use grapevine_inference::{Classifier, Model, VisitorContext};
 use grapevine_log::{Commit, Durability, Log};
@@ -107,6 +107,17 @@ fn judge(criterion: &mut Criterion) {
             let referrer = signals.referrer(hit.referrer.unwrap_or_default());
             let link = signals.link(hit.url).expect("an address");
             black_box(classifier.classify(&hit, &agent, &referrer, &link, &visitor));
+        });
+    });
+    let mut stage = ClassifyStage::new(classifier.clone());
+    let mut out = Outputs::new(ClassifyStage::NAME, ClassifyStage::INPUT);
+    group.bench_function("classify stage, Avro in and out", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % hits.len();
+            stage.process(at as u64, &hits[at], &mut out);
+            if at.is_multiple_of(1_000) {
+                out.clear();
+            }
         });
     });
     group.finish();

@@ -39,7 +39,8 @@ pub struct Rejection<'a> {
 }
 
 impl Outputs {
-    pub(crate) fn new(stage: &'static str, topic: &'static str) -> Outputs {
+    /// Nothing yet, of a stage that reads `topic`.
+    pub fn new(stage: &'static str, topic: &'static str) -> Outputs {
         Outputs {
             commit: Commit::default(),
             encoder: Encoder::default(),
@@ -59,6 +60,11 @@ impl Outputs {
 
     pub(crate) fn begin(&mut self, offset: u64) {
         self.source.offset = offset;
+    }
+
+    /// Forgets what was put in, keeping the buffers.
+    pub fn clear(&mut self) {
+        self.commit.clear();
     }
 
     pub(crate) fn commit_mut(&mut self) -> &mut Commit {
