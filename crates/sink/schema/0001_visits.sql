@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS grapevine.visits
     (
         SELECT
             site, toStartOfHour(time), conventional_channel, channel, app, method,
-            count(), uniq(visitor), countIf(visitor IS NULL),
+            count(), uniq(visitor), countIf(visitor_basis = 'none'),
             sum(dark_probability), sum(dark_probability_low), sum(dark_probability_high),
             sum(dark_probability * (1 - dark_probability)), sum(dark_search_probability)
         GROUP BY site, toStartOfHour(time), conventional_channel, channel, app, method
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS grapevine.visits
     (
         SELECT
             site, content, toDate(time), conventional_channel, channel,
-            count(), uniq(visitor), countIf(visitor IS NULL),
+            count(), uniq(visitor), countIf(visitor_basis = 'none'),
             sum(dark_probability), sum(dark_probability_low), sum(dark_probability_high),
             sum(dark_probability * (1 - dark_probability)), sum(dark_search_probability)
         GROUP BY site, content, toDate(time), conventional_channel, channel

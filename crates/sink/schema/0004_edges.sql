@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS grapevine.edges
     (
         SELECT
             site, toDate(time), method, parent_app, child_app,
-            count(), countIf(parent_visit IS NULL), sum(probability)
+            count(), countIf(ifNull(parent_visit, toUUID('00000000-0000-0000-0000-000000000000')) = toUUID('00000000-0000-0000-0000-000000000000')), sum(probability)
         GROUP BY site, toDate(time), method, parent_app, child_app
     ),
     PROJECTION presence

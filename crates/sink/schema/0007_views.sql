@@ -18,7 +18,7 @@ SELECT
     method != 'prior' AS certain,
     count() AS visits,
     uniq(visitor) AS visitors,
-    countIf(visitor IS NULL) AS visits_opted_out,
+    countIf(visitor_basis = 'none') AS visits_opted_out,
     sum(dark_probability) AS dark,
     sum(dark_probability_low) AS dark_low,
     sum(dark_probability_high) AS dark_high,
@@ -38,7 +38,7 @@ SELECT
     channel,
     count() AS visits,
     uniq(visitor) AS visitors,
-    countIf(visitor IS NULL) AS visits_opted_out,
+    countIf(visitor_basis = 'none') AS visits_opted_out,
     sum(dark_probability) AS dark,
     sum(dark_probability_low) AS dark_low,
     sum(dark_probability_high) AS dark_high,
@@ -126,7 +126,7 @@ SELECT
     parent_app,
     child_app,
     count() AS edges,
-    countIf(parent_visit IS NULL) AS edges_of_unknown_parent,
+    countIf(ifNull(parent_visit, toUUID('00000000-0000-0000-0000-000000000000')) = toUUID('00000000-0000-0000-0000-000000000000')) AS edges_of_unknown_parent,
     sum(probability) AS expected
 FROM grapevine.edges
 GROUP BY site, day, method, parent_app, child_app
@@ -167,7 +167,7 @@ SELECT
 FROM grapevine.visits
 WHERE channel != 'bot'
 GROUP BY site, hour, channel, app
-HAVING uniq(visitor) + (countIf(visitor IS NULL) > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
+HAVING uniq(visitor) + (countIf(visitor_basis = 'none') > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
 COMMENT 'visits_by_hour without groups of too few readers; all who opted out count as one.';
 
 CREATE OR REPLACE VIEW grapevine.bi_visits_by_content AS
@@ -184,7 +184,7 @@ SELECT
 FROM grapevine.visits
 WHERE channel != 'bot'
 GROUP BY site, content, day, channel
-HAVING uniq(visitor) + (countIf(visitor IS NULL) > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
+HAVING uniq(visitor) + (countIf(visitor_basis = 'none') > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
 COMMENT 'visits_by_content without groups of too few readers; all who opted out count as one.';
 
 CREATE OR REPLACE VIEW grapevine.bi_dark_by_app AS
@@ -198,7 +198,7 @@ SELECT
 FROM grapevine.visits
 WHERE channel = 'dark_social'
 GROUP BY site, day, app
-HAVING uniq(visitor) + (countIf(visitor IS NULL) > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
+HAVING uniq(visitor) + (countIf(visitor_basis = 'none') > 0) >= (SELECT visitors_min FROM grapevine.k_anonymity)
 COMMENT 'Visits booked as dark social by app and day, without groups of too few readers.';
 
 CREATE OR REPLACE VIEW grapevine.bi_app_transitions AS

@@ -1,0 +1,143 @@
+//! `kill -9` of engine and sink together, at seeded moments.
+//!
+//! The child is this test binary again, running the test named by [`CHILD`] with a directory in
+//! its environment: it opens log and engine, appends records and drains them for ever.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use grapevine_log::{Commit, Durability, Log};
+use grapevine_sink::{Options, audit, migrate, topics};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
+
+use crate::generate::Generator;
+use crate::server::{Server, Turn, block_on, drain, quick};
+
+const CHILD: &str = "kill::appends_and_sinks_until_killed";
+const DIRECTORY: &str = "GRAPEVINE_SINK_KILL_DIRECTORY";
+const SEED: &str = "GRAPEVINE_SINK_KILL_SEED";
+
+fn options() -> Options {
+    Options {
+        batch_rows_max: 150,
+        linger: Duration::from_millis(3),
+        ..quick()
+    }
+}
+
+#[test]
+fn appends_and_sinks_until_killed() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
+    let directory = Path::new(&directory);
+    let seed: u64 = std::env::var(SEED).expect("seed").parse().expect("number");
+    let log = std::sync::Arc::new(Log::open(&directory.join("log.redb")).expect("log"));
+    let server = Server::start(&directory.join("clickhouse"));
+    block_on(async {
+        migrate(&server.client()).await.expect("migrates");
+        std::fs::write(directory.join("ready"), b"").expect("says so");
+        let (_stop, stopped) = watch::channel(false);
+        let sink = tokio::spawn(grapevine_sink::run(
+            std::sync::Arc::clone(&log),
+            server.client(),
+            options(),
+            stopped,
+        ));
+        let mut generator = Generator::new(seed);
+        while !sink.is_finished() {
+            let mut commit = Commit::default();
+            for topic in topics() {
+                for _ in 0..generator.number(120) {
+                    generator.append(topic, &mut commit, 45);
+                }
+            }
+            // As stages do: only the sink's own plans make it durable.
+            log.commit(&commit, Durability::Replayable)
+                .expect("commits");
+            tokio::time::sleep(Duration::from_millis(generator.number(15))).await;
+        }
+        let error = sink.await.expect("no panic").expect_err("nobody stops it");
+        std::fs::write(directory.join("error"), error.to_string()).expect("says so");
+        std::process::abort();
+    });
+}
+
+/// Where the children's log lines go, one after the other.
+fn said(directory: &Path) -> std::fs::File {
+    let path = directory.join("said");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    file.expect("a file for what the child says")
+}
+
+#[test]
+fn nothing_is_lost_or_double_after_kills() {
+    let kills: u64 = std::env::var("GRAPEVINE_SINK_KILLS")
+        .ok()
+        .map_or(40, |kills| kills.parse().expect("a number of kills"));
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let mut dice = ChaCha8Rng::seed_from_u64(17);
+    for seed in 0..kills {
+        let ready = directory.path().join("ready");
+        let _ = std::fs::remove_file(&ready);
+        let mut child = Command::new(std::env::current_exe().expect("this binary"))
+            .args([CHILD, "--exact", "--nocapture", "--test-threads=1"])
+            .env(DIRECTORY, directory.path())
+            .env(SEED, seed.to_string())
+            .env("RUST_LOG", "grapevine_sink=info")
+            .stdout(said(directory.path()))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        while !ready.exists() {
+            assert_eq!(
+                child.try_wait().expect("child"),
+                None,
+                "kill {seed}: child is up"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // One in four dies while it finishes what the last one had planned.
+        let life = if dice.random_ratio(1, 4) { 60 } else { 900 };
+        std::thread::sleep(Duration::from_millis(dice.random_range(0..life)));
+        child.kill().expect("kills");
+        child.wait().expect("child");
+        let error = std::fs::read_to_string(directory.path().join("error")).unwrap_or_default();
+        assert_eq!(error, "", "kill {seed}");
+    }
+    let said = std::fs::read_to_string(directory.path().join("said")).expect("text");
+    let times = |what: &str| said.lines().filter(|line| line.contains(what)).count();
+    let (finished, swallowed) = (
+        times("finishing the batch planned before"),
+        times("token without rows"),
+    );
+    // Without it the kills would have hit nothing.
+    assert!(
+        finished as u64 > kills / 2,
+        "{finished} batches were under way"
+    );
+    let turn = Turn::take_in(directory);
+    block_on(async {
+        let client = turn.client();
+        drain(&turn.log, &client, options()).await.expect("drains");
+        let audit = audit(&turn.log, &client).await.expect("audits");
+        assert!(audit.is_clean(), "{:?}", audit.problems);
+        for topic in &audit.topics {
+            assert_eq!(topic.committed, topic.end, "{topic:?}");
+            assert_eq!(
+                topic.last.map(|last| last + 1),
+                Some(topic.end),
+                "{topic:?}"
+            );
+        }
+        let rows: u64 = audit.topics.iter().map(|topic| topic.rows).sum();
+        assert!(rows > kills * 100, "{rows} rows");
+        tracing::info!(kills, rows, finished, swallowed, "every row once");
+    });
+}

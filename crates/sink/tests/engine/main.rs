@@ -1,0 +1,13 @@
+//! The sink against the real engine behind its HTTP server.
+//!
+//! The engine is opened once a process and its database has one name, so that the tests of this
+//! binary take turns and each starts from an empty database.
+
+mod faults;
+mod generate;
+mod kill;
+mod proxy;
+mod rows;
+mod schema;
+mod server;
+mod start;

@@ -1,0 +1,362 @@
+//! Every record reads back from ClickHouse as it was on the topic.
+
+use std::collections::BTreeMap;
+
+use grapevine_event::{Id, Record, topic};
+use grapevine_log::{Commit, Durability};
+use grapevine_sink::{audit, migrate, topics};
+use serde_json::{Value, json};
+
+use crate::generate::Generator;
+use crate::server::{Turn, block_on, drain, quick};
+
+async fn table(turn: &Turn, table: &str) -> BTreeMap<u64, Value> {
+    // A dead letter's payload need not be text.
+    let columns = match table {
+        "dead_letters" => "* REPLACE (hex(payload) AS payload)",
+        _ => "*",
+    };
+    let mut answer = turn
+        .client()
+        .query(&format!(
+            "SELECT {columns} FROM grapevine.{table} ORDER BY offset"
+        ))
+        .with_setting("output_format_json_quote_64bit_integers", "0")
+        .with_setting("output_format_json_named_tuples_as_objects", "1")
+        .with_setting("date_time_output_format", "unix_timestamp")
+        .fetch_bytes("JSONEachRow")
+        .expect("asks");
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.next().await.expect("reads") {
+        bytes.extend_from_slice(&chunk);
+    }
+    let mut rows = BTreeMap::new();
+    for line in bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let row: Value = serde_json::from_slice(line).expect("JSON");
+        let offset = row["offset"].as_u64().expect("offset");
+        assert!(rows.insert(offset, row).is_none(), "offset {offset} once");
+    }
+    rows
+}
+
+/// A time as `unix_timestamp` writes it.
+fn time(millis: i64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+fn id(id: Id) -> String {
+    id.to_string()
+}
+
+/// What the row of a record must be, without where it came from.
+fn expected(record: &Record<'_>) -> Value {
+    match record {
+        Record::Visit(visit) => json!({
+            "visit_id": id(visit.visit_id),
+            "site": visit.site,
+            "time": time(visit.time),
+            "visitor": visit.visitor,
+            "visitor_basis": visit.visitor_basis.as_str(),
+            "returning": visit.returning,
+            "network": visit.network,
+            "content": visit.content,
+            "title": visit.title,
+            "referrer_host": visit.referrer_host,
+            "campaign_source": visit.campaign_source,
+            "campaign_medium": visit.campaign_medium,
+            "campaign_name": visit.campaign_name,
+            "device": visit.device.as_str(),
+            "system": visit.system,
+            "browser": visit.browser,
+            "language": visit.language,
+            "conventional_channel": visit.conventional_channel.as_str(),
+            "channel": visit.channel.as_str(),
+            "app": visit.app,
+            "method": visit.method.as_str(),
+            "dark_probability": visit.dark_probability,
+            "dark_probability_low": visit.dark_probability_low,
+            "dark_probability_high": visit.dark_probability_high,
+            "dark_search_probability": visit.dark_search_probability,
+            "evidence": visit.evidence.iter().map(|fact| json!({
+                "name": fact.name, "detail": fact.detail, "log_odds": fact.log_odds,
+            })).collect::<Vec<_>>(),
+            "model_version": visit.model_version,
+            "robot": visit.robot,
+            "incoming_token": visit.incoming_token,
+            "share_token": visit.share_token,
+            "cascade_id": visit.cascade_id.map(id),
+            "generation": visit.generation,
+        }),
+        Record::VisitEvent(event) => json!({
+            "event_id": id(event.event_id),
+            "visit_id": event.visit_id.map(id),
+            "site": event.site,
+            "time": time(event.time),
+            "kind": event.kind.as_str(),
+            "content": event.content,
+            "name": event.name,
+            "value": event.value,
+            "props": event.props.iter().map(|property| (property.name.to_owned(), json!(property.value)))
+                .collect::<serde_json::Map<_, _>>(),
+        }),
+        Record::Share(share) => json!({
+            "share_id": id(share.share_id),
+            "site": share.site,
+            "time": time(share.time),
+            "content": share.content,
+            "kind": share.kind.as_str(),
+            "app": share.app,
+            "private": share.private,
+            "probability": share.probability,
+            "address_of": share.address_of.as_str(),
+            "network": share.network,
+            "visitor": share.visitor,
+            "sharer_visit": share.sharer_visit.map(id),
+            "token": share.token,
+        }),
+        Record::Edge(edge) => json!({
+            "site": edge.site,
+            "content": edge.content,
+            "child_visit": id(edge.child_visit),
+            "parent_visit": edge.parent_visit.map(id),
+            "time": time(edge.time),
+            "method": edge.method.as_str(),
+            "probability": edge.probability,
+            "lag_ms": edge.lag_ms,
+            "parent_app": edge.parent_app,
+            "child_app": edge.child_app,
+            "model_version": edge.model_version,
+        }),
+        Record::Cascade(cascade) => json!({
+            "cascade_id": id(cascade.cascade_id),
+            "site": cascade.site,
+            "content": cascade.content,
+            "started": time(cascade.started),
+            "updated": time(cascade.updated),
+            "method": cascade.method.as_str(),
+            "size": cascade.size,
+            "depth": cascade.depth,
+            "breadth": cascade.breadth,
+            "structural_virality": cascade.structural_virality,
+            "reproduction_number": cascade.reproduction_number,
+        }),
+        Record::DeadLetter(letter) => json!({
+            "letter_id": id(letter.letter_id),
+            "time": time(letter.time),
+            "site": letter.site,
+            "stage": letter.stage,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "source": letter.source,
+            "source_partition": letter.partition,
+            "source_position": letter.position,
+            "payload": letter.payload.iter().map(|byte| format!("{byte:02X}")).collect::<String>(),
+            "payload_length": letter.payload_length,
+        }),
+        Record::Hit(_) | Record::Heartbeat(_) => Value::Null,
+    }
+}
+
+/// Floats of four bytes are written by both sides in their shortest form, which may differ.
+fn same(found: &Value, expected: &Value) -> bool {
+    match (found, expected) {
+        (Value::Number(found), Value::Number(expected)) => {
+            match (found.as_f64(), expected.as_f64()) {
+                (Some(found), Some(expected))
+                    if found.fract() != 0.0 || expected.fract() != 0.0 =>
+                {
+                    // The nearest f32 is the same one.
+                    found as f32 == expected as f32
+                }
+                _ => found == expected,
+            }
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(found), Value::Object(expected)) => {
+            found.len() == expected.len()
+                && expected
+                    .iter()
+                    .all(|(key, value)| found.get(key).is_some_and(|found| same(found, value)))
+        }
+        _ => found == expected,
+    }
+}
+
+#[test]
+fn every_record_reads_back_as_it_was() {
+    let turn = Turn::take();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        for seed in 0..8 {
+            let mut generator = Generator::new(seed);
+            let mut commit = Commit::default();
+            for topic in topics() {
+                for _ in 0..generator.number(60) {
+                    // Up to six years: several months a batch.
+                    generator.append(
+                        topic,
+                        &mut commit,
+                        1 + 200 * i64::try_from(seed).expect("small"),
+                    );
+                }
+            }
+            turn.log
+                .commit(&commit, Durability::Durable)
+                .expect("commits");
+            drain(&turn.log, &turn.client(), quick())
+                .await
+                .expect("drains");
+        }
+        let tables = [
+            "visits",
+            "events",
+            "shares",
+            "edges",
+            "cascade_states",
+            "dead_letters",
+        ];
+        for (topic, name) in topics().zip(tables) {
+            let mut rows = table(&turn, name).await;
+            let records = turn.log.read(topic, 0, usize::MAX).expect("reads");
+            assert!(records.len() > 100, "{topic} has records");
+            for (offset, bytes) in &records {
+                let record = Record::decode(bytes).expect("decodes");
+                let Some(mut row) = rows.remove(&offset) else {
+                    assert_eq!(
+                        topic,
+                        topic::CASCADES,
+                        "offset {offset} of {topic} has a row"
+                    );
+                    continue;
+                };
+                let fields = row.as_object_mut().expect("object");
+                assert_eq!(fields.remove("topic"), Some(json!(topic)));
+                assert_eq!(fields.remove("partition"), Some(json!(0)));
+                assert_eq!(fields.remove("offset"), Some(json!(offset)));
+                let expected = expected(&record);
+                assert!(
+                    same(&row, &expected),
+                    "{topic} {offset}:\n{row}\n{expected}"
+                );
+            }
+            assert!(rows.is_empty(), "{name} has no other rows");
+        }
+        let audit = audit(&turn.log, &turn.client()).await.expect("audits");
+        assert!(audit.is_clean(), "{:?}", audit.problems);
+    });
+}
+
+#[test]
+fn of_a_cascade_the_newest_record_counts() {
+    let turn = Turn::take();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        let mut generator = Generator::new(3);
+        for _ in 0..5 {
+            let mut commit = Commit::default();
+            for _ in 0..150 {
+                generator.append(topic::CASCADES, &mut commit, 90);
+            }
+            turn.log
+                .commit(&commit, Durability::Durable)
+                .expect("commits");
+            drain(&turn.log, &turn.client(), quick())
+                .await
+                .expect("drains");
+        }
+        let mut newest = BTreeMap::new();
+        let records = turn
+            .log
+            .read(topic::CASCADES, 0, usize::MAX)
+            .expect("reads");
+        for (offset, bytes) in &records {
+            let Record::Cascade(cascade) = Record::decode(bytes).expect("decodes") else {
+                panic!("topic holds cascades");
+            };
+            newest.insert(id(cascade.cascade_id), (offset, cascade.size));
+        }
+        let found: Vec<(String, u64, i64)> = turn
+            .client()
+            .query("SELECT toString(cascade_id), offset, size FROM grapevine.cascades")
+            .fetch_all()
+            .await
+            .expect("asks");
+        let found: BTreeMap<String, (u64, i64)> = found
+            .into_iter()
+            .map(|(id, offset, size)| (id, (offset, size)))
+            .collect();
+        assert_eq!(found, newest);
+    });
+}
+
+#[test]
+fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
+    let turn = Turn::take();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        let mut generator = Generator::new(5);
+        let mut commit = Commit::default();
+        let mut out_of_range = Vec::new();
+        generator.visit(1, &mut out_of_range);
+        for index in 0..500 {
+            generator.append(topic::VISITS, &mut commit, 40);
+            match index % 100 {
+                10 => commit.append(topic::VISITS, b"garbage"),
+                20 => commit.append(topic::VISITS, b""),
+                30 => commit.append(topic::VISITS, &out_of_range[..out_of_range.len() / 2]),
+                40 => {
+                    commit.append_with(topic::VISITS, |out| {
+                        let beat = grapevine_event::Heartbeat {
+                            event_time: 1,
+                            source: "x",
+                        };
+                        grapevine_event::Encoder::default()
+                            .heartbeat(&beat, out)
+                            .expect("fits");
+                    });
+                }
+                _ => {}
+            }
+        }
+        commit.append(topic::DEAD_LETTERS, b"not even a letter");
+        turn.log
+            .commit(&commit, Durability::Durable)
+            .expect("commits");
+        drain(&turn.log, &turn.client(), quick())
+            .await
+            .expect("drains");
+        let reasons: Vec<(String, String, u64)> = turn
+            .client()
+            .query("SELECT source, reason, count() FROM grapevine.dead_letters WHERE stage = 'sink' GROUP BY source, reason ORDER BY source, reason")
+            .fetch_all()
+            .await
+            .expect("asks");
+        let reasons: Vec<(&str, &str, u64)> = reasons
+            .iter()
+            .map(|(source, reason, count)| (source.as_str(), reason.as_str(), *count))
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                ("dead-letters", "undecodable", 1),
+                ("visits", "undecodable", 15),
+                ("visits", "wrong_record", 5)
+            ]
+        );
+        let visits: u64 = turn
+            .client()
+            .query("SELECT count() FROM grapevine.visits")
+            .fetch_one()
+            .await
+            .expect("asks");
+        assert_eq!(visits, 500);
+        let audit = audit(&turn.log, &turn.client()).await.expect("audits");
+        assert!(audit.is_clean(), "{:?}", audit.problems);
+        assert_eq!(audit.topics[0].buried, 20);
+    });
+}

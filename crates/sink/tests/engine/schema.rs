@@ -1,0 +1,377 @@
+//! The database: made step by step, documented by the contracts, summed up by its projections.
+
+use std::collections::BTreeMap;
+
+use grapevine_event::{RecordType, topic};
+use grapevine_log::{Commit, Durability};
+use grapevine_sink::{SinkError, audit, migrate, set_group_size_min};
+
+use crate::generate::Generator;
+use crate::server::{Turn, block_on, drain, quick};
+
+const VIEWS: [&str; 17] = [
+    "app_transitions",
+    "bi_app_transitions",
+    "bi_dark_by_app",
+    "bi_share_chains",
+    "bi_visits_by_content",
+    "bi_visits_by_hour",
+    "cascades",
+    "conversions",
+    "dark_by_app",
+    "events_by_hour",
+    "k_anonymity",
+    "share_chains",
+    "shares_by_hour",
+    "visits_by_content",
+    "visits_by_hour",
+    "visits_people",
+    // Not a view, but as stable.
+    "visits",
+];
+
+async fn objects(turn: &Turn) -> Vec<(String, String)> {
+    turn.client()
+        .query("SELECT name, create_table_query FROM system.tables WHERE database = 'grapevine' ORDER BY name")
+        .fetch_all()
+        .await
+        .expect("tables")
+}
+
+#[test]
+fn migrating_twice_changes_nothing_and_a_kill_between_statements_is_mended() {
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        let whole = objects(&turn).await;
+        for name in VIEWS {
+            assert!(
+                whole.iter().any(|(there, _)| there == name),
+                "{name} is there"
+            );
+        }
+        migrate(&client).await.expect("migrates again");
+        assert_eq!(objects(&turn).await, whole);
+
+        // What a kill leaves: everything up to some point, the step not recorded. Objects are
+        // dropped last first.
+        let mut names: Vec<&str> = whole
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| *name != "migrations")
+            .collect();
+        while let Some(name) = names.pop() {
+            let drop = format!("DROP TABLE grapevine.{name}");
+            client.query(&drop).execute().await.expect("drops");
+            client
+                .query("TRUNCATE TABLE grapevine.migrations")
+                .execute()
+                .await
+                .expect("forgets");
+            if names.len().is_multiple_of(8) {
+                migrate(&client).await.expect("goes on");
+                assert_eq!(
+                    objects(&turn).await,
+                    whole,
+                    "after losing {name} and all that follow"
+                );
+                for name in whole
+                    .iter()
+                    .map(|(name, _)| name)
+                    .filter(|there| !names.contains(&there.as_str()) && *there != "migrations")
+                {
+                    let drop = format!("DROP TABLE grapevine.{name}");
+                    client.query(&drop).execute().await.expect("drops");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_database_of_a_newer_version_or_another_build_is_refused() {
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        client
+            .query("INSERT INTO grapevine.migrations (version, name, checksum) VALUES (9999, 'later', 1)")
+            .execute()
+            .await
+            .expect("inserts");
+        let refused = migrate(&client).await.expect_err("is newer");
+        assert!(
+            matches!(refused, SinkError::NewerDatabase { found: 9999, .. }),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("use the newer grapevine"));
+        client
+            .query("TRUNCATE TABLE grapevine.migrations")
+            .execute()
+            .await
+            .expect("forgets");
+        client
+            .query(
+                "INSERT INTO grapevine.migrations (version, name, checksum) VALUES (1, 'other', 1)",
+            )
+            .execute()
+            .await
+            .expect("inserts");
+        let refused = migrate(&client).await.expect_err("is another's");
+        assert!(
+            matches!(refused, SinkError::ChangedMigration { version: 1 }),
+            "{refused}"
+        );
+    });
+}
+
+#[test]
+fn columns_are_those_of_the_contracts_with_their_words() {
+    let tables = [
+        ("visits", RecordType::Visit),
+        ("events", RecordType::VisitEvent),
+        ("shares", RecordType::Share),
+        ("edges", RecordType::Edge),
+        ("cascade_states", RecordType::Cascade),
+        ("dead_letters", RecordType::DeadLetter),
+    ];
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        for (table, record) in tables {
+            let columns: Vec<(String, String)> = client
+                .query("SELECT name, comment FROM system.columns WHERE database = 'grapevine' AND table = ? ORDER BY position")
+                .bind(table)
+                .fetch_all()
+                .await
+                .expect("columns");
+            let schema: serde_json::Value = serde_json::from_str(record.text().json).expect("JSON");
+            let fields = schema["fields"].as_array().expect("fields");
+            let expected: Vec<(String, String)> = fields
+                .iter()
+                .map(|field| {
+                    let name = field["name"].as_str().expect("name");
+                    let name = match (table, name) {
+                        ("dead_letters", "partition" | "position") => format!("source_{name}"),
+                        _ => name.to_owned(),
+                    };
+                    (name, field["doc"].as_str().expect("doc").to_owned())
+                })
+                .collect();
+            assert_eq!(columns[..expected.len()], expected, "{table}");
+            let source: Vec<&str> = columns[expected.len()..]
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(source, ["topic", "partition", "offset"], "{table}");
+        }
+    });
+}
+
+/// Tables and projections that a query reads, by the engine's own plan.
+async fn reads(turn: &Turn, query: &str) -> Vec<String> {
+    let lines: Vec<String> = turn
+        .client()
+        .query(&format!("EXPLAIN {query}"))
+        .fetch_all()
+        .await
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
+    lines
+        .iter()
+        .filter_map(|line| {
+            line.split_once("ReadFromMergeTree (")?
+                .1
+                .strip_suffix(')')
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
+async fn filled(turn: &Turn, records: u64, days: i64) {
+    migrate(&turn.client()).await.expect("migrates");
+    let mut generator = Generator::new(7);
+    let mut commit = Commit::default();
+    for topic in grapevine_sink::topics() {
+        for _ in 0..records {
+            generator.append(topic, &mut commit, days);
+        }
+    }
+    turn.log
+        .commit(&commit, Durability::Durable)
+        .expect("commits");
+    drain(&turn.log, &turn.client(), quick())
+        .await
+        .expect("drains");
+}
+
+#[test]
+fn aggregates_are_read_from_projections_through_the_views() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 4_000, 3).await;
+        let by_projection = [
+            (
+                "by_hour",
+                "SELECT channel, sum(visits), sum(dark) FROM grapevine.visits_by_hour WHERE site = 'example.org' AND hour >= '2024-02-21 00:00:00' GROUP BY channel",
+            ),
+            ("by_hour", "SELECT * FROM grapevine.visits_by_hour"),
+            (
+                "by_hour",
+                "SELECT channel, sum(visits_opted_out) FROM grapevine.visits_by_hour GROUP BY channel",
+            ),
+            (
+                "by_hour",
+                "SELECT channel, sum(dark_variance) FROM grapevine.visits_by_hour GROUP BY channel",
+            ),
+            (
+                "by_app",
+                "SELECT parent_app, sum(edges_of_unknown_parent) FROM grapevine.app_transitions GROUP BY parent_app",
+            ),
+            (
+                "by_hour",
+                "SELECT * FROM grapevine.dark_by_app WHERE day = '2024-02-22'",
+            ),
+            ("by_hour", "SELECT * FROM grapevine.bi_visits_by_hour"),
+            ("by_hour", "SELECT * FROM grapevine.bi_dark_by_app"),
+            ("by_hour", "SELECT * FROM grapevine.events_by_hour"),
+            (
+                "by_hour",
+                "SELECT sum(shares) FROM grapevine.shares_by_hour",
+            ),
+            ("by_hour", "SELECT count() FROM grapevine.visits_people"),
+            (
+                "by_content",
+                "SELECT content, sum(visits) AS visits FROM grapevine.visits_by_content WHERE site = 'example.org' GROUP BY content ORDER BY visits DESC LIMIT 10",
+            ),
+            ("by_content", "SELECT * FROM grapevine.bi_visits_by_content"),
+            ("by_app", "SELECT * FROM grapevine.app_transitions"),
+            ("by_app", "SELECT * FROM grapevine.bi_app_transitions"),
+            (
+                "presence",
+                "SELECT toYYYYMM(time) AS month, max(offset) AS offset FROM grapevine.visits WHERE topic = 'visits' AND partition = 0 GROUP BY topic, partition, month",
+            ),
+        ];
+        for (projection, query) in by_projection {
+            assert_eq!(reads(&turn, query).await, [projection], "{query}");
+        }
+        // The control: without projections the same question goes to the rows.
+        let without =
+            "SELECT * FROM grapevine.visits_by_hour SETTINGS optimize_use_projections = 0";
+        assert_eq!(reads(&turn, without).await, ["grapevine.visits"]);
+        for view in VIEWS {
+            let rows = format!("SELECT count() FROM grapevine.{view}");
+            turn.client()
+                .query(&rows)
+                .fetch_one::<u64>()
+                .await
+                .unwrap_or_else(|error| panic!("{view}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn small_groups_are_hidden_from_bi_views() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 3_000, 40).await;
+        let client = turn.client();
+        for readers in [1, 5, 20] {
+            set_group_size_min(&client, readers).await.expect("sets");
+            let (shown, smallest): (u64, u64) = client
+                .query("SELECT count(), min(visitors) FROM grapevine.bi_visits_by_content")
+                .fetch_one()
+                .await
+                .expect("asks");
+            let expected: u64 = client
+                .query("SELECT count() FROM (SELECT site, content, toDate(time), channel FROM grapevine.visits WHERE channel != 'bot' \
+                        GROUP BY ALL HAVING uniqExact(visitor) + (countIf(visitor_basis = 'none') > 0) >= ?)")
+                .bind(readers)
+                .fetch_one()
+                .await
+                .expect("asks");
+            assert_eq!(shown, expected, "groups of {readers} and more");
+            assert!(shown == 0 || smallest + 1 >= u64::from(readers));
+        }
+        migrate(&client).await.expect("migrates");
+        let kept: u32 = client
+            .query("SELECT visitors_min FROM grapevine.k_anonymity")
+            .fetch_one()
+            .await
+            .expect("asks");
+        assert_eq!(kept, 20, "migrating keeps what was configured");
+    });
+}
+
+#[test]
+fn robots_are_not_in_the_views_of_people() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 1_000, 10).await;
+        let count = |sql: &'static str| {
+            let client = turn.client();
+            async move { client.query(sql).fetch_one::<u64>().await.expect("asks") }
+        };
+        let people = count("SELECT countIf(channel != 'bot') FROM grapevine.visits").await;
+        assert!(people < 1_000);
+        assert_eq!(
+            count("SELECT count() FROM grapevine.visits_people").await,
+            people
+        );
+        assert_eq!(
+            count("SELECT sum(visits) FROM grapevine.visits_by_hour").await,
+            people
+        );
+        assert_eq!(
+            count("SELECT sum(visits) FROM grapevine.visits_by_content").await,
+            people
+        );
+    });
+}
+
+#[test]
+fn the_audit_sees_damage() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 1_500, 40).await;
+        let client = turn.client();
+        let clean = audit(&turn.log, &client).await.expect("audits");
+        assert!(clean.is_clean(), "{:?}", clean.problems);
+        let rows: BTreeMap<&str, u64> = clean
+            .topics
+            .iter()
+            .map(|topic| (topic.topic, topic.rows))
+            .collect();
+        assert_eq!(rows[topic::VISITS], 1_500);
+        client
+            .query(
+                "INSERT INTO grapevine.edges SELECT * FROM grapevine.edges WHERE offset IN (3, 4)",
+            )
+            .execute()
+            .await
+            .expect("doubles");
+        client
+            .query(
+                "ALTER TABLE grapevine.shares DELETE WHERE offset = 17 SETTINGS mutations_sync = 2",
+            )
+            .execute()
+            .await
+            .expect("deletes");
+        client
+            .query("INSERT INTO grapevine.events (topic, partition, offset, time) VALUES ('events', 0, 1500, '2024-03-01 00:00:00')")
+            .execute()
+            .await
+            .expect("adds");
+        let damaged = audit(&turn.log, &client).await.expect("audits");
+        let said: Vec<String> = damaged.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "topic events has rows up to offset 1500 that were never planned",
+                "1 acknowledged records of topic shares have no row",
+                "2 rows of topic edges are there more than once",
+            ]
+        );
+    });
+}
