@@ -34,7 +34,7 @@ pub struct Everywhere {
     /// ClickHouse's engine, libchdb.so [default: fetched once into the user's cache].
     #[arg(long, global = true, value_name = "FILE")]
     pub engine: Option<PathBuf>,
-    /// What to log on standard error, such as info or grapevine_sink=debug [default: warn].
+    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for local].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Log one JSON object a line.

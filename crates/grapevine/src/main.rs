@@ -38,7 +38,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let default = if matches!(cli.command, Command::Local(_)) {
         "info"
     } else {
-        "warn"
+        "error"
     };
     telemetry::start(
         cli.everywhere.log.as_deref(),

@@ -275,7 +275,6 @@ fn spawn_stage<S: Stage + Send + 'static>(
 
 fn report(failed: &mpsc::UnboundedSender<Failure>, outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        tracing::error!(%failure, "a stage failed");
         // Nobody listens any more only where the process is ending anyhow.
         let _ = failed.send(failure);
     }

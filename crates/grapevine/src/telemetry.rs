@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{ExitKind, Failure};
 
-/// Starts logging. Only warnings and errors unless told otherwise.
+/// Starts logging what passes `filter`, or else `default`.
 ///
 /// # Errors
 /// A filter that cannot be understood.

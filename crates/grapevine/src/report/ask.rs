@@ -175,7 +175,9 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         .fetch_one()
         .await?;
     let models: Vec<String> = asker
-        .query(&format!("SELECT DISTINCT toString(model_version) AS version FROM {PEOPLE} ORDER BY version"))
+        .query(&format!(
+            "SELECT DISTINCT toString(model_version) AS version FROM {PEOPLE} ORDER BY version"
+        ))
         .fetch_all()
         .await?;
     let report = Report {

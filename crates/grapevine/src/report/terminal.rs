@@ -46,7 +46,9 @@ impl Page<'_> {
     fn table(&self, head: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
+        table
+            .set_style(TableComponent::HeaderLines, '─')
+            .set_style(TableComponent::MiddleHeaderIntersections, '─');
         table
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(self.width);
