@@ -10,7 +10,8 @@ use grapevine_simulator::{Scenario, TruthSummary};
 use crate::cli::{DemoArgs, ImportArgs, ReportFormat};
 use crate::database::Database;
 use crate::exit::{Ends, ExitKind, Failure};
-use crate::report::{self, Period};
+use crate::numerals::{count, percent};
+use crate::report::{self, Period, Report};
 use crate::settings::Settings;
 use crate::{import, pipeline, simulate};
 
@@ -68,9 +69,9 @@ pub async fn run(arguments: &DemoArgs, settings: &Settings) -> Result<(), Failur
     )
     .await;
     database.close().await?;
-    shown?;
+    let report = shown?;
     if let Some(truth) = truth {
-        compare(&truth)?;
+        compare(&truth, &report)?;
     }
     say("\nNext:\n")?;
     let data = settings.data_dir.display();
@@ -118,13 +119,20 @@ fn simulated(directory: &Path) -> Result<(String, PathBuf, TruthSummary), Failur
 }
 
 /// Sets what was found beside what is true, which only a simulation knows.
-fn compare(truth: &TruthSummary) -> Result<(), Failure> {
-    say("\nWhat is true (only a simulation knows):\n")?;
+fn compare(truth: &TruthSummary, report: &Report) -> Result<(), Failure> {
+    let (looks_direct, dark) = (
+        truth.direct_looking as f64,
+        truth.direct_looking_dark as f64,
+    );
+    let found = &report.direct;
+    let share = |part: f64| percent(part, found.visits);
     say(&format!(
-        "  {} landings of people; {} look direct, {} of those came from a privately passed link ({:.0} %).\n",
-        truth.landings,
-        truth.direct_looking,
-        truth.direct_looking_dark,
-        100.0 * truth.direct_looking_dark as f64 / (truth.direct_looking.max(1)) as f64,
+        "\nWhat is true, which only a simulation knows:\n  of {} visits that look direct, {} were dark ({}); found {} ({} to {})\n",
+        count(looks_direct),
+        count(dark),
+        percent(dark, looks_direct),
+        share(found.dark_social.expected),
+        share(found.dark_social.low),
+        share(found.dark_social.high),
     ))
 }

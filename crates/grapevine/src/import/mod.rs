@@ -302,7 +302,7 @@ fn described(summary: &ImportSummary, took: Duration) -> String {
             "  first dead letter, line {}: {}\n",
             first.line, first.detail
         ));
-        text.push_str("  all of them: grapevine query 'SELECT source, position, reason, detail FROM grapevine.dead_letters'\n");
+        text.push_str("  all of them: grapevine query 'SELECT source, source_position, reason, detail FROM grapevine.dead_letters'\n");
     }
     if let Some(bytes) = summary.held_back {
         text.push_str(&format!(

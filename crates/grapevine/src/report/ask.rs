@@ -10,8 +10,10 @@ use super::figures::{
     EvidenceFigures, HourFigures, Report,
 };
 
-/// Contents, apps and kinds of evidence that a report lists at the most.
+/// Contents and kinds of evidence that a report lists at the most.
 const ROWS_MAX: u32 = 12;
+/// Apps that a report lists at the most: far more than there are, since hits may bring any name.
+const APPS_MAX: usize = 100;
 
 /// Why a report cannot be made.
 #[derive(Debug, Error)]
@@ -360,7 +362,7 @@ impl Asker<'_> {
                 }),
             }
         }
-        apps.truncate(ROWS_MAX as usize);
+        apps.truncate(APPS_MAX);
         Ok(apps)
     }
 

@@ -42,10 +42,10 @@ pub async fn run(arguments: &ReportArgs, settings: &Settings) -> Result<(), Fail
     )
     .await;
     let closed = database.close().await;
-    shown.and(closed)
+    shown.map(|_| ()).and(closed)
 }
 
-/// Makes a report and writes it to standard output.
+/// Makes a report and writes it to standard output; the figures of it.
 ///
 /// # Errors
 /// Nothing to report on, or what ClickHouse says.
@@ -54,7 +54,7 @@ pub async fn show(
     site: Option<&str>,
     period: Period,
     format: ReportFormat,
-) -> Result<(), Failure> {
+) -> Result<Report, Failure> {
     let report = ask(client, site, period).await.map_err(|error| {
         let kind = match &error {
             AskError::ClickHouse(_) | AskError::Day(_) => ExitKind::Unavailable,
@@ -70,9 +70,10 @@ pub async fn show(
     };
     match written.and_then(|()| out.flush()) {
         // `| head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.ends(ExitKind::InputOutput),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.ends(ExitKind::InputOutput)?,
     }
+    Ok(report)
 }
 
 /// Columns of the terminal; `COLUMNS` overrides it.

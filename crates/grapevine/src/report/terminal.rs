@@ -12,6 +12,10 @@ use crate::numerals::{count, percent, plural};
 const WIDTH_MIN: u16 = 40;
 /// Below this many columns tables leave out what explains least.
 const WIDTH_FULL: u16 = 72;
+/// Apps that are listed; JSON and CSV have more.
+const APPS_MAX: usize = 12;
+/// Columns for the name of an app: hits may bring names of up to 64.
+const APP_WIDTH: usize = 16;
 
 /// Writes the report for a terminal of `width` columns.
 ///
@@ -173,25 +177,33 @@ impl Page<'_> {
             return Ok(());
         }
         self.title(out, "Apps that links were passed on in")?;
-        let mut head = vec!["app", "visits", "range", "certain"];
+        let mut head = vec!["app", "visits", "range"];
         if !self.is_narrow() {
-            head.push("shares seen");
+            head.extend(["certain", "shares seen"]);
         }
         let mut table = self.table(&head);
-        for row in &self.report.apps {
+        for row in self.report.apps.iter().take(APPS_MAX) {
             let mut cells = vec![
-                Cell::new(row.app.replace('_', " ")),
+                Cell::new(shortened(&row.app.replace('_', " "), APP_WIDTH)),
                 right(count(row.visits.expected)),
                 right(range(row.visits)),
-                right(count(row.certain)),
             ];
             if !self.is_narrow() {
+                cells.push(right(count(row.certain)));
                 cells.push(right(count(row.shares)));
             }
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(out, "unknown: privately passed on, but nothing tells where. shares seen: previews that an app fetched when somebody pasted a link, share buttons, copies.")
+        let more = self.report.apps.len().saturating_sub(APPS_MAX);
+        if more > 0 {
+            self.paragraph(out, &format!("and {more} more: --format json"))?;
+        }
+        let mut words = "unknown: privately passed on, but nothing tells where.".to_owned();
+        if !self.is_narrow() {
+            words.push_str(" shares seen: previews that an app fetched when somebody pasted a link, share buttons, copies.");
+        }
+        self.paragraph(out, &words)
     }
 
     fn contents(&self, out: &mut impl Write) -> io::Result<()> {
@@ -303,6 +315,26 @@ impl Page<'_> {
         self.title(out, "Share chains")?;
         if chains.token_visits == 0.0 {
             return self.paragraph(out, "No visit carried a share token, so no chain is known for certain. Chains need a page that marks its links (an access log alone has none).");
+        }
+        if chains.cascades == 0.0 {
+            return self.paragraph(
+                out,
+                &format!(
+                    "{} {} came by a share token, but no page told which visit it had given that token to, so no chain is known. An access log alone has the tokens that arrive, not those that are given: docs/hits.md says how a page tells.",
+                    count(chains.token_visits),
+                    plural(chains.token_visits, "visit", "visits"),
+                ),
+            );
+        }
+        if chains.cascades == 0.0 {
+            return self.paragraph(
+                out,
+                &format!(
+                    "{} {} came by a share token, but none of the visits it was given to is known: hits that carry their own `token` make chains of them (docs/hits.md), an access log has none.",
+                    count(chains.token_visits),
+                    plural(chains.token_visits, "visit", "visits"),
+                ),
+            );
         }
         self.paragraph(
             out,
