@@ -23,7 +23,7 @@ const BETWEEN_MS: i64 = 333;
 
 fn append(commit: &mut Commit, encoder: &mut Encoder, number: u64, content: &str) {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let dark = mixed % 3 == 0;
+    let dark = mixed.is_multiple_of(3);
     let mut id = [0; 16];
     id[..8].copy_from_slice(&mixed.to_be_bytes());
     id[8..].copy_from_slice(&number.to_be_bytes());
@@ -33,7 +33,7 @@ fn append(commit: &mut Commit, encoder: &mut Encoder, number: u64, content: &str
         time: START + i64::try_from(number).unwrap_or(0) * BETWEEN_MS,
         visitor: Some((mixed >> 40) as i64),
         visitor_basis: VisitorBasis::Address,
-        returning: mixed % 5 == 0,
+        returning: mixed.is_multiple_of(5),
         network: Some((mixed >> 44) as i64),
         content: Cow::Borrowed(content),
         title: None,

@@ -32,6 +32,8 @@ pub(crate) trait Column: Default {
     fn push_default(&mut self);
     /// Appends the values' bytes to a block.
     fn write(&self, block: &mut Vec<u8>);
+    /// How many bytes [`write`](Column::write) appends.
+    fn bytes(&self) -> usize;
 }
 
 /// Appends an unsigned LEB128 number.
@@ -144,6 +146,9 @@ impl<T: Fixed> Column for Plain<T> {
     fn write(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(&self.bytes);
     }
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// A column of strings.
@@ -163,6 +168,9 @@ impl Column for Text {
     }
     fn write(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(&self.0);
+    }
+    fn bytes(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -222,6 +230,9 @@ impl<S: Symbol> Column for Symbols<S> {
     fn write(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(&self.indexes);
     }
+    fn bytes(&self) -> usize {
+        self.indexes.len()
+    }
 }
 
 /// A column whose values may be null.
@@ -249,6 +260,9 @@ impl<C: Column> Column for Nullable<C> {
     fn write(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(&self.nulls);
         self.values.write(block);
+    }
+    fn bytes(&self) -> usize {
+        self.nulls.len() + self.values.bytes()
     }
 }
 
@@ -299,6 +313,9 @@ impl<T: Fixed + Copy + 'static> Column for Numbers<T> {
         block.extend_from_slice(&self.ends.bytes);
         self.elements.write(block);
     }
+    fn bytes(&self) -> usize {
+        self.ends.bytes.len() + self.elements.bytes()
+    }
 }
 
 /// The column of a visit's evidence.
@@ -332,6 +349,10 @@ impl Column for EvidenceList {
         self.details.write(block);
         self.log_odds.write(block);
     }
+    fn bytes(&self) -> usize {
+        let facts = self.names.bytes() + self.details.bytes() + self.log_odds.bytes();
+        self.ends.bytes.len() + facts
+    }
 }
 
 /// A column of the sender's own properties.
@@ -362,6 +383,9 @@ impl Column for Properties {
         self.names.write(block);
         self.values.write(block);
     }
+    fn bytes(&self) -> usize {
+        self.ends.bytes.len() + self.names.bytes() + self.values.bytes()
+    }
 }
 
 #[cfg(test)]
@@ -378,6 +402,7 @@ mod tests {
         names.push(None);
         let mut block = vec![1, 2];
         column(&mut block, "n", &names);
+        assert_eq!(names.bytes(), 5);
         let mut expected = vec![1, 2, 1, b'n', 16];
         expected.extend_from_slice(b"Nullable(String)");
         expected.extend_from_slice(&[0, 1, 2, b'a', b'b', 0]);

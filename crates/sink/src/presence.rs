@@ -25,10 +25,14 @@ pub(crate) async fn newest(
     partition: i32,
     month: Option<Month>,
 ) -> Result<Option<u64>> {
+    // Idempotent tables have no such projection and are asked as a whole only.
+    let by = match table.idempotent {
+        true => "toUInt32(0)".to_owned(),
+        false => format!("toYYYYMM({})", table.time),
+    };
     let sql = format!(
-        "SELECT toYYYYMM({time}) AS month, max(offset) AS offset FROM {DATABASE}.{name} \
+        "SELECT {by} AS month, max(offset) AS offset FROM {DATABASE}.{name} \
          WHERE topic = ? AND partition = ? GROUP BY topic, partition, month",
-        time = table.time,
         name = table.name,
     );
     let found = client

@@ -53,7 +53,10 @@ macro_rules! table {
 
             const NAMES: &'static [&'static str] = &[$(stringify!($column)),+];
 
-            fn write(&self, block: &mut Vec<u8>) {
+            /// Appends the columns; makes room for them and for `more` bytes at once.
+            fn write(&self, block: &mut Vec<u8>, more: usize) {
+                let values = 0 $(+ self.$column.bytes())+;
+                block.reserve(values + Self::NAMES.len() * HEADER_BYTES + more);
                 $(column(block, stringify!($column), &self.$column);)+
             }
         }
@@ -269,6 +272,8 @@ pub(crate) struct Row<'a> {
     pub(crate) time: i64,
 }
 
+/// About what a column's name and type take.
+const HEADER_BYTES: usize = 128;
 const SOURCE_COLUMNS: [&str; 3] = ["topic", "partition", "offset"];
 
 enum Own {
@@ -338,13 +343,15 @@ impl Rows {
         let mut block = Vec::new();
         varint(&mut block, columns as u64);
         varint(&mut block, self.count as u64);
+        let source = self.topic.bytes() + self.partition.bytes() + self.offset.bytes();
+        let more = source + SOURCE_COLUMNS.len() * HEADER_BYTES;
         match &self.own {
-            Own::Visit(columns) => columns.write(&mut block),
-            Own::Event(columns) => columns.write(&mut block),
-            Own::Share(columns) => columns.write(&mut block),
-            Own::Edge(columns) => columns.write(&mut block),
-            Own::Cascade(columns) => columns.write(&mut block),
-            Own::DeadLetter(columns) => columns.write(&mut block),
+            Own::Visit(columns) => columns.write(&mut block, more),
+            Own::Event(columns) => columns.write(&mut block, more),
+            Own::Share(columns) => columns.write(&mut block, more),
+            Own::Edge(columns) => columns.write(&mut block, more),
+            Own::Cascade(columns) => columns.write(&mut block, more),
+            Own::DeadLetter(columns) => columns.write(&mut block, more),
         }
         let [topic, partition, offset] = SOURCE_COLUMNS;
         column(&mut block, topic, &self.topic);
