@@ -83,7 +83,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             batch_rows_max: 131_072,
-            batch_bytes_max: 32 * 1024 * 1024,
+            batch_bytes_max: 48 * 1024 * 1024,
             linger: Duration::from_millis(750),
             answer_max: Duration::from_secs(120),
             pause_max: Duration::from_secs(10),
