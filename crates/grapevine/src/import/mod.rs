@@ -112,7 +112,11 @@ async fn by_itself(
         });
         tokio::select! {
             imported = work => imported,
-            failure = pipeline.failure() => Err(failure),
+            failure = pipeline.failure() => {
+                // The reading thread would go on without anybody to read for.
+                stopped.store(true, Ordering::Relaxed);
+                Err(failure)
+            }
         }
     };
     // A failed stage would never catch up, so only a good end waits for it.
