@@ -21,16 +21,16 @@ pub fn plural<'a>(value: f64, one: &'a str, many: &'a str) -> &'a str {
     if count(value) == "1" { one } else { many }
 }
 
-/// A part of a whole in percent.
+/// A part of a whole in percent, the sign behind a narrow space that no line breaks at.
 pub fn percent(part: f64, whole: f64) -> String {
     if whole <= 0.0 {
         return "–".to_owned();
     }
     let share = 100.0 * part / whole;
     if share > 0.0 && share < 10.0 {
-        format!("{share:.1} %")
+        format!("{share:.1}\u{202f}%")
     } else {
-        format!("{share:.0} %")
+        format!("{share:.0}\u{202f}%")
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(count(0.34), "0.3");
         assert_eq!(count(9.99), "10");
         assert_eq!(count(1_234_567.0), "1\u{202f}234\u{202f}567");
-        assert_eq!(percent(1.0, 3.0), "33 %");
+        assert_eq!(percent(1.0, 3.0), "33\u{202f}%");
         assert_eq!(percent(1.0, 0.0), "–");
         assert_eq!(plural(1.0, "visit", "visits"), "visit");
     }
