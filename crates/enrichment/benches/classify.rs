@@ -83,6 +83,8 @@ fn judge(criterion: &mut Criterion) {
     let visitor = VisitorContext {
         returning: false,
         basis: VisitorBasis::Client,
+        token_again: false,
+        site_marks_links: false,
     };
     group.bench_function("decode, signals", |bencher| {
         bencher.iter(|| {

@@ -125,6 +125,30 @@ macro_rules! read {
 }
 
 #[test]
+fn a_token_that_its_reader_brings_again_is_no_new_share() {
+    let mut world = World::new();
+    let passed = "https://example.org/politics/the-long-story-of-a-small-town?gv=tok1";
+    let own = "https://example.org/politics/the-long-story-of-a-small-town?gv=tok2";
+    for (visitor, hours, url) in [(2, 0, passed), (2, 3, passed), (2, 6, own), (3, 7, own)] {
+        world.hit(visitor, T0 + hours * 60 * MINUTE, |hit| {
+            (hit.url, hit.share_token) = (url, Some(if visitor == 2 { "tok2" } else { "tok3" }));
+        });
+    }
+    world.drain();
+    read!(world, topic::VISITS, Visit, visit_bytes, visits);
+    let channels: Vec<_> = visits.iter().map(|visit| visit.channel).collect();
+    assert_eq!(
+        channels,
+        [
+            Channel::DarkSocial,
+            Channel::Direct,
+            Channel::Direct,
+            Channel::DarkSocial
+        ]
+    );
+}
+
+#[test]
 fn a_link_passed_on_twice_is_a_chain() {
     let mut world = World::new();
     let first = world.hit(1, T0, |hit| hit.share_token = Some("tok1"));

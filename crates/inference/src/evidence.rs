@@ -16,6 +16,14 @@ pub const NAMES: &[(&str, &str)] = &[
         "the link carries a share token that is cut or forged",
     ),
     (
+        TOKEN_AGAIN,
+        "the link carries a share token that this reader was given or came with before: no new share",
+    ),
+    (
+        NO_TOKEN,
+        "the link carries no share token, although this site's links do",
+    ),
+    (
         SHARE_MARK,
         "an app or site wrote into the link how it was shared",
     ),
@@ -103,6 +111,8 @@ names! {
     PRIOR = "prior",
     TOKEN = "token",
     TOKEN_BROKEN = "token_broken",
+    TOKEN_AGAIN = "token_again",
+    NO_TOKEN = "no_token",
     SHARE_MARK = "share_mark",
     REQUESTED_WITH = "requested_with",
     IN_APP_BROWSER = "in_app_browser",

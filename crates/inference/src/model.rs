@@ -103,10 +103,13 @@ table!(Weights of Weight {
     preview_ten_minutes,
     preview_hour,
     preview_same_network,
+    no_token,
 });
 
 table!(Facts of Range {
     token,
+    token_private,
+    token_again,
     token_unknown_surface,
     token_public,
     share_mark_private,

@@ -25,6 +25,8 @@ fn classifier() -> &'static Classifier {
 const NEW: VisitorContext = VisitorContext {
     returning: false,
     basis: VisitorBasis::Client,
+    token_again: false,
+    site_marks_links: false,
 };
 
 fn landing<'a>(url: &'a str, referrer: &'a str, user_agent: &'a str) -> Hit<'a> {
@@ -74,8 +76,20 @@ fn a_token_decides_and_the_last_hop_may_still_be_public() {
             certain.dark_probability,
             certain.dark_probability_high
         ),
-        (1.0, 1.0, 1.0)
+        (0.7, 0.92, 1.0),
+        "a share for certain, a private one not"
     );
+    let again = VisitorContext {
+        token_again: true,
+        ..NEW
+    };
+    let again = judge(&landing(&url, "", IPHONE), &again);
+    assert_eq!(
+        (again.channel, again.method),
+        (Channel::Direct, Method::Token)
+    );
+    assert!(again.dark_probability < certain.dark_probability_low);
+    assert_eq!(again.evidence[0].name, "token_again");
     let url = with("gv=%3Cscript%3E");
     let forged = judge(&landing(&url, "", IPHONE), &NEW);
     assert_eq!(forged.method, Method::Prior);
@@ -85,6 +99,25 @@ fn a_token_decides_and_the_last_hop_may_still_be_public() {
             .iter()
             .any(|fact| fact.name == "token_broken")
     );
+}
+
+#[test]
+fn no_token_counts_where_links_carry_them() {
+    let marked = VisitorContext {
+        site_marks_links: true,
+        ..NEW
+    };
+    let plain = judge(&landing(ARTICLE, "", IPHONE), &NEW);
+    let missing = judge(&landing(ARTICLE, "", IPHONE), &marked);
+    assert!(missing.dark_probability < plain.dark_probability);
+    assert!(missing.dark_probability_low < plain.dark_probability_low);
+    assert!(missing.evidence.iter().any(|fact| fact.name == "no_token"));
+    assert!(plain.evidence.iter().all(|fact| fact.name != "no_token"));
+    let searched = judge(
+        &landing(ARTICLE, "https://www.google.com/", IPHONE),
+        &marked,
+    );
+    assert_eq!(searched.dark_probability, 0.0, "facts decide before it");
 }
 
 #[test]
@@ -282,10 +315,14 @@ fn deep_landings_are_darker_than_home_pages() {
     let address = VisitorContext {
         returning: true,
         basis: VisitorBasis::Address,
+        token_again: false,
+        site_marks_links: false,
     };
     let unknown = VisitorContext {
         returning: false,
         basis: VisitorBasis::Address,
+        token_again: false,
+        site_marks_links: false,
     };
     assert_eq!(
         dark(ARTICLE, &address, IPHONE),
@@ -379,7 +416,7 @@ proptest! {
             ..landing(&url, "", &user_agent)
         };
         let hit = Hit { referrer: header(0), ..hit };
-        let judged = judge(&hit, &VisitorContext { returning, basis });
+        let judged = judge(&hit, &VisitorContext { returning, basis, ..NEW });
         let (low, likely, high) = (judged.dark_probability_low, judged.dark_probability, judged.dark_probability_high);
         prop_assert!((0.0..=1.0).contains(&low) && low <= likely && likely <= high && high <= 1.0);
         let search = judged.dark_search_probability;
@@ -394,7 +431,7 @@ proptest! {
             .collect();
         prop_assert!(sizes.is_sorted_by(|one, other| one >= other));
         prop_assert_eq!(judged.robot.is_some(), judged.channel == Channel::Bot);
-        prop_assert_eq!(&judge(&hit, &VisitorContext { returning, basis }), &judged);
+        prop_assert_eq!(&judge(&hit, &VisitorContext { returning, basis, ..NEW }), &judged);
     }
 }
 
@@ -429,7 +466,11 @@ fn every_weight_moves_the_probability_its_own_way() {
             for agent in [IPHONE, DESKTOP, webview, rewritten] {
                 for site in [None, Some("none"), Some("cross-site"), Some("same-site")] {
                     for returning in [false, true] {
-                        let visitor = VisitorContext { returning, ..NEW };
+                        let visitor = VisitorContext {
+                            returning,
+                            site_marks_links: site.is_some(),
+                            ..NEW
+                        };
                         let hit = Hit {
                             fetch_site: site,
                             ..landing(url, "", agent)

@@ -3,6 +3,7 @@
 
 mod agents;
 mod language;
+mod marking;
 mod records;
 mod sessions;
 
@@ -21,12 +22,13 @@ use serde::{Deserialize, Serialize};
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use agents::Agents;
+use marking::Marking;
 use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
 
 /// Format of the saved state.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Ids of clients remembered to recognise retries: 40 bytes each.
 const CLIENT_IDS_MAX: u32 = 57_344;
 /// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
@@ -48,6 +50,8 @@ struct State {
     /// Ids that clients gave; the values are nothing.
     client_ids: Recent<()>,
     previews: Previews,
+    /// Which sites mark their links.
+    marking: Marking,
     /// Event time of the last record that could be used.
     time: i64,
     counts: Counts,
@@ -73,6 +77,7 @@ impl ClassifyStage {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
                 previews: Previews::default(),
+                marking: Marking::default(),
                 time: 0,
                 counts: Counts::default(),
             },
@@ -128,7 +133,10 @@ impl Stage for ClassifyStage {
 
     fn entries(&self) -> usize {
         let state = &self.state;
-        state.sessions.len() + state.client_ids.len() + state.previews.entries()
+        state.sessions.len()
+            + state.client_ids.len()
+            + state.previews.entries()
+            + state.marking.len()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -289,10 +297,16 @@ impl State {
                 let event = records::visit_event(hit, link, visit);
                 out.visit_event(topic::HITS_CLASSIFIED, &event);
             }
-            Step::Landing { returning } => {
+            Step::Landing {
+                returning,
+                token_again,
+            } => {
+                let site_marks_links = self.marking.of_landing(clock, hit.site, &link, &referrer);
                 let visitor = VisitorContext {
                     returning,
                     basis: hit.visitor_basis,
+                    token_again,
+                    site_marks_links,
                 };
                 let judged = classifier.classify(&hit, &agent, &referrer, &link, &visitor);
                 let version = classifier.version();

@@ -21,6 +21,8 @@ pub(super) struct Session {
     arrival: u32,
     /// The tokens given to its landing and to its latest page: the reader's own.
     tokens: [u32; 2],
+    /// The token that the visitor came with; 0 where the landing had none.
+    came_with: u32,
 }
 
 /// What a page view is.
@@ -30,6 +32,8 @@ pub(super) enum Step {
     Landing {
         /// The visitor was seen on this site before.
         returning: bool,
+        /// The link's token is one that the visitor was given or came with before.
+        token_again: bool,
     },
     /// A later one of a visit, or of one whose landing is not known.
     Later {
@@ -65,7 +69,10 @@ impl Sessions {
         let Some(visitor) = hit.visitor else {
             return match internal {
                 true => Step::Later { visit: None },
-                false => Step::Landing { returning: false },
+                false => Step::Landing {
+                    returning: false,
+                    token_again: false,
+                },
             };
         };
         let sessions = &mut self.0[clock.index()];
@@ -74,15 +81,20 @@ impl Sessions {
         let given = hit.share_token.map_or(0, |token| fold(hash(0, token)));
         let known = sessions.get(key);
         let returning = known.is_some();
+        let token = link
+            .share_token
+            .as_deref()
+            .map(|token| fold(hash(0, token)));
+        let own = |session: &Session| token.is_some_and(|token| session.tokens.contains(&token));
+        let token_again = known.as_deref().is_some_and(|session| {
+            own(session) || token.is_some_and(|token| session.came_with == token)
+        });
+        // What the visitor came with outlives visits without a token.
+        let before = known.as_deref().map_or(0, |session| session.came_with);
         if let Some(session) = known
             && session.last.abs_diff(time) <= GAP_MS as u64
         {
-            let token = link
-                .share_token
-                .as_deref()
-                .map(|token| fold(hash(0, token)));
-            let own = token.is_some_and(|token| session.tokens.contains(&token));
-            let arrives = !own && !internal && arrives(link, referrer);
+            let arrives = !own(session) && !internal && arrives(link, referrer);
             if !arrives || session.arrival == arrival(hit) {
                 session.last = session.last.max(time);
                 if given != 0 {
@@ -98,9 +110,13 @@ impl Sessions {
             last: time,
             arrival: arrival(hit),
             tokens: [given, given],
+            came_with: token.unwrap_or(before),
         };
         sessions.set(key, session);
-        Step::Landing { returning }
+        Step::Landing {
+            returning,
+            token_again,
+        }
     }
 
     /// The visit that a hit other than a page view belongs to; the visit goes on.

@@ -30,7 +30,8 @@ impl Classifier {
             .or_else(|| self.campaign(landing))
             .or_else(|| self.public_referrer(landing))
             .or_else(|| self.unknown_share_mark(landing))
-            .or_else(|| self.click_id(landing));
+            .or_else(|| self.click_id(landing))
+            .or_else(|| self.token_again(landing));
         match judged {
             Some(judged) => self.with_origin_of_chain(landing, judged),
             None => self.weigh(landing),
@@ -41,14 +42,17 @@ impl Classifier {
     /// the last hop shows a public place.
     fn token<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
         landing.link.share_token.as_ref()?;
+        if landing.visitor.token_again {
+            return None;
+        }
         let because = |judged: Classification<'a>| {
             judged.because(evidence::TOKEN, "the link carries a reader's share token")
         };
         if let Some(named) = self.named_app(landing) {
             let dark = match named.channel {
-                Channel::DarkSocial => self.model().fact.token,
+                Channel::DarkSocial => self.model().fact.token_private,
                 Channel::Search => self.model().fact.token_public,
-                _ => self.model().fact.token_unknown_surface,
+                _ => self.token_of_unknown_surface(named.app),
             };
             let channel = match named.channel {
                 Channel::Search => Channel::Search,
@@ -64,7 +68,7 @@ impl Classifier {
             return Some(judged);
         }
         if let Some(private) = self.private_referrer(landing) {
-            let dark = self.model().fact.token;
+            let dark = self.model().fact.token_private;
             let channel = Channel::DarkSocial;
             let mut judged = because(Classification::certain(
                 channel,
@@ -79,7 +83,7 @@ impl Classifier {
             && let Some(public) = self.public_referrer(landing)
         {
             let dark = match landing.referrer.origin().map(|origin| origin.surface) {
-                Some(Surface::Unknown) => self.model().fact.token_unknown_surface,
+                Some(Surface::Unknown) => self.token_of_unknown_surface(public.app),
                 _ => self.model().fact.token_public,
             };
             let channel = dark_or(public.channel, dark);
@@ -95,6 +99,28 @@ impl Classifier {
         let dark = self.model().fact.token;
         let judged = Classification::certain(Channel::DarkSocial, "unknown", Method::Token, dark);
         Some(because(judged))
+    }
+
+    /// A token in an app with posts and messages. It rules out the site's own posts, not those of
+    /// readers: between what is known of the app and what is known of shares.
+    fn token_of_unknown_surface(&self, app: &str) -> Range {
+        let share = self.model().fact.token_unknown_surface;
+        let surface = self.model().unknown_surface(app);
+        Range {
+            low: surface.low.min(share.low),
+            likely: f64::midpoint(surface.likely, share.likely),
+            high: surface.high.max(share.high),
+        }
+    }
+
+    /// The same reader with the same token: opened again from history, an open tab or the
+    /// message, which is no new share.
+    fn token_again<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
+        landing.link.share_token.as_ref()?;
+        let dark = self.model().fact.token_again;
+        let judged = Classification::certain(Channel::Direct, "", Method::Token, dark);
+        let detail = "a token that this reader was given or came with before: opened again";
+        Some(judged.because(evidence::TOKEN_AGAIN, detail))
     }
 
     /// A mark that says in which audience the link was shared, as WeChat's does.

@@ -20,6 +20,11 @@ pub struct VisitorContext {
     pub returning: bool,
     /// What the pseudonym is made from: only one that the site keeps says anything of days.
     pub basis: VisitorBasis,
+    /// The link's token is one that this visitor was given here, or came with before: the link
+    /// was opened again.
+    pub token_again: bool,
+    /// Links of this site carry share tokens: a share of those that readers pass on was seen.
+    pub site_marks_links: bool,
 }
 
 /// What a landing is judged to be.

@@ -141,6 +141,10 @@ impl Classifier {
         self.weigh_address(landing, &mut grey);
         self.weigh_visitor(landing, &mut grey);
         self.weigh_headers(landing, &mut grey);
+        if landing.visitor.site_marks_links && !landing.link.share_token_broken {
+            let detail = "no share token, although this site's links carry them";
+            grey.fact(evidence::NO_TOKEN, detail, &model.weight.no_token);
+        }
         let probabilities = grey.odds.probabilities();
         let (channel, app) = most_probable(probabilities);
         let [low, likely, high, search] = probabilities;
