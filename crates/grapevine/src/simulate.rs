@@ -30,10 +30,9 @@ pub async fn run(arguments: &SimulateArgs, settings: &Settings) -> Result<(), Fa
         None => None,
     };
     let mut summary = TruthSummary::default();
-    let events = simulate(&scenario).ends(ExitKind::Config)?.map(|event| {
-        summary.add(&event);
-        event
-    });
+    let events = simulate(&scenario)
+        .ends(ExitKind::Config)?
+        .inspect(|event| summary.add(event));
     match &arguments.send {
         Some(url) => {
             let key = arguments
@@ -55,10 +54,16 @@ pub async fn run(arguments: &SimulateArgs, settings: &Settings) -> Result<(), Fa
             };
             for event in events {
                 tell_truth(&mut truth, &event)?;
-                write_event(&mut out, &event, &scenario.site, arguments.format)
-                    .ends(ExitKind::InputOutput)?;
+                match write_event(&mut out, &event, &scenario.site, arguments.format) {
+                    // `| head` has seen enough.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                    written => written.ends(ExitKind::InputOutput)?,
+                };
             }
-            out.flush().ends(ExitKind::InputOutput)?;
+            match out.flush() {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.ends(ExitKind::InputOutput)?,
+            }
         }
     }
     if let Some((mut file, _)) = truth {
