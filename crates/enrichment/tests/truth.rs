@@ -4,6 +4,8 @@
 //! Nothing of the model is fitted to the simulator; the test holds the ranges wide enough, and the
 //! table of `docs/classification.md` is what it prints.
 
+#![expect(clippy::print_stdout, reason = "the rows of a table, for the page")]
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
