@@ -121,13 +121,18 @@ fn hits_sent_while_the_process_is_killed_are_there_once_each() {
     for _ in 0..kills(12) {
         let local = Local::start(&data_dir);
         let url = format!("{}/v1/hits", local.collector);
-        let deadline = std::time::Instant::now() + Duration::from_millis(moments.below(1500));
+        let deadline = std::time::Instant::now() + Duration::from_millis(100 + moments.below(2000));
         let (client, mut next) = (client.clone(), batch);
         let sender = std::thread::spawn(move || {
             // Sends until the process is gone; an unanswered batch is sent again to the next one.
             while let Ok(answer) = client.post(&url).body(hits(next)).send() {
-                assert_eq!(answer.status(), 200, "{:?}", answer.text());
-                next += 1;
+                match answer.status().as_u16() {
+                    200 => next += 1,
+                    // The stages have fallen behind, killed as often as they are: nothing of it
+                    // was taken.
+                    503 => std::thread::sleep(Duration::from_millis(100)),
+                    other => panic!("{other}: {:?}", answer.text()),
+                }
             }
             next
         });
@@ -144,12 +149,17 @@ fn hits_sent_while_the_process_is_killed_are_there_once_each() {
     );
     // The batch under way at the last kill comes again, as a client's retry would.
     let local = Local::start(&data_dir);
-    let answer = client
-        .post(format!("{}/v1/hits", local.collector))
+    let url = format!("{}/v1/hits", local.collector);
+    while client
+        .post(&url)
         .body(hits(batch))
         .send()
-        .expect("sent");
-    assert_eq!(answer.status(), 200);
+        .expect("sent")
+        .status()
+        != 200
+    {
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let (code, said) = local.interrupt();
     assert_eq!(code, Some(0), "{said}");
 

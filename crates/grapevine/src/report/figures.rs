@@ -52,7 +52,7 @@ pub struct DirectFigures {
     pub dark_social: Estimate,
     /// Of them, search engines without referrer; expected.
     pub dark_search: f64,
-    /// Of them, decided by a certain fact.
+    /// Of them, decided by one fact (token, own browser, referrer …) rather than by weighing; expected.
     pub certain: f64,
 }
 
@@ -63,7 +63,7 @@ pub struct AppFigures {
     pub app: String,
     /// Visits through it.
     pub visits: Estimate,
-    /// Of them, decided by a certain fact.
+    /// Of them, decided by one fact (token, own browser, referrer …) rather than by weighing; expected.
     pub certain: f64,
     /// Preview fetches and other share acts seen in it.
     pub shares: f64,

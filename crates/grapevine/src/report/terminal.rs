@@ -134,7 +134,7 @@ impl Page<'_> {
         self.paragraph(
             out,
             &format!(
-                "{} of them {} decided by a certain fact, {} by evidence weighed against a prior: the width of the range is what is not known.",
+                "{} of them {} decided by one fact (a token, an app's own browser, a referrer), {} by evidence weighed against a prior: the width of the range is what is not known.",
                 count(direct.certain),
                 plural(direct.certain, "was", "were"),
                 count(grey)
@@ -179,7 +179,7 @@ impl Page<'_> {
         self.title(out, "Apps that links were passed on in")?;
         let mut head = vec!["app", "visits", "range"];
         if !self.is_narrow() {
-            head.extend(["certain", "shares seen"]);
+            head.extend(["by a fact", "shares seen"]);
         }
         let mut table = self.table(&head);
         for row in self.report.apps.iter().take(APPS_MAX) {
@@ -322,7 +322,7 @@ impl Page<'_> {
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a certain fact.")
+        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a fact that settles the channel by itself.")
     }
 
     fn chains(&self, out: &mut impl Write) -> io::Result<()> {
