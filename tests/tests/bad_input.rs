@@ -288,6 +288,28 @@ fn logs_that_are_none() {
     );
 }
 
+/// The engine would take what it finds on standard input for the data of its first `INSERT`.
+#[test]
+fn a_log_on_standard_input_is_the_importers_alone() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = dir.path().join("data");
+    let mut import = command(&data_dir)
+        .args(["import", "--quiet", "--site", "example.org", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut pipe = import.stdin.take().expect("piped");
+    for number in 0..5000u32 {
+        let [_, _, a, b] = number.to_be_bytes();
+        let line = LINE.replace("203.0.113.9", &format!("10.0.{a}.{b}"));
+        pipe.write_all(line.as_bytes()).expect("writes");
+    }
+    drop(pipe);
+    assert!(import.wait().expect("ends").success());
+    let visits = query(&data_dir, "SELECT count() FROM grapevine.visits");
+    assert_eq!(visits.trim(), "5000");
+}
+
 #[test]
 fn a_clock_that_goes_back() {
     let dir = tempfile::tempdir().expect("tempdir");

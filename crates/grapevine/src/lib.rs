@@ -18,4 +18,5 @@ pub mod query;
 pub mod report;
 pub mod settings;
 pub mod simulate;
+pub mod standard_input;
 pub mod telemetry;

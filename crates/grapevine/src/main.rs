@@ -8,7 +8,7 @@ use clap::Parser;
 use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
-use grapevine::{demo, import, local, query, report, simulate, telemetry};
+use grapevine::{demo, import, local, query, report, simulate, standard_input, telemetry};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    standard_input::set_aside().ends(ExitKind::Software)?;
     let default = if matches!(cli.command, Command::Local(_)) {
         "info"
     } else {

@@ -6,6 +6,7 @@ use crate::cli::QueryArgs;
 use crate::database::Database;
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::settings::Settings;
+use crate::standard_input;
 
 /// Runs the command.
 ///
@@ -14,7 +15,8 @@ use crate::settings::Settings;
 pub async fn run(arguments: &QueryArgs, settings: &Settings) -> Result<(), Failure> {
     let sql = if arguments.sql == "-" {
         let mut text = String::new();
-        io::stdin()
+        standard_input::reader()
+            .ends(ExitKind::NoInput)?
             .read_to_string(&mut text)
             .ends(ExitKind::NoInput)?;
         text

@@ -26,6 +26,7 @@ use crate::exit::{Ends, ExitKind, Failure};
 use crate::numerals::{count, plural};
 use crate::pipeline::{self, Pipeline};
 use crate::settings::Settings;
+use crate::standard_input;
 use progress::ProgressLine;
 
 /// Records that any stage may be behind before an import waits for it.
@@ -74,7 +75,11 @@ fn is_stdin(file: &Path) -> bool {
 
 fn source(file: &Path) -> Result<Source, ImportError> {
     if is_stdin(file) {
-        Ok(Source::stdin())
+        let reader = standard_input::reader().map_err(|source| ImportError::Open {
+            name: "standard input".to_owned(),
+            source,
+        })?;
+        Ok(Source::new("-", reader))
     } else {
         Source::open(file)
     }

@@ -14,6 +14,7 @@ use super::endpoint::Refusal;
 use super::is_stdin;
 use super::progress::ProgressLine;
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::standard_input;
 
 /// Bytes read and sent at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -45,7 +46,8 @@ impl Through {
         stopped: &Arc<AtomicBool>,
     ) -> Result<ImportSummary, Failure> {
         let (reader, total): (Box<dyn AsyncRead + Send + Unpin>, _) = if is_stdin(file) {
-            (Box::new(tokio::io::stdin()), None)
+            let reader = standard_input::reader().ends(ExitKind::NoInput)?;
+            (Box::new(tokio::fs::File::from_std(reader)), None)
         } else {
             let open = tokio::fs::File::open(file).await.ends(ExitKind::NoInput)?;
             let total = open.metadata().await.ends(ExitKind::NoInput)?.len();

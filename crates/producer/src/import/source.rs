@@ -47,11 +47,6 @@ impl Source {
         Ok(source)
     }
 
-    /// Standard input.
-    pub fn stdin() -> Source {
-        Source::new("-", io::stdin())
-    }
-
     /// Anything that can be read; `name` stands in messages and dead letters.
     pub fn new(name: &str, reader: impl Read + Send + 'static) -> Source {
         Source {
