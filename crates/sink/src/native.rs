@@ -402,7 +402,11 @@ mod tests {
         names.push(None);
         let mut block = vec![1, 2];
         column(&mut block, "n", &names);
-        assert_eq!(names.bytes(), 6, "two null marks, a length, two letters, a length");
+        assert_eq!(
+            names.bytes(),
+            6,
+            "two null marks, a length, two letters, a length"
+        );
         let mut expected = vec![1, 2, 1, b'n', 16];
         expected.extend_from_slice(b"Nullable(String)");
         expected.extend_from_slice(&[0, 1, 2, b'a', b'b', 0]);
