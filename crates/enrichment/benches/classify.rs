@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use grapevine_enrichment::{ChainStage, ClassifyStage, Driver, Outputs, Stage};
-use grapevine_event::{Encoder, Hit, Id, Protocol, Record, VisitorBasis, topic};
+use grapevine_event::{Hit, Id, Protocol, Record, VisitorBasis, topic};
 use grapevine_inference::{Classifier, Model, VisitorContext};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_signals::Signals;
@@ -27,7 +27,6 @@ const REFERRERS: [&str; 4] = [
 const HITS: usize = 20_000;
 
 fn hits() -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::default();
     let hit = |at: usize| {
         let url = format!(
             "https://www.example.org/news/2026/11/a-story-of-some-length-{}?utm_x=1",
@@ -54,7 +53,7 @@ fn hits() -> Vec<Vec<u8>> {
             )
         };
         let mut record = Vec::new();
-        encoder.hit(&hit, &mut record).expect("encodes");
+        hit.encode(&mut record).expect("encodes");
         record
     };
     (0..HITS).map(hit).collect()

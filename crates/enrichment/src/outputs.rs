@@ -1,8 +1,8 @@
 //! Where a stage puts what follows from a record.
 
 use grapevine_event::{
-    Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Encoder, Heartbeat, Id, Share,
-    Visit, VisitEvent, topic,
+    Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Heartbeat, Id, Share, Visit,
+    VisitEvent, topic,
 };
 use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
 
@@ -10,7 +10,6 @@ use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
 /// followed from those records is in the log already.
 pub struct Outputs {
     commit: Commit,
-    encoder: Encoder,
     scratch: Vec<u8>,
     muted: bool,
     source: Source,
@@ -43,7 +42,6 @@ impl Outputs {
     pub fn new(stage: &'static str, topic: &'static str) -> Outputs {
         Outputs {
             commit: Commit::default(),
-            encoder: Encoder::default(),
             scratch: Vec::new(),
             muted: false,
             source: Source {
@@ -74,44 +72,36 @@ impl Outputs {
     /// Appends a visit.
     pub fn visit(&mut self, topic: &'static str, visit: &Visit<'_>) {
         let (site, time) = (visit.site, visit.time);
-        self.append(topic, site, time, |encoder, out| encoder.visit(visit, out));
+        self.append(topic, site, time, |out| visit.encode(out));
     }
 
     /// Appends a visit event.
     pub fn visit_event(&mut self, topic: &'static str, event: &VisitEvent<'_>) {
         let (site, time) = (event.site, event.time);
-        self.append(topic, site, time, |encoder, out| {
-            encoder.visit_event(event, out)
-        });
+        self.append(topic, site, time, |out| event.encode(out));
     }
 
     /// Appends a share.
     pub fn share(&mut self, topic: &'static str, share: &Share<'_>) {
         let (site, time) = (share.site, share.time);
-        self.append(topic, site, time, |encoder, out| encoder.share(share, out));
+        self.append(topic, site, time, |out| share.encode(out));
     }
 
     /// Appends an edge.
     pub fn edge(&mut self, edge: &Edge<'_>) {
         let (site, time) = (edge.site, edge.time);
-        self.append(topic::EDGES, site, time, |encoder, out| {
-            encoder.edge(edge, out)
-        });
+        self.append(topic::EDGES, site, time, |out| edge.encode(out));
     }
 
     /// Appends a cascade.
     pub fn cascade(&mut self, cascade: &Cascade<'_>) {
         let (site, time) = (cascade.site, cascade.updated);
-        self.append(topic::CASCADES, site, time, |encoder, out| {
-            encoder.cascade(cascade, out)
-        });
+        self.append(topic::CASCADES, site, time, |out| cascade.encode(out));
     }
 
     /// Appends a heartbeat.
     pub fn heartbeat(&mut self, topic: &'static str, heartbeat: &Heartbeat<'_>) {
-        self.append(topic, "", heartbeat.event_time, |encoder, out| {
-            encoder.heartbeat(heartbeat, out)
-        });
+        self.append(topic, "", heartbeat.event_time, |out| heartbeat.encode(out));
     }
 
     /// Appends a record as it came, its bytes unchanged.
@@ -153,10 +143,9 @@ impl Outputs {
             detail = rejection.detail,
             "dead letter"
         );
-        let encoder = &mut self.encoder;
         let written = self
             .commit
-            .try_append_with(topic::DEAD_LETTERS, |out| encoder.dead_letter(&letter, out));
+            .try_append_with(topic::DEAD_LETTERS, |out| letter.encode(out));
         if let Err(error) = written {
             // A letter holds nothing that Avro cannot: only a defect of the encoder comes here.
             tracing::error!(stage = self.source.stage, %error, "dead letter cannot be written");
@@ -168,13 +157,13 @@ impl Outputs {
         topic: &'static str,
         site: &str,
         time: i64,
-        write: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), CodecError>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) {
         if self.muted {
             return;
         }
         self.scratch.clear();
-        let written = write(&mut self.encoder, &mut self.scratch);
+        let written = write(&mut self.scratch);
         match written {
             Ok(()) if self.scratch.len() <= RECORD_BYTES_MAX => {
                 self.commit.append(topic, &self.scratch);

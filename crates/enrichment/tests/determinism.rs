@@ -6,9 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use grapevine_enrichment::{ChainStage, ClassifyStage, Driver, Stage};
-use grapevine_event::{
-    Encoder, Heartbeat, Hit, HitKind, Id, Property, Protocol, VisitorBasis, topic,
-};
+use grapevine_event::{Heartbeat, Hit, HitKind, Id, Property, Protocol, VisitorBasis, topic};
 use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_signals::Signals;
@@ -125,7 +123,6 @@ fn input() -> impl Strategy<Value = Input> {
 
 /// The records of a history, encoded.
 fn records(inputs: &[Input]) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::default();
     let mut time: i64 = 1_760_000_000_000;
     let mut encoded = Vec::new();
     for (at, input) in inputs.iter().enumerate() {
@@ -143,7 +140,7 @@ fn records(inputs: &[Input]) -> Vec<Vec<u8>> {
                     event_time: time,
                     source,
                 };
-                encoder.heartbeat(&heartbeat, &mut record).expect("encodes");
+                heartbeat.encode(&mut record).expect("encodes");
             }
             Input::Hit {
                 kind,
@@ -192,7 +189,7 @@ fn records(inputs: &[Input]) -> Vec<Vec<u8>> {
                         &url,
                     )
                 };
-                encoder.hit(&hit, &mut record).expect("encodes");
+                hit.encode(&mut record).expect("encodes");
             }
         }
         encoded.push(record);

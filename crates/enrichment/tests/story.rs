@@ -32,7 +32,6 @@ fn classifier() -> Arc<Classifier> {
 struct World {
     _directory: tempfile::TempDir,
     log: Log,
-    encoder: Encoder,
     hits: u64,
 }
 
@@ -43,7 +42,6 @@ impl World {
         World {
             _directory: directory,
             log,
-            encoder: Encoder::default(),
             hits: 0,
         }
     }
@@ -70,7 +68,7 @@ impl World {
         };
         change(&mut hit);
         let mut record = Vec::new();
-        self.encoder.hit(&hit, &mut record).expect("encodes");
+        hit.encode(&mut record).expect("encodes");
         self.append(&record);
         id
     }
@@ -81,9 +79,7 @@ impl World {
             event_time: time,
             source,
         };
-        self.encoder
-            .heartbeat(&heartbeat, &mut record)
-            .expect("encodes");
+        heartbeat.encode(&mut record).expect("encodes");
         self.append(&record);
     }
 

@@ -3,9 +3,9 @@
 //! <https://avro.apache.org/docs/1.12.0/specification/#single-object-encoding>
 
 use serde::Serialize;
-use serde_avro_fast::ser::SerializerConfig;
 use thiserror::Error;
 
+use crate::datum;
 use crate::record::{Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent};
 use crate::schema::RecordType;
 
@@ -115,90 +115,42 @@ fn datum_of<'a, T: serde::Deserialize<'a>>(
     datum: &'a [u8],
     kind: RecordType,
 ) -> Result<T, CodecError> {
-    use serde_avro_fast::de::{DeserializerState, read::SliceRead};
     let schema = kind.text().name;
-    let mut state = DeserializerState::new(SliceRead::new(datum), kind.schema());
-    let value = T::deserialize(state.deserializer()).map_err(|error| CodecError::Malformed {
+    let (value, left) = datum::read(datum).map_err(|error| CodecError::Malformed {
         schema,
         reason: error.to_string(),
     })?;
-    let left = std::io::BufRead::fill_buf(&mut state.into_reader()).map_or(0, <[u8]>::len);
-    if left > 0 {
-        return Err(CodecError::Trailing { schema, left });
-    }
-    Ok(value)
-}
-
-/// Writes records; keeps the encoder's buffers between them.
-pub struct Encoder {
-    configs: Vec<SerializerConfig<'static>>,
-}
-
-impl Default for Encoder {
-    fn default() -> Self {
-        let config = |kind: &RecordType| SerializerConfig::new(kind.schema());
-        Encoder {
-            configs: RecordType::ALL.iter().map(config).collect(),
-        }
+    match left.len() {
+        0 => Ok(value),
+        left => Err(CodecError::Trailing { schema, left }),
     }
 }
 
 macro_rules! encode {
-    ($($(#[$doc:meta])* $method:ident: $record:ident,)+) => {
-        impl Encoder {
-            $(
-                $(#[$doc])*
-                ///
-                /// # Errors
-                /// A value that its schema cannot hold; `out` is then as it was.
-                pub fn $method(&mut self, record: &$record<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-                    self.append(RecordType::$record, record, out)
-                }
-            )+
-        }
+    ($($record:ident,)+) => {
+        $(impl $record<'_> {
+            /// Appends this record as it stands on a topic.
+            ///
+            /// # Errors
+            /// A value that its schema cannot hold; `out` is then as it was.
+            pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+                append(RecordType::$record, self, out)
+            }
+        })+
     };
 }
 
-encode! {
-    /// Appends a hit.
-    hit: Hit,
-    /// Appends a visit.
-    visit: Visit,
-    /// Appends a visit event.
-    visit_event: VisitEvent,
-    /// Appends a share.
-    share: Share,
-    /// Appends an edge.
-    edge: Edge,
-    /// Appends a cascade.
-    cascade: Cascade,
-    /// Appends a dead letter.
-    dead_letter: DeadLetter,
-    /// Appends a heartbeat.
-    heartbeat: Heartbeat,
-}
+encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, DeadLetter, Heartbeat, }
 
-impl Encoder {
-    fn append<T: Serialize>(
-        &mut self,
-        kind: RecordType,
-        record: &T,
-        out: &mut Vec<u8>,
-    ) -> Result<(), CodecError> {
-        let start = out.len();
-        out.extend_from_slice(&MARKER);
-        out.extend_from_slice(&kind.fingerprint());
-        let written =
-            serde_avro_fast::to_datum(record, &mut *out, &mut self.configs[kind as usize]);
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                out.truncate(start);
-                Err(CodecError::Unwritable {
-                    schema: kind.text().name,
-                    reason: error.to_string(),
-                })
-            }
+fn append<T: Serialize>(kind: RecordType, record: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = out.len();
+    out.extend_from_slice(&MARKER);
+    out.extend_from_slice(&kind.fingerprint());
+    datum::write(record, out).map_err(|error| {
+        out.truncate(start);
+        CodecError::Unwritable {
+            schema: kind.text().name,
+            reason: error.to_string(),
         }
-    }
+    })
 }

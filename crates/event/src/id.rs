@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::datum::FIXED_NAME;
+
 /// Identity of a hit, visit, share or dead letter. Avro `fixed(16)`, ClickHouse `UUID`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Id(pub [u8; 16]);
@@ -60,17 +62,26 @@ impl fmt::Debug for Id {
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        struct SixteenBytes<'a>(&'a [u8; 16]);
+        impl Serialize for SixteenBytes<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        serializer.serialize_newtype_struct(FIXED_NAME, &SixteenBytes(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct SixteenBytes;
-        impl de::Visitor<'_> for SixteenBytes {
+        impl<'de> de::Visitor<'de> for SixteenBytes {
             type Value = Id;
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("16 bytes")
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Id, D::Error> {
+                inner.deserialize_bytes(self)
             }
             fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
                 let bytes = bytes
@@ -79,6 +90,6 @@ impl<'de> Deserialize<'de> for Id {
                 Ok(Id(bytes))
             }
         }
-        deserializer.deserialize_bytes(SixteenBytes)
+        deserializer.deserialize_newtype_struct(FIXED_NAME, SixteenBytes)
     }
 }

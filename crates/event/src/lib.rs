@@ -9,12 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod datum;
 mod id;
 mod record;
 mod schema;
 mod vocabulary;
 
-pub use codec::{CodecError, Encoder, Record};
+pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
     Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit, VisitEvent,

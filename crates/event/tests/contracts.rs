@@ -4,7 +4,6 @@
 //! writes it must read, field by field.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use apache_avro::Schema;
 use apache_avro::schema_compatibility::SchemaCompatibility;
@@ -130,25 +129,57 @@ fn sample_visit() -> Visit<'static> {
     }
 }
 
+/// The names of a record's fields, in its order.
+struct FieldNames(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for FieldNames {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> serde::de::Visitor<'de> for Names {
+            type Value = FieldNames;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a record")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut fields: A,
+            ) -> Result<FieldNames, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, serde::de::IgnoredAny)) = fields.next_entry()? {
+                    names.push(name);
+                }
+                Ok(FieldNames(names))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
+/// What a library makes of a record that looks each field up in the schema.
+fn by_schema(kind: RecordType, record: &impl serde::Serialize) -> Vec<u8> {
+    let schema: serde_avro_fast::Schema = kind.text().json.parse().expect("schema parses");
+    let mut config = serde_avro_fast::ser::SerializerConfig::new(&schema);
+    serde_avro_fast::to_datum_vec(record, &mut config).expect("fits")
+}
+
 /// One whole record of every type, as the hot-path encoder writes it.
-fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
-    let mut encoder = Encoder::default();
+fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
     let mut out = Vec::new();
-    let mut add = |kind, bytes: Vec<u8>, json| out.push((kind, bytes, json));
+    let mut add = |kind, bytes: Vec<u8>, names| out.push((kind, bytes, names));
     macro_rules! sample {
-        ($kind:ident, $method:ident, $record:expr) => {{
+        ($kind:ident, $record:expr) => {{
             let record = $record;
             let mut bytes = Vec::new();
-            encoder.$method(&record, &mut bytes).expect("encodes");
+            record.encode(&mut bytes).expect("encodes");
             assert_eq!(
                 Record::decode(&bytes).expect("decodes"),
                 Record::$kind(record.clone())
             );
-            add(
-                RecordType::$kind,
-                bytes,
-                serde_json::to_value(&record).expect("json"),
-            );
+            let by_schema = by_schema(RecordType::$kind, &record);
+            assert_eq!(bytes[10..], by_schema, "{:?}", record);
+            let json = serde_json::to_string(&record).expect("json");
+            let names = serde_json::from_str(&json).expect("an object");
+            add(RecordType::$kind, bytes, names);
         }};
     }
     let mut hit = Hit::page_view(Id([1; 16]), "example.org", 5, "https://example.org/");
@@ -156,11 +187,10 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
         name: "a",
         value: "b".into(),
     }];
-    sample!(Hit, hit, hit);
-    sample!(Visit, visit, sample_visit());
+    sample!(Hit, hit);
+    sample!(Visit, sample_visit());
     sample!(
         VisitEvent,
-        visit_event,
         VisitEvent {
             event_id: Id([2; 16]),
             visit_id: None,
@@ -175,7 +205,6 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
     );
     sample!(
         Share,
-        share,
         Share {
             share_id: Id([3; 16]),
             site: "s",
@@ -194,7 +223,6 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
     );
     sample!(
         Edge,
-        edge,
         Edge {
             site: "s",
             content: "c".into(),
@@ -211,7 +239,6 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
     );
     sample!(
         Cascade,
-        cascade,
         Cascade {
             cascade_id: Id([4; 16]),
             site: "s",
@@ -228,7 +255,6 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
     );
     sample!(
         DeadLetter,
-        dead_letter,
         DeadLetter {
             letter_id: Id([6; 16]),
             time: 1,
@@ -245,7 +271,6 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
     );
     sample!(
         Heartbeat,
-        heartbeat,
         Heartbeat {
             event_time: 3,
             source: "collector"
@@ -258,15 +283,16 @@ fn samples() -> Vec<(RecordType, Vec<u8>, serde_json::Value)> {
 fn every_type_is_its_schema() {
     let samples = samples();
     assert_eq!(samples.len(), RecordType::ALL.len());
-    for (kind, bytes, json) in samples {
+    for (kind, bytes, names) in samples {
         let schema = schema(kind);
         let value = apache_avro::from_avro_datum(&schema, &mut &bytes[10..], None)
             .expect("Apache Avro reads it");
         let apache_avro::types::Value::Record(fields) = value else {
             panic!("no record")
         };
-        let in_schema: BTreeSet<_> = fields.iter().map(|(name, _)| name.clone()).collect();
-        let in_rust: BTreeSet<_> = json.as_object().expect("object").keys().cloned().collect();
+        // In order: a datum is nothing but its fields one after the other.
+        let in_schema: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        let in_rust: Vec<_> = names.0.iter().map(String::as_str).collect();
         assert_eq!(in_schema, in_rust, "{}", kind.text().name);
     }
 }
@@ -294,6 +320,8 @@ fn fingerprints_are_those_of_other_implementations() {
             .collect();
         assert_eq!((kind.text().name, text.as_str()), (name, fingerprint));
         assert_eq!(RecordType::of_fingerprint(kind.fingerprint()), Some(*kind));
+        let parsed: serde_avro_fast::Schema = kind.text().json.parse().expect("schema parses");
+        assert_eq!(*parsed.rabin_fingerprint(), kind.fingerprint());
     }
 }
 
@@ -493,7 +521,7 @@ proptest! {
     fn hits_survive_the_codec(owned in hit()) {
         let hit = owned.borrow();
         let mut bytes = b"before".to_vec();
-        Encoder::default().hit(&hit, &mut bytes).expect("encodes");
+        hit.encode(&mut bytes).expect("encodes");
         match Record::decode(&bytes[6..]).expect("decodes") {
             Record::Hit(read) => {
                 // NaN is not equal to itself; its bits must survive all the same.
@@ -501,6 +529,29 @@ proptest! {
                 prop_assert_eq!(Hit { value: None, ..read }, Hit { value: None, ..hit });
             }
             other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn hits_are_written_as_the_schema_says(owned in hit()) {
+        let hit = owned.borrow();
+        let mut bytes = Vec::new();
+        hit.encode(&mut bytes).expect("encodes");
+        prop_assert_eq!(&bytes[10..], by_schema(RecordType::Hit, &hit));
+    }
+
+    /// What is read from damaged bytes is what a reader by schema makes of them.
+    #[test]
+    fn damaged_hits_are_refused_or_read_alike(owned in hit(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = Vec::new();
+        owned.borrow().encode(&mut bytes).expect("encodes");
+        let at = 10 + at.index(bytes.len() - 10);
+        bytes[at] = byte;
+        if let Ok(Record::Hit(read)) = Record::decode(&bytes) {
+            let schema: serde_avro_fast::Schema = RecordType::Hit.text().json.parse().expect("parses");
+            let by_schema: Hit<'_> = serde_avro_fast::from_datum_slice(&bytes[10..], &schema).expect("reads");
+            prop_assert_eq!(read.value.map(f64::to_bits), by_schema.value.map(f64::to_bits));
+            prop_assert_eq!(Hit { value: None, ..read }, Hit { value: None, ..by_schema });
         }
     }
 

@@ -19,15 +19,11 @@ pub(crate) struct Address<'a> {
     pub(crate) port: Option<u16>,
     /// As sent, from its first slash, or empty.
     pub(crate) path: &'a str,
-    /// As sent, without `?`.
-    pub(crate) query: &'a str,
-    /// As sent, without `#`.
-    pub(crate) fragment: &'a str,
 }
 
-/// Splits an address as the URL standard does for http: backslashes are slashes, user names
-/// are dropped. Tabs and line ends, which the standard drops, are escaped instead.
-pub(crate) fn split(url: &str) -> Result<Address<'_>, LinkError> {
+/// Page, query and fragment of a link as sent, without their `?` and `#`. The page is what
+/// [`split`] takes.
+pub(crate) fn parts(url: &str) -> Result<(&str, &str, &str), LinkError> {
     if url.len() > LINK_BYTES_MAX {
         return Err(LinkError::TooLong(url.len()));
     }
@@ -35,11 +31,18 @@ pub(crate) fn split(url: &str) -> Result<Address<'_>, LinkError> {
     if url.is_empty() {
         return Err(LinkError::Empty);
     }
-    let rest = after_scheme(url)?.trim_start_matches(['/', '\\']);
-    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    let (tail, fragment) = tail.split_once('#').unwrap_or((tail, ""));
-    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (page, tail) = url.split_at(end);
+    let (query, fragment) = tail.split_once('#').unwrap_or((tail, ""));
+    Ok((page, query.strip_prefix('?').unwrap_or_default(), fragment))
+}
+
+/// Splits the address of a page as the URL standard does for http: backslashes are slashes,
+/// user names are dropped. Tabs and line ends, which the standard drops, are escaped instead.
+pub(crate) fn split(page: &str) -> Result<Address<'_>, LinkError> {
+    let rest = after_scheme(page)?.trim_start_matches(['/', '\\']);
+    let end = rest.find(['/', '\\']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
     let authority = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
@@ -48,8 +51,6 @@ pub(crate) fn split(url: &str) -> Result<Address<'_>, LinkError> {
         host: host(name)?,
         port,
         path,
-        query,
-        fragment,
     })
 }
 
@@ -57,9 +58,7 @@ fn after_scheme(url: &str) -> Result<&str, LinkError> {
     if url.starts_with("//") {
         return Ok(url);
     }
-    let end = url
-        .find([':', '/', '\\', '?', '#'])
-        .ok_or(LinkError::NotAbsolute)?;
+    let end = url.find([':', '/', '\\']).ok_or(LinkError::NotAbsolute)?;
     let (scheme, rest) = url.split_at(end);
     let Some(rest) = rest.strip_prefix(':') else {
         return Err(LinkError::NotAbsolute);
@@ -191,7 +190,8 @@ mod tests {
     use super::*;
 
     fn split_host(url: &str) -> Result<String, LinkError> {
-        split(url).map(|a| a.host.into_owned())
+        let (page, _, _) = parts(url)?;
+        split(page).map(|a| a.host.into_owned())
     }
 
     #[test]

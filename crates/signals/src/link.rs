@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use hashbrown::HashMap;
+
 use crate::address::{self, Address};
 use crate::decorations::{Decoration, DecorationIndex, Place, Says};
 use crate::error::LinkError;
@@ -64,7 +66,7 @@ impl Campaign<'_> {
 pub struct Link<'a> {
     /// The content's one address: `https`, host in lower case and punycode without `www.`,
     /// normal path, remaining parameters sorted, no fragment. Reading it again gives it again.
-    pub canonical: String,
+    pub canonical: Cow<'a, str>,
     host: std::ops::Range<usize>,
     path: std::ops::Range<usize>,
     /// Grapevine's share token: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
@@ -89,6 +91,15 @@ impl Link<'_> {
         &self.canonical[self.host.clone()]
     }
 
+    /// The host without its port: what decorations of certain hosts are known by.
+    fn host_name(&self) -> &str {
+        let host = self.host();
+        match host.ends_with(']') {
+            true => host,
+            false => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        }
+    }
+
     /// The path of [`Link::canonical`], from its first slash to its query.
     pub fn path(&self) -> &str {
         &self.canonical[self.path.clone()]
@@ -105,72 +116,153 @@ pub(crate) fn read<'a>(
     pages: &Pages,
     url: &'a str,
 ) -> Result<Link<'a>, LinkError> {
-    let Address {
-        host,
-        port,
-        path,
-        query,
-        fragment,
-    } = address::split(url)?;
-    let mut canonical = String::with_capacity(url.len() + 16);
-    canonical.push_str("https://");
-    let host_start = canonical.len();
-    canonical.push_str(&host);
-    if let Some(port) = port {
-        canonical.push(':');
-        canonical.push_str(&port.to_string());
-    }
-    let path_start = canonical.len();
-    address::push_path(&mut canonical, path, |name| {
-        let found = decorations.find(&host, name, "", Place::Query);
-        found.is_some_and(|d| d.says == Says::Session)
-    });
-    while pages.is_index(
-        canonical[path_start..]
-            .rsplit('/')
-            .next()
-            .unwrap_or_default(),
-    ) {
-        let cut = canonical.rfind('/').unwrap_or(path_start).max(path_start);
-        canonical.truncate(cut);
-    }
-    if canonical.len() == path_start {
-        canonical.push('/');
-    }
-    let path_end = canonical.len();
+    let (page, query, fragment) = address::parts(url)?;
+    let page = Page::read(decorations, pages, page)?;
+    let canonical = Cow::Owned(page.text.into());
+    Link::of_page(canonical, page.facts, decorations, query, fragment)
+}
 
-    let mut link = Link {
-        canonical,
-        host: host_start..path_start,
-        path: path_start..path_end,
-        share_token: None,
-        share_token_broken: false,
-        click_ids: Vec::new(),
-        share_marks: Vec::new(),
-        campaign: Campaign::default(),
-        recipient: None,
-        shape: Shape::default(),
-    };
-    let parameters = link.read_query(decorations, &host, query);
-    // Escaping can treble it, and what is handed out must be readable again.
-    if link.canonical.len() > LINK_BYTES_MAX {
-        return Err(LinkError::TooLong(link.canonical.len()));
+/// As [`read`], with the pages that were read before.
+pub(crate) fn read_known<'a>(
+    decorations: &'a DecorationIndex,
+    pages: &Pages,
+    known: &'a mut KnownPages,
+    url: &'a str,
+) -> Result<Link<'a>, LinkError> {
+    let (page, query, fragment) = address::parts(url)?;
+    if page.len() > KNOWN_BYTES_MAX {
+        return read(decorations, pages, url);
     }
-    link.read_fragment(decorations, &host, fragment);
-    let path = &link.canonical[path_start..path_end];
-    link.shape = Shape::of(path, parameters, pages);
-    Ok(link)
+    if !known.pages.contains_key(page) {
+        let read = Page::read(decorations, pages, page)?;
+        known.remember(page, read);
+    }
+    match known.pages.get(page) {
+        Some(page) => {
+            let canonical = Cow::Borrowed(&*page.text);
+            Link::of_page(canonical, page.facts, decorations, query, fragment)
+        }
+        None => read(decorations, pages, url),
+    }
+}
+
+/// Pages remembered; when there are more, all are forgotten.
+const KNOWN_MAX: usize = 8_192;
+/// Longer addresses are rare and not remembered, bytes.
+const KNOWN_BYTES_MAX: usize = 512;
+
+/// Addresses of pages that were read before, at most 8,192 of at most 512 bytes: a few thousand
+/// pages make most of the hits of a site. Reading a link with it gives what reading it without
+/// gives, in less time.
+#[derive(Debug, Default)]
+pub struct KnownPages {
+    pages: HashMap<Box<str>, Page>,
+}
+
+impl KnownPages {
+    fn remember(&mut self, page: &str, read: Page) {
+        if self.pages.len() >= KNOWN_MAX {
+            self.pages.clear();
+        }
+        self.pages.insert(page.into(), read);
+    }
+}
+
+/// A link as far as its `?` or `#`, read.
+#[derive(Debug)]
+struct Page {
+    /// `https`, host, port and path in normal form.
+    text: Box<str>,
+    facts: PageFacts,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PageFacts {
+    host_start: usize,
+    /// The path ends with the text.
+    path_start: usize,
+    /// Without parameters.
+    shape: Shape,
+}
+
+impl Page {
+    fn read(decorations: &DecorationIndex, pages: &Pages, page: &str) -> Result<Page, LinkError> {
+        let Address { host, port, path } = address::split(page)?;
+        let mut text = String::with_capacity(page.len() + 16);
+        text.push_str("https://");
+        let host_start = text.len();
+        text.push_str(&host);
+        if let Some(port) = port {
+            text.push(':');
+            text.push_str(&port.to_string());
+        }
+        let path_start = text.len();
+        address::push_path(&mut text, path, |name| {
+            let found = decorations.find(&host, name, "", Place::Query);
+            found.is_some_and(|d| d.says == Says::Session)
+        });
+        while pages.is_index(text[path_start..].rsplit('/').next().unwrap_or_default()) {
+            let cut = text.rfind('/').unwrap_or(path_start).max(path_start);
+            text.truncate(cut);
+        }
+        if text.len() == path_start {
+            text.push('/');
+        }
+        let facts = PageFacts {
+            host_start,
+            path_start,
+            shape: Shape::of(&text[path_start..], pages),
+        };
+        Ok(Page {
+            text: text.into(),
+            facts,
+        })
+    }
 }
 
 impl<'a> Link<'a> {
+    fn of_page(
+        page: Cow<'a, str>,
+        facts: PageFacts,
+        decorations: &'a DecorationIndex,
+        query: &'a str,
+        fragment: &'a str,
+    ) -> Result<Link<'a>, LinkError> {
+        let path = facts.path_start..page.len();
+        let mut link = Link {
+            canonical: page,
+            host: facts.host_start..facts.path_start,
+            path,
+            share_token: None,
+            share_token_broken: false,
+            click_ids: Vec::new(),
+            share_marks: Vec::new(),
+            campaign: Campaign::default(),
+            recipient: None,
+            shape: facts.shape,
+        };
+        if !query.is_empty() {
+            let parameters = link.read_query(decorations, query);
+            link.shape = facts.shape.with_parameters(parameters);
+        }
+        // Escaping can treble it, and what is handed out must be readable again.
+        if link.canonical.len() > LINK_BYTES_MAX {
+            return Err(LinkError::TooLong(link.canonical.len()));
+        }
+        if !fragment.is_empty() {
+            link.read_fragment(decorations, fragment);
+        }
+        Ok(link)
+    }
+
     /// Takes the decorations out of the query and appends what is left, sorted. Returns how
     /// many parameters are left.
-    fn read_query(&mut self, index: &'a DecorationIndex, host: &str, query: &'a str) -> usize {
+    fn read_query(&mut self, index: &'a DecorationIndex, query: &'a str) -> usize {
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (raw_name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(raw_name);
-            match index.find(host, &name, value, Place::Query) {
+            match index.find(self.host_name(), &name, value, Place::Query) {
                 Some(decoration) if decoration.says != Says::Content => {
                     self.take(decoration, value);
                 }
@@ -181,22 +273,28 @@ impl<'a> Link<'a> {
                 }
             }
         }
+        if kept.is_empty() {
+            return 0;
+        }
         kept.sort_unstable();
+        let canonical = self.canonical.to_mut();
         for (at, parameter) in kept.iter().enumerate() {
-            self.canonical.push(if at == 0 { '?' } else { '&' });
-            self.canonical.push_str(parameter);
+            canonical.push(if at == 0 { '?' } else { '&' });
+            canonical.push_str(parameter);
         }
         kept.len()
     }
 
     /// Looks for decorations in a fragment, including one that routes, as in `#/a?gv=t`.
-    fn read_fragment(&mut self, index: &'a DecorationIndex, host: &str, fragment: &'a str) {
+    fn read_fragment(&mut self, index: &'a DecorationIndex, fragment: &'a str) {
         for item in fragment
             .split(['&', '?', ';'])
             .filter(|item| !item.is_empty())
         {
             let (name, value) = item.split_once('=').unwrap_or((item, ""));
-            if let Some(decoration) = index.find(host, &decode(name), value, Place::Fragment) {
+            let name = decode(name);
+            let found = index.find(self.host_name(), &name, value, Place::Fragment);
+            if let Some(decoration) = found {
                 self.take(decoration, value);
             }
         }

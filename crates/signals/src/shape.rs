@@ -30,10 +30,10 @@ pub struct Shape {
 const SECTION_SEGMENT_BYTES_MAX: usize = 24;
 
 impl Shape {
-    pub(crate) fn of(path: &str, parameters: usize, pages: &Pages) -> Shape {
+    /// The shape of a path without parameters.
+    pub(crate) fn of(path: &str, pages: &Pages) -> Shape {
         let mut shape = Shape {
             path_length: count(path.len()),
-            parameters: count(parameters),
             ..Shape::default()
         };
         for byte in path.bytes() {
@@ -50,12 +50,23 @@ impl Shape {
             shape.longest_segment = shape.longest_segment.max(count(segment.len()));
             short &= is_name(segment);
         }
-        shape.is_home = shape.depth == 0 && parameters == 0;
+        shape.is_home = shape.depth == 0;
         let first = path.split('/').nth(1).unwrap_or_default();
         let named = pages.is_section(first) && shape.depth <= 3 && no_article(path);
-        shape.is_section_front =
-            shape.is_home || (parameters == 0 && (named || (shape.depth <= 2 && short)));
+        shape.is_section_front = shape.is_home || named || (shape.depth <= 2 && short);
         shape
+    }
+
+    /// The same path with so many parameters that belong to the content: then no front of
+    /// anything.
+    pub(crate) fn with_parameters(self, parameters: usize) -> Shape {
+        let front = parameters == 0;
+        Shape {
+            parameters: count(parameters),
+            is_home: self.is_home && front,
+            is_section_front: self.is_section_front && front,
+            ..self
+        }
     }
 
     /// From 0 (an address nobody types) to 1 (a home page): an input for weights, not a

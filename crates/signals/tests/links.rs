@@ -5,7 +5,12 @@ use grapevine_signals::{LINK_BYTES_MAX, LinkError, Resource, Signals, Surface};
 #[test]
 fn spellings_of_one_address_become_one() {
     let signals = Signals::builtin();
-    let canonical = |url: &str| signals.link(url).map(|l| l.canonical).unwrap_or_default();
+    let canonical = |url: &str| {
+        signals
+            .link(url)
+            .map(|l| l.canonical.into_owned())
+            .unwrap_or_default()
+    };
     let one = "https://example.com/a/b?x=1&y=2";
     for spelling in [
         "https://example.com/a/b?x=1&y=2",

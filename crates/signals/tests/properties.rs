@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use grapevine_signals::{Signals, headers, is_share_token};
+use grapevine_signals::{KnownPages, Signals, headers, is_share_token};
 use proptest::prelude::*;
 
 static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::builtin);
@@ -47,6 +47,16 @@ proptest! {
             prop_assert!(link.canonical.len() <= 3 * url.len() + 256);
             let typeability = link.shape.typeability();
             prop_assert!((0.0..=1.0).contains(&typeability));
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_known_is_read_alike(urls in prop::collection::vec(url(), 1..8), again in prop::collection::vec(any::<prop::sample::Index>(), 8)) {
+        let mut known = KnownPages::default();
+        for at in again {
+            let url = at.get(&urls);
+            let read = format!("{:?}", SIGNALS.known_link(&mut known, url));
+            prop_assert_eq!(read, format!("{:?}", SIGNALS.link(url)));
         }
     }
 
@@ -127,10 +137,8 @@ fn hostile_sizes_are_bounded() {
         format!("https://a.example/{}", "ä".repeat(32_000)),
     ] {
         if let Ok(link) = SIGNALS.link(&url) {
-            assert_eq!(
-                SIGNALS.link(&link.canonical).map(|l| l.canonical),
-                Ok(link.canonical)
-            );
+            let again = SIGNALS.link(&link.canonical).map(|l| l.canonical);
+            assert_eq!(again.as_ref(), Ok(&link.canonical));
         }
         SIGNALS.referrer(&url);
         SIGNALS.agent(&url);

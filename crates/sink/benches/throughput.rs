@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Instant;
 
-use grapevine_event::{Channel, Device, Encoder, Evidence, Id, Method, Visit, VisitorBasis, topic};
+use grapevine_event::{Channel, Device, Evidence, Id, Method, Visit, VisitorBasis, topic};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_sink::{Options, audit, migrate};
 use server::{Turn, block_on, drain};
@@ -21,7 +21,7 @@ const START: i64 = 1_709_251_200_000;
 /// Three visits a second: a million are four days.
 const BETWEEN_MS: i64 = 333;
 
-fn append(commit: &mut Commit, encoder: &mut Encoder, number: u64, content: &str) {
+fn append(commit: &mut Commit, number: u64, content: &str) {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let dark = mixed.is_multiple_of(3);
     let mut id = [0; 16];
@@ -85,7 +85,7 @@ fn append(commit: &mut Commit, encoder: &mut Encoder, number: u64, content: &str
         generation: Some(0),
     };
     commit
-        .try_append_with(topic::VISITS, |out| encoder.visit(&visit, out))
+        .try_append_with(topic::VISITS, |out| visit.encode(out))
         .expect("fits its schema");
 }
 
@@ -95,7 +95,6 @@ fn fill(log: &Log, rows: u64) {
             format!("example.org/2024/03/story-{number}-about-something-worth-passing-on")
         })
         .collect();
-    let mut encoder = Encoder::default();
     for start in (0..rows).step_by(50_000) {
         let mut commit = Commit::default();
         for number in start..rows.min(start + 50_000) {
@@ -103,7 +102,6 @@ fn fill(log: &Log, rows: u64) {
             let which = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) % 3_000;
             append(
                 &mut commit,
-                &mut encoder,
                 number,
                 &contents[(which * which / 3_000) as usize],
             );

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use grapevine_event::{CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Encoder, Id};
+use grapevine_event::{CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Id};
 use grapevine_log::{Log, LogError, PARTITION};
 
 use crate::Options;
@@ -113,7 +113,6 @@ struct Growing {
     letters: Vec<Vec<u8>>,
     /// Time of the last record that gave a row, for the dead letters that follow it.
     time: i64,
-    encoder: Encoder,
 }
 
 impl Growing {
@@ -127,7 +126,6 @@ impl Growing {
             months: BTreeMap::new(),
             letters: Vec::new(),
             time: 0,
-            encoder: Encoder::default(),
         }
     }
 
@@ -200,7 +198,7 @@ impl Growing {
             payload: &record[..record.len().min(DEAD_LETTER_BYTES_MAX)],
             payload_length: i64::try_from(record.len()).unwrap_or(i64::MAX),
         };
-        self.encoder.dead_letter(&letter, out)
+        letter.encode(out)
     }
 
     fn freeze(self) -> Batch {

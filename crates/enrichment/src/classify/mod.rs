@@ -16,7 +16,7 @@ use grapevine_inference::{
     to_bytes,
 };
 use grapevine_signals::headers::{Speculation, speculation};
-use grapevine_signals::{Link, Resource};
+use grapevine_signals::{KnownPages, Link, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::outputs::{Outputs, Rejection};
@@ -41,6 +41,7 @@ const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000;
 pub struct ClassifyStage {
     classifier: Arc<Classifier>,
     agents: Agents,
+    pages: KnownPages,
     state: State,
 }
 
@@ -73,6 +74,7 @@ impl ClassifyStage {
         ClassifyStage {
             classifier,
             agents: Agents::default(),
+            pages: KnownPages::default(),
             state: State {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
@@ -93,11 +95,9 @@ impl Stage for ClassifyStage {
         let rejected = match Record::decode(record) {
             Ok(Record::Hit(hit)) => {
                 let site = hit.site;
-                let rejected = self
-                    .state
-                    .hit(&self.classifier, &mut self.agents, hit, out)
-                    .err();
-                rejected.map(|(reason, detail)| (reason, detail, site))
+                let known = (&mut self.agents, &mut self.pages);
+                let taken = self.state.hit(&self.classifier, known, hit, out);
+                taken.err().map(|(reason, detail)| (reason, detail, site))
             }
             Ok(Record::Heartbeat(heartbeat)) => {
                 self.state.heartbeat(&heartbeat, out);
@@ -187,7 +187,7 @@ impl State {
     fn hit(
         &mut self,
         classifier: &Classifier,
-        agents: &mut Agents,
+        (agents, pages): (&mut Agents, &mut KnownPages),
         mut hit: Hit<'_>,
         out: &mut Outputs,
     ) -> Result<(), Rejected> {
@@ -202,7 +202,7 @@ impl State {
             );
             return Err(("time_out_of_range", detail));
         }
-        let link = match classifier.signals().link(hit.url) {
+        let link = match classifier.signals().known_link(pages, hit.url) {
             Ok(link) => link,
             Err(error) => return Err(("bad_url", error.to_string())),
         };

@@ -70,7 +70,7 @@ pub(super) fn visit<'a>(
         share_token: hit.share_token,
         cascade_id: None,
         generation: None,
-        content: Cow::Owned(link.canonical),
+        content: link.canonical,
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn visit_event<'a>(
         site: hit.site,
         time: hit.event_time,
         kind: hit.kind,
-        content: Cow::Owned(link.canonical),
+        content: link.canonical,
         name: hit.name,
         value: hit.value,
         props,
@@ -135,7 +135,7 @@ pub(super) fn share_on_page<'a>(
         share_id: hit.hit_id,
         site: hit.site,
         time: hit.event_time,
-        content: Cow::Owned(link.canonical.clone()),
+        content: link.canonical.clone(),
         kind,
         app: Cow::Borrowed(app),
         private,

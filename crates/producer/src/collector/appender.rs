@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use grapevine_event::{Encoder, Heartbeat, topic};
+use grapevine_event::{Heartbeat, topic};
 use grapevine_log::{Commit, Durability, Log, LogError};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -234,7 +234,7 @@ impl Writer {
             event_time: self.pulse.now_ms(),
             source: "collector",
         };
-        let write = |out: &mut Vec<u8>| self.pulse.encoder.heartbeat(&heartbeat, out);
+        let write = |out: &mut Vec<u8>| heartbeat.encode(out);
         let written = self.commit.try_append_with(topic::HITS_RAW, write);
         let committed = match written {
             // Lost by a crash it is only time that passes later.
@@ -265,7 +265,6 @@ fn append_error(error: LogError) -> AppendError {
 /// time each, up to an hour, so that time passes on a quiet site without filling its log.
 struct Pulse {
     clock: Clock,
-    encoder: Encoder,
     last_ms: i64,
     due: Option<Instant>,
     gap: Duration,
@@ -275,7 +274,6 @@ impl Pulse {
     fn new(clock: Clock) -> Pulse {
         Pulse {
             clock,
-            encoder: Encoder::default(),
             last_ms: i64::MIN,
             due: None,
             gap: BEAT,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use grapevine_event::{
-    DEAD_LETTER_BYTES_MAX, DeadLetter, Encoder, Hit, Id, Property, Protocol, VisitorBasis, topic,
+    DEAD_LETTER_BYTES_MAX, DeadLetter, Hit, Id, Property, Protocol, VisitorBasis, topic,
 };
 
 use super::answer::Rejection;
@@ -23,7 +23,6 @@ pub(super) struct Intake<'a> {
     collector: &'a Inner,
     sender: &'a Sender,
     protocol: Protocol,
-    encoder: Encoder,
     day: DayPseudonyms,
     pub(super) records: Records,
     pub(super) accepted: usize,
@@ -38,7 +37,6 @@ impl<'a> Intake<'a> {
             collector,
             sender,
             protocol,
-            encoder: Encoder::default(),
             day: collector.pseudonyms.of_day(sender.received_ms),
             records: Records::default(),
             accepted: 0,
@@ -178,7 +176,7 @@ impl<'a> Intake<'a> {
                 value: Cow::Borrowed(value),
             })
             .collect();
-        let write = |out: &mut Vec<u8>| self.encoder.hit(&hit, out);
+        let write = |out: &mut Vec<u8>| hit.encode(out);
         self.records
             .add(topic::HITS_RAW, write)
             .map_err(|error| vec![FieldError::new("", format!("cannot be stored: {error}"))])
@@ -223,7 +221,7 @@ impl<'a> Intake<'a> {
             payload: &payload,
             payload_length: i64::try_from(sent.len()).unwrap_or(i64::MAX),
         };
-        let write = |out: &mut Vec<u8>| self.encoder.dead_letter(&letter, out);
+        let write = |out: &mut Vec<u8>| letter.encode(out);
         if let Err(error) = self.records.add(topic::DEAD_LETTERS, write) {
             tracing::error!(%error, "dead letter cannot be encoded");
         }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    CodecError, DeadLetter, Encoder, Heartbeat, Hit, Id, Protocol, URL_BYTES_MAX, VisitorBasis,
-    topic,
+    CodecError, DeadLetter, Heartbeat, Hit, Id, Protocol, URL_BYTES_MAX, VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use grapevine_signals::{AgentKind, Resource, Signals};
@@ -48,7 +47,6 @@ pub(super) struct Converter {
     pseudonyms: Pseudonyms,
     day: DayPseudonyms,
     agents: HashMap<Box<str>, Reader>,
-    encoder: Encoder,
     url: String,
     last_line_ms: i64,
 }
@@ -78,7 +76,6 @@ impl Converter {
             day: pseudonyms.of_day(0),
             pseudonyms,
             agents: HashMap::new(),
-            encoder: Encoder::default(),
             url: String::new(),
             last_line_ms: i64::MIN,
         }
@@ -115,7 +112,7 @@ impl Converter {
             event_time,
             source: &self.source,
         };
-        let write = |out: &mut Vec<u8>| self.encoder.heartbeat(&heartbeat, out);
+        let write = |out: &mut Vec<u8>| heartbeat.encode(out);
         commit.try_append_with(topic::HITS_RAW, write)
     }
 
@@ -326,7 +323,7 @@ impl Converter {
             .filter(|referrer| !referrer.is_empty());
         hit.user_agent = user_agent;
         hit.status = line.status.map(i32::from);
-        let write = |out: &mut Vec<u8>| self.encoder.hit(&hit, out);
+        let write = |out: &mut Vec<u8>| hit.encode(out);
         commit.try_append_with(topic::HITS_RAW, write)
     }
 
@@ -367,7 +364,7 @@ impl Converter {
             payload: &payload,
             payload_length: i64::try_from(line.length).unwrap_or(i64::MAX),
         };
-        let write = |out: &mut Vec<u8>| self.encoder.dead_letter(&letter, out);
+        let write = |out: &mut Vec<u8>| letter.encode(out);
         commit.try_append_with(topic::DEAD_LETTERS, write)
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    AddressOf, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Encoder, Evidence, HitKind,
-    Id, Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    AddressOf, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Evidence, HitKind, Id,
+    Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use rand::{Rng, RngExt, SeedableRng};
@@ -16,7 +16,6 @@ const DAY: i64 = 86_400_000;
 
 pub(crate) struct Generator {
     dice: ChaCha8Rng,
-    encoder: Encoder,
 }
 
 fn one<T: Copy>(dice: &mut ChaCha8Rng, of: &[T]) -> T {
@@ -39,7 +38,6 @@ impl Generator {
     pub(crate) fn new(seed: u64) -> Generator {
         Generator {
             dice: ChaCha8Rng::seed_from_u64(seed),
-            encoder: Encoder::default(),
         }
     }
 
@@ -137,7 +135,7 @@ impl Generator {
             cascade_id: optional(dice, cascade),
             generation: optional(dice, 3),
         };
-        self.encoder.visit(&visit, out).expect("fits its schema");
+        visit.encode(out).expect("fits its schema");
     }
 
     fn event(&mut self, days: i64, out: &mut Vec<u8>) {
@@ -162,9 +160,7 @@ impl Generator {
                 })
                 .collect(),
         };
-        self.encoder
-            .visit_event(&event, out)
-            .expect("fits its schema");
+        event.encode(out).expect("fits its schema");
     }
 
     fn share(&mut self, days: i64, out: &mut Vec<u8>) {
@@ -192,7 +188,7 @@ impl Generator {
             sharer_visit: optional(dice, visit),
             token: optional(dice, Cow::Borrowed(&token)),
         };
-        self.encoder.share(&share, out).expect("fits its schema");
+        share.encode(out).expect("fits its schema");
     }
 
     fn edge(&mut self, days: i64, out: &mut Vec<u8>) {
@@ -212,7 +208,7 @@ impl Generator {
             child_app: Cow::Borrowed(to),
             model_version: Cow::Borrowed("test-1"),
         };
-        self.encoder.edge(&edge, out).expect("fits its schema");
+        edge.encode(out).expect("fits its schema");
     }
 
     fn cascade(&mut self, days: i64, out: &mut Vec<u8>) {
@@ -239,9 +235,7 @@ impl Generator {
             structural_virality: optional(dice, 2.5),
             reproduction_number: optional(dice, 0.75),
         };
-        self.encoder
-            .cascade(&cascade, out)
-            .expect("fits its schema");
+        cascade.encode(out).expect("fits its schema");
     }
 
     fn dead_letter(&mut self, days: i64, out: &mut Vec<u8>) {
@@ -261,8 +255,6 @@ impl Generator {
             payload: &payload,
             payload_length: 40,
         };
-        self.encoder
-            .dead_letter(&letter, out)
-            .expect("fits its schema");
+        letter.encode(out).expect("fits its schema");
     }
 }

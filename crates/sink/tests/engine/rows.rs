@@ -315,9 +315,7 @@ fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
                             event_time: 1,
                             source: "x",
                         };
-                        grapevine_event::Encoder::default()
-                            .heartbeat(&beat, out)
-                            .expect("fits");
+                        beat.encode(out).expect("fits");
                     });
                 }
                 _ => {}
