@@ -155,6 +155,20 @@ pub enum EngineError {
         /// The directory that is open.
         path: PathBuf,
     },
+    /// The kernel offers to confine the engine's threads and does not.
+    #[error(
+        "the engine cannot be confined to {}: {reason}; the data directory must be on a file system of this machine that can be opened",
+        path.display()
+    )]
+    Confinement {
+        /// The data directory.
+        path: PathBuf,
+        /// What the kernel says.
+        reason: String,
+    },
+    /// The system gives no thread or socket.
+    #[error("the engine's server cannot start: {0}; raise the limits on processes and open files")]
+    Thread(#[source] std::io::Error),
     /// The engine refused to start.
     #[error(
         "the ClickHouse engine did not start on {}; its own message is above on standard error \

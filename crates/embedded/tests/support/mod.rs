@@ -3,14 +3,13 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
+    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
 };
-use tokio::sync::oneshot;
 
 pub(crate) const OWNER: (&str, &str) = ("default", "owner secret");
 pub(crate) const READER: (&str, &str) = ("reader", "reader secret");
@@ -24,9 +23,9 @@ pub(crate) fn library() -> EngineLibrary {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    // Closed before its directory goes.
+    _server: EmbeddedServer,
     pub(crate) data: tempfile::TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -40,7 +39,6 @@ pub(crate) fn limits() -> Limits {
 impl Server {
     pub(crate) fn start(limits: Limits) -> Server {
         let data = tempfile::tempdir().expect("temporary directory");
-        let engine = Engine::open(&library(), data.path()).expect("the engine opens");
         let accounts =
             [(OWNER, Role::Owner), (READER, Role::Reader)].map(|((name, password), role)| {
                 Account {
@@ -55,31 +53,13 @@ impl Server {
             allowed_origins: vec!["https://bi.example".to_owned()],
             limits,
         };
-        let (address_sender, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .expect("a free port");
-                address_sender
-                    .send(listener.local_addr().expect("address"))
-                    .expect("receiver");
-                let stopped = async move {
-                    let _ = stopped.await;
-                };
-                serve(engine, options, listener, stopped)
-                    .await
-                    .expect("serves");
-            });
-        });
-        let address = address.recv().expect("the server starts");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let server = EmbeddedServer::start(library(), data.path(), listener, options)
+            .expect("the engine opens");
         Server {
-            address,
+            address: server.address(),
+            _server: server,
             data,
-            stop: Some(stop),
-            thread: Some(thread),
         }
     }
 
@@ -97,15 +77,6 @@ impl Server {
 
     pub(crate) fn url(&self, query: &str) -> String {
         format!("http://{}/?{query}", self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! A ClickHouse on loopback and a log, fresh for each test.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clickhouse::{Client, Compression};
 use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
+    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
 };
 use grapevine_log::Log;
 use grapevine_sink::Options;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 const OWNER: &str = "default";
 const PASSWORD: &str = "owner's secret";
@@ -26,8 +26,7 @@ fn library() -> EngineLibrary {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    _server: EmbeddedServer,
 }
 
 impl Server {
@@ -37,7 +36,6 @@ impl Server {
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
-        let engine = Engine::open(&library(), data).expect("the engine opens");
         let owner = Account {
             name: OWNER.to_owned(),
             password: PASSWORD.to_owned(),
@@ -49,43 +47,17 @@ impl Server {
             allowed_origins: Vec::new(),
             limits: Limits::default(),
         };
-        let (address_sender, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .expect("a free port");
-                address_sender
-                    .send(listener.local_addr().expect("address"))
-                    .expect("receiver");
-                let stopped = async move {
-                    let _ = stopped.await;
-                };
-                serve(engine, options, listener, stopped)
-                    .await
-                    .expect("serves");
-            });
-        });
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let server =
+            EmbeddedServer::start(library(), data, listener, options).expect("the engine opens");
         Server {
-            address: address.recv().expect("the server starts"),
-            stop: Some(stop),
-            thread: Some(thread),
+            address: server.address(),
+            _server: server,
         }
     }
 
     pub(crate) fn client(&self) -> Client {
         client_of(self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
