@@ -166,6 +166,15 @@ pub enum EngineError {
         /// What the kernel says.
         reason: String,
     },
+    /// The engine's threads, which outlive a server, were confined to another store.
+    #[error(
+        "the engine's threads in this process are confined to {}: open another store in another process",
+        path.display()
+    )]
+    ConfinedElsewhere {
+        /// The data directory that they are confined to.
+        path: PathBuf,
+    },
     /// The system gives no thread or socket.
     #[error("the engine's server cannot start: {0}; raise the limits on processes and open files")]
     Thread(#[source] std::io::Error),

@@ -1,8 +1,8 @@
 //! A server on threads of its own, which the kernel confines to the store.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::{fs, io, thread};
 
@@ -31,7 +31,8 @@ impl EmbeddedServer {
     /// answers; takes about 0.3 s and blocks meanwhile.
     ///
     /// # Errors
-    /// Those of [`Engine::open`], and a listener or threads that the system does not give.
+    /// Those of [`Engine::open`], a listener or threads that the system does not give, and a store
+    /// other than the first that this process served: threads are confined for good.
     pub fn start(
         library: EngineLibrary,
         data_dir: &Path,
@@ -109,6 +110,38 @@ type Opened = (
     SocketAddr,
 );
 
+/// The store that the engine's threads were confined to: they outlive it, and no thread is ever
+/// confined to less.
+static CONFINED_TO: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn confine(data_dir: &Path) -> Result<(), EngineError> {
+    let mut confined_to = CONFINED_TO.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = fs::canonicalize(data_dir).map_err(|source| EngineError::Io {
+        what: "cannot open",
+        path: data_dir.to_owned(),
+        source,
+    })?;
+    if let Some(other) = confined_to.as_ref().filter(|other| **other != directory) {
+        return Err(EngineError::ConfinedElsewhere {
+            path: other.clone(),
+        });
+    }
+    match confine_this_thread(data_dir)? {
+        Confinement::Whole => tracing::debug!("the engine is confined to its store"),
+        Confinement::Files => tracing::info!(
+            "this kernel keeps the engine from other files, but not from the network (Linux 6.7 does): statements are checked all the same"
+        ),
+        Confinement::Nothing => {
+            tracing::warn!(
+                "this kernel cannot confine the engine to its store (Landlock of Linux 5.19 can): statements are checked all the same"
+            );
+            return Ok(());
+        }
+    }
+    *confined_to = Some(directory);
+    Ok(())
+}
+
 /// Confines this thread, then opens the engine and starts the threads that will call it.
 fn open(
     library: EngineLibrary,
@@ -121,15 +154,7 @@ fn open(
         path: data_dir.to_owned(),
         source,
     })?;
-    match confine_this_thread(data_dir)? {
-        Confinement::Whole => tracing::debug!("the engine is confined to its store"),
-        Confinement::Files => tracing::info!(
-            "this kernel keeps the engine from other files, but not from the network (Linux 6.7 does): statements are checked all the same"
-        ),
-        Confinement::Nothing => tracing::warn!(
-            "this kernel cannot confine the engine to its store (Landlock of Linux 5.19 can): statements are checked all the same"
-        ),
-    }
+    confine(data_dir)?;
     let engine = Engine::open(&library, data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("clickhouse-http")

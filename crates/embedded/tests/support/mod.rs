@@ -1,32 +1,15 @@
 //! A server on the real engine, shared by the tests of a binary and closed by the last of them:
 //! the engine must be closed before the process exits.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+mod server;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use grapevine_embedded::{
-    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
-};
+use grapevine_embedded::Limits;
 
-pub(crate) const OWNER: (&str, &str) = ("default", "owner secret");
-pub(crate) const READER: (&str, &str) = ("reader", "reader secret");
-
-/// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
-pub(crate) fn library() -> EngineLibrary {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine")
-}
-
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    // Closed before its directory goes.
-    _server: EmbeddedServer,
-    pub(crate) data: tempfile::TempDir,
-}
+pub(crate) use server::{OWNER, READER, Server, library};
 
 pub(crate) fn limits() -> Limits {
     // Small enough that a test reaches them.
@@ -37,32 +20,6 @@ pub(crate) fn limits() -> Limits {
 }
 
 impl Server {
-    pub(crate) fn start(limits: Limits) -> Server {
-        let data = tempfile::tempdir().expect("temporary directory");
-        let accounts =
-            [(OWNER, Role::Owner), (READER, Role::Reader)].map(|((name, password), role)| {
-                Account {
-                    name: name.to_owned(),
-                    password: password.to_owned(),
-                    role,
-                }
-            });
-        let options = ServerOptions {
-            accounts: Accounts::new(accounts.to_vec()).expect("accounts"),
-            allowed_hosts: vec!["analytics.example".to_owned()],
-            allowed_origins: vec!["https://bi.example".to_owned()],
-            limits,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = EmbeddedServer::start(library(), data.path(), listener, options)
-            .expect("the engine opens");
-        Server {
-            address: server.address(),
-            _server: server,
-            data,
-        }
-    }
-
     /// The server of this test binary.
     pub(crate) fn shared() -> Arc<Server> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());

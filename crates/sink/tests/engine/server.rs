@@ -1,71 +1,31 @@
 //! A ClickHouse on loopback and a log, fresh for each test.
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::{Client, Compression};
-use grapevine_embedded::{
-    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
-};
+use grapevine_embedded::Limits;
 use grapevine_log::Log;
 use grapevine_sink::Options;
 use tokio::sync::watch;
 
-const OWNER: &str = "default";
-const PASSWORD: &str = "owner's secret";
+use crate::embedded::{OWNER, Server};
 
-/// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
-fn library() -> EngineLibrary {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine")
-}
-
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    _server: EmbeddedServer,
-}
-
-impl Server {
-    pub(crate) fn start(data: &Path) -> Server {
-        // RUST_LOG says what to show.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_test_writer()
-            .try_init();
-        let owner = Account {
-            name: OWNER.to_owned(),
-            password: PASSWORD.to_owned(),
-            role: Role::Owner,
-        };
-        let options = ServerOptions {
-            accounts: Accounts::new(vec![owner]).expect("accounts"),
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            limits: Limits::default(),
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server =
-            EmbeddedServer::start(library(), data, listener, options).expect("the engine opens");
-        Server {
-            address: server.address(),
-            _server: server,
-        }
-    }
-
-    pub(crate) fn client(&self) -> Client {
-        client_of(self.address)
-    }
+/// RUST_LOG says what to show.
+pub(crate) fn show_log() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
 }
 
 pub(crate) fn client_of(address: SocketAddr) -> Client {
     Client::default()
         .with_url(format!("http://{address}"))
-        .with_user(OWNER)
-        .with_password(PASSWORD)
+        .with_user(OWNER.0)
+        .with_password(OWNER.1)
         .with_compression(Compression::None)
 }
 
@@ -74,34 +34,38 @@ pub(crate) struct Turn {
     pub(crate) server: Server,
     pub(crate) log: Arc<Log>,
     directory: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Turn {
     pub(crate) fn take() -> Turn {
-        Turn::take_in(tempfile::tempdir().expect("temporary directory"))
+        let directory = tempfile::tempdir().expect("temporary directory");
+        Turn::with(Server::start(Limits::default()), directory)
     }
 
-    /// A turn on what is in a directory already.
+    /// A turn on what a killed process left in a directory.
     pub(crate) fn take_in(directory: tempfile::TempDir) -> Turn {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = Server::start_on(&directory.path().join("clickhouse"));
+        Turn::with(server, directory)
+    }
+
+    fn with(server: Server, directory: tempfile::TempDir) -> Turn {
+        show_log();
         let log = Log::open(&directory.path().join("log.redb")).expect("log");
         Turn {
-            server: Server::start(&directory.path().join("clickhouse")),
+            server,
             log: Arc::new(log),
             directory,
-            _turn: turn,
         }
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.server.client()
+        client_of(self.server.address)
     }
 
-    /// Another, empty log.
-    pub(crate) fn other_log(&self) -> Arc<Log> {
-        Arc::new(Log::open(&self.directory.path().join("another.redb")).expect("log"))
+    /// Another log by that number, empty at first.
+    pub(crate) fn log_of(&self, number: u64) -> Arc<Log> {
+        let path = self.directory.path().join(format!("another-{number}.redb"));
+        Arc::new(Log::open(&path).expect("log"))
     }
 }
 
