@@ -340,6 +340,63 @@ fn a_clock_that_goes_back() {
     );
 }
 
+/// Whatever somebody did to a table, the sink says what to undo, and no row is lost by it.
+#[test]
+fn a_table_that_was_changed_by_hand() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = with_one_visit(dir.path());
+    let later = LINE.replace("203.0.113.9", "203.0.113.10");
+    let file = log_file(dir.path(), "later.log", later.repeat(3).as_bytes());
+    let import = ["import", "--quiet", "--site", "example.org", &file];
+
+    let alter = |sql: &str| query(&data_dir, &format!("ALTER TABLE grapevine.visits {sql}"));
+    alter("DROP COLUMN browser");
+    ends(
+        &run(&data_dir, &import),
+        78,
+        &["grapevine.visits has no column browser"],
+    );
+    // Asked, it answers, and says that rows are missing.
+    let asked = run(
+        &data_dir,
+        &["query", "--format", "TabSeparated", "SELECT 1"],
+    );
+    assert_eq!(asked.stdout, b"1\n");
+    ends(&asked, 78, &["grapevine.visits has no column browser"]);
+    // That is how it is mended.
+    let mend = "ALTER TABLE grapevine.visits ADD COLUMN browser LowCardinality(String)";
+    ends(&run(&data_dir, &["query", mend]), 78, &["browser"]);
+    assert!(run(&data_dir, &import).status.success());
+    let visits = query(
+        &data_dir,
+        "SELECT count(), uniqExact(offset) FROM grapevine.visits",
+    );
+    assert_eq!(visits.trim(), "2\t2");
+}
+
+#[test]
+fn a_constraint_that_refuses_every_row() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = with_one_visit(dir.path());
+    let later = LINE.replace("203.0.113.9", "203.0.113.10");
+    let file = log_file(dir.path(), "later.log", later.as_bytes());
+    let import = ["import", "--quiet", "--site", "example.org", &file];
+    let local = Local::start(&data_dir);
+    let alter = |sql: &str| query(&data_dir, &format!("ALTER TABLE grapevine.visits {sql}"));
+    alter("ADD CONSTRAINT few CHECK offset < 1");
+    local.kill();
+    ends(
+        &run(&data_dir, &import),
+        78,
+        &[
+            "table visits",
+            "few",
+            "drop the constraint",
+            "nothing is lost",
+        ],
+    );
+}
+
 /// A disk of `size` in a mount namespace of its own.
 fn on_a_small_disk(size: &str, mount: &Path, script: &str) -> Output {
     let program = format!("mount -t tmpfs -o size={size} tmpfs \"$0\" && {script}");

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
+    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
 };
 
 #[tokio::main]
@@ -18,7 +18,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
     let cache = cache_dir().ok_or("set HOME or GRAPEVINE_CACHE")?;
     let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ())?;
-    let engine = Engine::open(&library, Path::new(&dir))?;
     let account = |name: &str, role| Account {
         name: name.to_owned(),
         password: password.clone(),
@@ -33,10 +32,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         allowed_origins: Vec::new(),
         limits: Limits::default(),
     };
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    serve(engine, options, listener, stop).await?;
+    let listener = std::net::TcpListener::bind(address)?;
+    let server = EmbeddedServer::start(library, Path::new(&dir), listener, options)?;
+    tokio::signal::ctrl_c().await?;
+    server.stop()?;
     Ok(())
 }

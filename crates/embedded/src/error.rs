@@ -35,6 +35,16 @@ pub enum EngineError {
         /// The hash of what arrived.
         found: String,
     },
+    /// The package arrived in part, or is no package.
+    #[error(
+        "the fetched package {package} is damaged: {source}; nothing was kept, run the command again"
+    )]
+    DamagedPackage {
+        /// Package and version.
+        package: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
     /// The package has no libchdb.so in it.
     #[error("the package {package} holds no libchdb.so; give the path of one with --engine PATH")]
     PackageWithoutLibrary {
@@ -102,7 +112,20 @@ pub enum EngineError {
         /// The first symbol not found.
         symbol: &'static str,
     },
-    /// A file or directory of the cache or the data directory cannot be used.
+    /// A file or directory of the cache cannot be used.
+    #[error(
+        "{what} {}: {source}; the engine's cache must be a directory of yours, GRAPEVINE_CACHE names another",
+        path.display()
+    )]
+    Cache {
+        /// What was being done, such as `cannot write`.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file or directory of the data directory cannot be used.
     #[error("{what} {}: {source}", path.display())]
     Io {
         /// What was being done, such as `cannot write`.
@@ -132,6 +155,29 @@ pub enum EngineError {
         /// The directory that is open.
         path: PathBuf,
     },
+    /// The kernel offers to confine the engine's threads and does not.
+    #[error(
+        "the engine cannot be confined to {}: {reason}; the data directory must be on a file system of this machine that can be opened",
+        path.display()
+    )]
+    Confinement {
+        /// The data directory.
+        path: PathBuf,
+        /// What the kernel says.
+        reason: String,
+    },
+    /// The engine's threads, which outlive a server, were confined to another store.
+    #[error(
+        "the engine's threads in this process are confined to {}: open another store in another process",
+        path.display()
+    )]
+    ConfinedElsewhere {
+        /// The data directory that they are confined to.
+        path: PathBuf,
+    },
+    /// The system gives no thread or socket.
+    #[error("the engine's server cannot start: {0}; raise the limits on processes and open files")]
+    Thread(#[source] std::io::Error),
     /// The engine refused to start.
     #[error(
         "the ClickHouse engine did not start on {}; its own message is above on standard error \

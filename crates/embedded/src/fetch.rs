@@ -2,9 +2,9 @@
 //! without reading its 559 MB.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
@@ -16,6 +16,8 @@ pub const ENGINE_VERSION: &str = "26.5.3";
 /// SHA-256 of the `libchdb.so` in that package.
 pub const ENGINE_SHA256: &str = "4330da79405733f7572f27c1442f46c03a08301f00859dce0368645731b1e1dc";
 const PACKAGE: &str = "@chdb/lib-linux-x64-gnu";
+/// Directories that a fetch works in, followed by the process's id.
+const WORK_PREFIX: &str = "fetch-";
 
 /// What fetching is doing, for a progress line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +75,28 @@ pub(crate) fn obtain(
         write_stamp(&library)?;
         return Ok(library);
     }
-    let work = dir.join(format!("fetch-{}", std::process::id()));
+    remove_interrupted(&dir)?;
+    let work = dir.join(format!("{WORK_PREFIX}{}", std::process::id()));
     let outcome = fetch(&work, &library, &progress);
     // What a failed fetch left behind is of no use to the next.
     let _ = fs::remove_dir_all(&work);
     outcome?;
     Ok(library)
+}
+
+/// Removes what fetches left that were killed. Whoever holds the lock is the only one fetching; an
+/// npm that outlived its killed parent writes into a directory that is gone.
+fn remove_interrupted(dir: &Path) -> Result<(), EngineError> {
+    for entry in fs::read_dir(dir).map_err(io("cannot read", dir))? {
+        let path = entry.map_err(io("cannot read", dir))?.path();
+        let is_work = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(WORK_PREFIX));
+        if is_work {
+            fs::remove_dir_all(&path).map_err(io("cannot remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn fetch(
@@ -90,26 +108,21 @@ fn fetch(
     progress(FetchProgress::Downloading);
     let package = format!("{PACKAGE}@{ENGINE_VERSION}");
     let output = Command::new("npm")
-        .args(["pack", "--silent", &package])
+        .args(["pack", "--loglevel", "error", &package])
         .current_dir(work)
         .stdin(Stdio::null())
         .output()
         .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => EngineError::NpmMissing,
+            ErrorKind::NotFound => EngineError::NpmMissing,
             _ => EngineError::Npm {
                 package: package.clone(),
                 reason: e.to_string(),
             },
         })?;
     if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr);
-        let reason = reason
-            .lines()
-            .find(|l| !l.trim().is_empty())
-            .unwrap_or("no reason given");
         return Err(EngineError::Npm {
             package,
-            reason: reason.to_owned(),
+            reason: npm_reason(&String::from_utf8_lossy(&output.stderr), output.status),
         });
     }
     let archive = fs::read_dir(work)
@@ -121,7 +134,7 @@ fn fetch(
             package: package.clone(),
         })?;
     let unpacked = work.join("libchdb.so");
-    let found = unpack(&archive, &unpacked, progress)?
+    let found = unpack(&archive, &unpacked, &package, progress)?
         .ok_or(EngineError::PackageWithoutLibrary { package })?;
     if found != ENGINE_SHA256 {
         return Err(EngineError::WrongHash {
@@ -133,16 +146,40 @@ fn fetch(
     write_stamp(library)
 }
 
+/// The line of npm's that says what went wrong: its first ones are `code`, `syscall`, `errno` and
+/// such, each with one word, the sentence comes after them.
+fn npm_reason(stderr: &str, status: ExitStatus) -> String {
+    let lines: Vec<&str> = stderr
+        .lines()
+        .map(|line| {
+            line.trim_start_matches("npm error")
+                .trim_start_matches("npm ERR!")
+        })
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let sentence = lines
+        .iter()
+        .find(|line| line.split_whitespace().count() > 2);
+    let found = sentence.or(lines.first());
+    found.map_or_else(|| format!("npm ended with {status}"), ToString::to_string)
+}
+
 /// Unpacks `libchdb.so` from the package to `to` and returns its hash.
 fn unpack(
     archive: &Path,
     to: &Path,
+    package: &str,
     progress: &impl Fn(FetchProgress),
 ) -> Result<Option<String>, EngineError> {
+    let damaged = |source| EngineError::DamagedPackage {
+        package: package.to_owned(),
+        source,
+    };
     let file = File::open(archive).map_err(io("cannot read", archive))?;
     let mut tar = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
-    for entry in tar.entries().map_err(io("cannot unpack", archive))? {
-        let mut entry = entry.map_err(io("cannot unpack", archive))?;
+    for entry in tar.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
         let is_library = entry
             .path()
             .is_ok_and(|p| p.file_name().is_some_and(|n| n == "libchdb.so"));
@@ -151,10 +188,13 @@ fn unpack(
         }
         let total = entry.size();
         let mut file = File::create(to).map_err(io("cannot write", to))?;
-        let hash = copy_hashing(&mut entry, Some(&mut file), total, progress)
-            .map_err(io("cannot unpack", to))?;
+        let mut hash = Sha256::new();
+        read_in_pieces(&mut entry, total, progress, damaged, |piece| {
+            hash.update(piece);
+            file.write_all(piece).map_err(io("cannot write", to))
+        })?;
         file.sync_all().map_err(io("cannot write", to))?;
-        return Ok(Some(hash));
+        return Ok(Some(hexadecimal(hash)));
     }
     Ok(None)
 }
@@ -162,35 +202,46 @@ fn unpack(
 fn hash_file(path: &Path, progress: &impl Fn(FetchProgress)) -> Result<String, EngineError> {
     let mut file = File::open(path).map_err(io("cannot read", path))?;
     let total = file.metadata().map_err(io("cannot read", path))?.len();
-    copy_hashing(&mut file, None, total, progress).map_err(io("cannot read", path))
+    let mut hash = Sha256::new();
+    read_in_pieces(
+        &mut file,
+        total,
+        progress,
+        io("cannot read", path),
+        |piece| {
+            hash.update(piece);
+            Ok(())
+        },
+    )?;
+    Ok(hexadecimal(hash))
 }
 
-fn copy_hashing(
+/// Hands over `from` in pieces of 1 MiB at most. `unreadable` words an error of its own.
+fn read_in_pieces(
     from: &mut impl Read,
-    mut to: Option<&mut File>,
     total: u64,
     progress: &impl Fn(FetchProgress),
-) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
+    unreadable: impl FnOnce(std::io::Error) -> EngineError,
+    mut take: impl FnMut(&[u8]) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
     loop {
-        let count = from.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hash.update(&buffer[..count]);
-        if let Some(to) = to.as_mut() {
-            to.write_all(&buffer[..count])?;
-        }
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(error)),
+        };
+        take(&buffer[..count])?;
         done += count as u64;
         progress(FetchProgress::Unpacking { done, total });
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The stamp beside the library: hash, size and modification time of the file that was hashed.
@@ -227,7 +278,7 @@ fn lock(path: &Path, progress: &impl Fn(FetchProgress)) -> Result<File, EngineEr
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
     let path = path.to_owned();
-    move |source| EngineError::Io { what, path, source }
+    move |source| EngineError::Cache { what, path, source }
 }
 
 /// ELF's machine numbers, from the System V ABI, for a readable message.
@@ -312,6 +363,22 @@ mod tests {
         assert!(message(&elf(3, other)).contains("is built for"));
         let missing = check_elf(Path::new("no/such/libchdb.so")).expect_err("refused");
         assert!(missing.to_string().contains("check --engine"));
+    }
+
+    #[test]
+    fn npms_sentence_is_found() {
+        use std::os::unix::process::ExitStatusExt;
+
+        let failed = ExitStatus::from_raw(256);
+        let offline = "npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error FetchError: request to x failed, reason: refused\nnpm error     at y (z)";
+        assert_eq!(
+            npm_reason(offline, failed),
+            "FetchError: request to x failed, reason: refused"
+        );
+        let older = "npm ERR! code E404\nnpm ERR! 404 Not Found - GET x\n";
+        assert_eq!(npm_reason(older, failed), "404 Not Found - GET x");
+        assert_eq!(npm_reason("killed\n", failed), "killed");
+        assert_eq!(npm_reason("\n", failed), "npm ended with exit status: 1");
     }
 
     #[test]

@@ -45,6 +45,17 @@ fn a_store_is_there_after_a_restart() {
         );
         assert_eq!(file.expect_err("no such grant").code, 497);
 
+        // What no grant stops: only a server's guards do, and the kernel (`confine`).
+        let outside = tempfile::NamedTempFile::new().expect("temporary file");
+        fs::write(outside.path(), "0\n").expect("writes");
+        let path = outside.path().display();
+        let infile = format!("INSERT INTO t FROM INFILE '{path}' FORMAT TSV");
+        connection
+            .query(infile.as_bytes(), &[], "TSV")
+            .expect("reads any file");
+        let delete = b"ALTER TABLE t DELETE WHERE a = 0 SETTINGS mutations_sync = 1";
+        connection.query(delete, &[], "TSV").expect("deletes");
+
         let busy = Engine::open(&library, data.path()).expect_err("one a process");
         assert!(matches!(busy, EngineError::AlreadyOpen { .. }), "{busy}");
         let chunks: Vec<u64> = connection

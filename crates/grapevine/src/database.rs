@@ -14,10 +14,14 @@ pub struct Database {
     address: String,
     secrets: Secrets,
     own: Option<Pipeline>,
+    /// What keeps rows of the log from going in, to be said when it is closed.
+    behind: Option<Failure>,
 }
 
 impl Database {
-    /// Opens it. Started here, it first finishes what an interrupted import left on the log.
+    /// Opens it. Started here, it first finishes what an interrupted import left on the log. Where
+    /// tables were changed so that rows cannot go in, it opens all the same, since asking it is the
+    /// way to mend them.
     ///
     /// # Errors
     /// The directory is in use by an import, there is no engine, or a stage fails.
@@ -27,6 +31,7 @@ impl Database {
                 address: endpoint.clickhouse,
                 secrets,
                 own: None,
+                behind: None,
             });
         }
         if !settings.data_dir.exists() {
@@ -39,11 +44,15 @@ impl Database {
             ));
         }
         let mut pipeline = Pipeline::start(settings, None).await?;
-        pipeline.settle().await?;
+        let behind = match pipeline.settle().await {
+            Err(failure) if failure.kind() != ExitKind::Config => return Err(failure),
+            settled => settled.err(),
+        };
         Ok(Database {
             address: pipeline.clickhouse_address().to_string(),
             secrets: pipeline.secrets().clone(),
             own: Some(pipeline),
+            behind,
         })
     }
 
@@ -60,12 +69,12 @@ impl Database {
     /// Closes what was started here.
     ///
     /// # Errors
-    /// A stage or the engine failed.
+    /// A stage or the engine failed, or rows of the log could not go in.
     pub async fn close(self) -> Result<(), Failure> {
-        match self.own {
-            Some(pipeline) => pipeline.stop().await,
-            None => Ok(()),
+        if let Some(pipeline) = self.own {
+            pipeline.stop().await?;
         }
+        self.behind.map_or(Ok(()), Err)
     }
 }
 

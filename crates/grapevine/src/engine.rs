@@ -5,11 +5,9 @@ use std::path::Path;
 
 use clickhouse::Client;
 use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, FetchProgress, Limits, Role, ServerOptions, serve,
+    Account, Accounts, EmbeddedServer, EngineLibrary, FetchProgress, Limits, Role, ServerOptions,
 };
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::data_directory::Secrets;
 use crate::exit::{Ends, ExitKind, Failure};
@@ -108,8 +106,7 @@ impl FetchLine {
 pub struct RunningEngine {
     /// Where it listens.
     pub address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: EmbeddedServer,
 }
 
 impl RunningEngine {
@@ -124,12 +121,6 @@ impl RunningEngine {
         secrets: &Secrets,
         settings: &Settings,
     ) -> Result<Self, Failure> {
-        let address = listener.local_addr().ends(ExitKind::Software)?;
-        let store = store.to_owned();
-        let engine = tokio::task::spawn_blocking(move || Engine::open(&library, &store))
-            .await
-            .ends(ExitKind::Software)?
-            .ends(ExitKind::Unavailable)?;
         let account = |name: &str, password: &str, role| Account {
             name: name.to_owned(),
             password: password.to_owned(),
@@ -146,14 +137,17 @@ impl RunningEngine {
             allowed_origins: settings.clickhouse.allowed_origins.clone(),
             limits: Limits::default(),
         };
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(engine, options, listener, async {
-            // A dropped sender means the same.
-            let _ = stopped.await;
-        }));
+        // It is served by threads of the engine's own.
+        let listener = listener.into_std().ends(ExitKind::Software)?;
+        let store = store.to_owned();
+        let server = tokio::task::spawn_blocking(move || {
+            EmbeddedServer::start(library, &store, listener, options)
+        })
+        .await
+        .ends(ExitKind::Software)?
+        .ends(ExitKind::Unavailable)?;
         Ok(RunningEngine {
-            address,
-            stop,
+            address: server.address(),
             server,
         })
     }
@@ -163,8 +157,7 @@ impl RunningEngine {
     /// # Errors
     /// Those of the listener.
     pub async fn stop(self) -> Result<(), Failure> {
-        let _ = self.stop.send(());
-        self.server
+        tokio::task::spawn_blocking(move || self.server.stop())
             .await
             .ends(ExitKind::Software)?
             .ends(ExitKind::InputOutput)

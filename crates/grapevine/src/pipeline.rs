@@ -13,6 +13,7 @@ use grapevine_event::topic;
 use grapevine_inference::{Classifier, Model};
 use grapevine_log::Log;
 use grapevine_signals::Signals;
+use grapevine_sink::SinkError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -39,6 +40,8 @@ pub struct Pipeline {
     sink: (watch::Sender<bool>, JoinHandle<()>),
     trim: JoinHandle<()>,
     failures: mpsc::UnboundedReceiver<Failure>,
+    /// A failure was told: a stage is gone, and nothing will settle.
+    failed: bool,
 }
 
 impl Pipeline {
@@ -84,9 +87,7 @@ impl Pipeline {
         )
         .await?;
         let client = engine::client(&engine.address.to_string(), OWNER, &secrets.owner_password);
-        grapevine_sink::migrate(&client)
-            .await
-            .ends(ExitKind::Unavailable)?;
+        sink_ends(grapevine_sink::migrate(&client).await)?;
 
         let (failed, failures) = mpsc::unbounded_channel();
         let classifier = Arc::new(Classifier::new(Arc::clone(&signals), Model::builtin()));
@@ -100,7 +101,7 @@ impl Pipeline {
                 let outcome =
                     grapevine_sink::run(log, client, grapevine_sink::Options::default(), stopped)
                         .await;
-                report(&failed, outcome.ends(ExitKind::Unavailable));
+                report(&failed, sink_ends(outcome));
             }
         });
         let trim = tokio::spawn({
@@ -132,6 +133,7 @@ impl Pipeline {
             sink: (stop_sink, sink),
             trim,
             failures,
+            failed: false,
         })
     }
 
@@ -168,6 +170,7 @@ impl Pipeline {
     /// Waits until a stage fails; what it failed of.
     pub async fn failure(&mut self) -> Failure {
         let failure = self.failures.recv().await;
+        self.failed = true;
         failure.unwrap_or_else(|| {
             Failure::new(
                 ExitKind::Software,
@@ -189,13 +192,16 @@ impl Pipeline {
     }
 
     /// Lets every stage finish what is on the log, in the order of the data flow, and closes
-    /// everything.
+    /// everything. After a failure that was told already, closes without waiting for the rest.
     ///
     /// # Errors
     /// A stage or the engine failed.
     pub async fn stop(mut self) -> Result<(), Failure> {
         self.trim.abort();
-        let settled = self.settle().await;
+        let settled = match self.failed {
+            true => Ok(()),
+            false => self.settle().await,
+        };
         for (stop, stage) in [self.classify, self.chain] {
             stop.drain();
             let joined = tokio::task::spawn_blocking(move || stage.join())
@@ -271,6 +277,18 @@ fn spawn_stage<S: Stage + Send + 'static>(
         })
         .ends(ExitKind::Software)?;
     Ok((stop, handle))
+}
+
+/// How the command ends on what stopped the sink.
+fn sink_ends(outcome: Result<(), SinkError>) -> Result<(), Failure> {
+    let kind = match &outcome {
+        Err(SinkError::ClickHouse(_)) => ExitKind::Unavailable,
+        Err(SinkError::Log(_)) => ExitKind::InputOutput,
+        Err(SinkError::Task(_)) => ExitKind::Software,
+        // Tables, settings or rows that are not as they were left: somebody has to mend them.
+        _ => ExitKind::Config,
+    };
+    outcome.ends(kind)
 }
 
 fn report(failed: &mpsc::UnboundedSender<Failure>, outcome: Result<(), Failure>) {

@@ -3,6 +3,9 @@
 //! One run and no statistics: what takes seconds needs none. `GRAPEVINE_SINK_BENCH_ROWS` says how
 //! many rows (a million by default; a thousand under `--test`).
 
+#[path = "../../embedded/tests/support/server.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod embedded;
 #[path = "../tests/engine/server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests use all of it")]
 mod server;

@@ -14,7 +14,9 @@ pub enum SinkError {
     #[error("clickhouse: {0}")]
     ClickHouse(#[source] clickhouse::error::Error),
     /// ClickHouse refuses in a way that trying again cannot mend.
-    #[error("clickhouse refuses the rows of table {table}: {message}; {fix}")]
+    #[error(
+        "clickhouse refuses the rows of table {table}: {message}; {fix}; nothing is lost, the rows stay on the log and go in then"
+    )]
     Refused {
         /// Table.
         table: &'static str,
@@ -159,9 +161,18 @@ pub enum SinkError {
 pub(crate) enum Failure {
     /// It may pass: try again. Whether the rows arrived is not known.
     Passing,
+    /// ClickHouse could not read what it was sent. A proxy may have cut it off, so try again; what
+    /// is refused [`REFUSALS`] times in a row will not pass, and the text says what to do.
+    Unreadable(&'static str),
     /// It will not pass; the text says what to do.
     Lasting(&'static str),
 }
+
+/// Refusals of the same rows after which they are not sent again.
+pub(crate) const REFUSALS: u32 = 5;
+
+const COLUMN_CHANGED: &str =
+    "a column was changed: undo the change, or run the migrations of the version that made it";
 
 impl Failure {
     pub(crate) fn of(error: &clickhouse::error::Error) -> Failure {
@@ -171,7 +182,18 @@ impl Failure {
             Error::InvalidParams(_) | Error::Unsupported(_) => {
                 Failure::Lasting("correct the address of ClickHouse")
             }
+            // An answer of other types than the question's.
+            Error::SchemaMismatch(_) => Failure::Lasting(COLUMN_CHANGED),
             _ => Failure::Passing,
+        }
+    }
+
+    /// The remedy where trying again cannot help, after so many refusals in a row.
+    pub(crate) fn remedy(self, refusals: u32) -> Option<&'static str> {
+        match self {
+            Failure::Lasting(fix) => Some(fix),
+            Failure::Unreadable(fix) if refusals >= REFUSALS => Some(fix),
+            Failure::Unreadable(_) | Failure::Passing => None,
         }
     }
 }
@@ -185,29 +207,43 @@ fn code(text: &str) -> Option<u32> {
     rest[..digits].parse().ok()
 }
 
-/// Errors of ClickHouse (`src/Common/ErrorCodes.cpp`) that trying again cannot mend.
+/// Errors of ClickHouse (`src/Common/ErrorCodes.cpp`) that trying again cannot mend. What is not
+/// named here may pass: no memory (241), too many parts or queries (252, 202), read-only for lack
+/// of Keeper (242, 999), a full disk (243), time (159, 209), network (210) and whatever is unknown.
 fn of_code(code: u32) -> Failure {
     match code {
-        // UNKNOWN_TABLE, UNKNOWN_DATABASE
-        60 | 81 => Failure::Lasting("run the migrations"),
-        // THERE_IS_NO_COLUMN, NO_SUCH_COLUMN_IN_TABLE, ILLEGAL_COLUMN, UNKNOWN_IDENTIFIER,
+        // UNKNOWN_TABLE, UNKNOWN_DATABASE, TABLE_IS_DROPPED
+        60 | 81 | 218 => Failure::Lasting("run the migrations"),
+        // INCORRECT_NUMBER_OF_COLUMNS, THERE_IS_NO_COLUMN, NOT_FOUND_COLUMN_IN_BLOCK,
+        // DUPLICATE_COLUMN, NO_SUCH_COLUMN_IN_TABLE, NUMBER_OF_COLUMNS_DOESNT_MATCH,
+        // ILLEGAL_TYPE_OF_ARGUMENT, ILLEGAL_COLUMN, UNKNOWN_IDENTIFIER, UNKNOWN_TYPE,
         // TYPE_MISMATCH, CANNOT_CONVERT_TYPE, INCOMPATIBLE_COLUMNS, UNKNOWN_ELEMENT_OF_ENUM
-        8 | 16 | 44 | 47 | 53 | 70 | 122 | 691 => Failure::Lasting(
-            "a column was changed: undo the change, or run the migrations of the version that made it",
-        ),
-        // TOO_MANY_PARTITIONS cannot be: one block is one partition.
-        252 => Failure::Passing,
-        // READONLY, UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, ACCESS_DENIED,
-        // AUTHENTICATION_FAILED
-        164 | 192 | 193 | 194 | 497 | 516 => {
+        7 | 8 | 10 | 15 | 16 | 20 | 43 | 44 | 47 | 50 | 53 | 70 | 122 | 691
+        // Values that the changed column cannot hold: CANNOT_PARSE_TEXT, _QUOTED_STRING,
+        // _INPUT_ASSERTION_FAILED, _DATE, _DATETIME, _NUMBER and _UUID, ARGUMENT_OUT_OF_BOUND,
+        // TOO_LARGE_STRING_SIZE, CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, DECIMAL_OVERFLOW
+        | 6 | 26 | 27 | 38 | 41 | 72 | 376 | 69 | 131 | 349 | 407 => {
+            Failure::Lasting(COLUMN_CHANGED)
+        }
+        // VIOLATED_CONSTRAINT
+        469 => Failure::Lasting("drop the constraint, which is not of the migrations"),
+        // READONLY, UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, IP_ADDRESS_NOT_ALLOWED,
+        // ACCESS_DENIED, AUTHENTICATION_FAILED
+        164 | 192 | 193 | 194 | 195 | 497 | 516 => {
             Failure::Lasting("give the sink an account that may insert into database grapevine")
         }
         // UNKNOWN_SETTING, SETTING_CONSTRAINT_VIOLATION
         115 | 452 => Failure::Lasting(
             "the settings profile of the sink's account must let it set what it relies on",
         ),
-        // SYNTAX_ERROR, NOT_IMPLEMENTED, UNKNOWN_FORMAT
-        48 | 62 | 73 => Failure::Lasting("use a ClickHouse of version 24.8 or newer"),
+        // UNKNOWN_FUNCTION, NOT_IMPLEMENTED, SYNTAX_ERROR, UNKNOWN_AGGREGATE_FUNCTION,
+        // UNKNOWN_FORMAT
+        46 | 48 | 62 | 63 | 73 => Failure::Lasting("use a ClickHouse of version 24.8 or newer"),
+        // SIZES_OF_COLUMNS_DOESNT_MATCH, ATTEMPT_TO_READ_AFTER_EOF, CANNOT_READ_ALL_DATA,
+        // INCORRECT_DATA, CHECKSUM_DOESNT_MATCH, CANNOT_DECOMPRESS
+        9 | 32 | 33 | 117 | 40 | 271 => Failure::Unreadable(
+            "ClickHouse cannot read what it is sent: see whether a proxy before it changes requests, and that every grapevine here has one version",
+        ),
         _ => Failure::Passing,
     }
 }
@@ -229,7 +265,25 @@ mod tests {
             of("Code: 516. DB::Exception: default"),
             Failure::Lasting(_)
         ));
-        assert_eq!(of("Code: 241. DB::Exception: memory"), Failure::Passing);
+        let passing = [159, 202, 209, 210, 241, 242, 243, 252, 319, 999, 1002];
+        for code in passing {
+            let failure = of(&format!("Code: {code}. DB::Exception: it passes"));
+            assert_eq!(failure, Failure::Passing, "{code}");
+            assert_eq!(failure.remedy(u32::MAX), None);
+        }
+        for code in [16, 44, 53, 60, 131, 349, 469, 497] {
+            let failure = of(&format!("Code: {code}. DB::Exception: it lasts"));
+            assert!(failure.remedy(1).is_some(), "{code}");
+        }
+        for code in [33, 117] {
+            let failure = of(&format!("Code: {code}. DB::Exception: cut off"));
+            assert_eq!(failure.remedy(REFUSALS - 1), None, "{code}");
+            assert!(failure.remedy(REFUSALS).is_some(), "{code}");
+        }
+        assert!(matches!(
+            Failure::of(&Error::SchemaMismatch("column".to_owned())),
+            Failure::Lasting(_)
+        ));
         assert_eq!(of("502 Bad Gateway"), Failure::Passing);
         assert_eq!(of("Code: "), Failure::Passing);
         assert_eq!(Failure::of(&Error::TimedOut), Failure::Passing);

@@ -98,6 +98,7 @@ impl Inserter {
         let mut acknowledged = false;
         let mut absences = 0;
         let mut pause = PAUSE_FIRST;
+        let mut refusals = 0;
         loop {
             let done = match next {
                 Step::Send => self.send(block, bytes, attempt).await.map(|()| None),
@@ -127,9 +128,8 @@ impl Inserter {
                 }
                 Ok(Some(found)) => return Err(partial(block, found)),
                 Err(error) => {
-                    endure(block.table, &error)?;
-                    let pause_ms = pause.as_millis();
-                    tracing::warn!(table = block.table.name, %error, pause_ms, "clickhouse did not take a block: trying again");
+                    endure(block.table, &error, &mut refusals)?;
+                    waiting(block.table, &error, pause, self.pause_max);
                     if stop.pause(pause).await {
                         return Ok(false);
                     }
@@ -184,15 +184,34 @@ enum Step {
     Ask,
 }
 
-/// Lets what passes by itself pass.
-fn endure(table: &'static Table, error: &Error) -> std::result::Result<(), SinkError> {
-    match Failure::of(error) {
-        Failure::Passing => Ok(()),
-        Failure::Lasting(fix) => Err(SinkError::Refused {
+/// Lets what passes by itself pass. Counts the `refusals` in a row that may not.
+pub(crate) fn endure(
+    table: &'static Table,
+    error: &Error,
+    refusals: &mut u32,
+) -> std::result::Result<(), SinkError> {
+    let failure = Failure::of(error);
+    *refusals = match failure {
+        Failure::Passing => 0,
+        Failure::Unreadable(_) | Failure::Lasting(_) => *refusals + 1,
+    };
+    match failure.remedy(*refusals) {
+        None => Ok(()),
+        Some(fix) => Err(SinkError::Refused {
             table: table.name,
             message: error.to_string(),
             fix,
         }),
+    }
+}
+
+/// Says what is waited for: loudly once the pauses are at their longest.
+pub(crate) fn waiting(table: &Table, error: &Error, pause: Duration, pause_max: Duration) {
+    let (table, pause_ms) = (table.name, pause.as_millis());
+    if pause < pause_max {
+        tracing::warn!(table, %error, pause_ms, "clickhouse does not do as asked: trying again");
+    } else {
+        tracing::error!(table, %error, pause_ms, "clickhouse still does not do as asked: nothing is lost, trying again");
     }
 }
 

@@ -10,8 +10,8 @@ use grapevine_log::{Commit, Durability, Log, PARTITION, Position};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::batch::{self, Batch, Signals};
-use crate::error::{Failure, SinkError};
-use crate::insert::{Block, Inserter};
+use crate::error::SinkError;
+use crate::insert::{Block, Inserter, endure, waiting};
 use crate::plan::Plan;
 use crate::presence;
 use crate::rows::{ENCODER_VERSION, Table};
@@ -52,22 +52,15 @@ impl Writer {
             read_plan(table, &position)?.end
         };
         let mut pause = PAUSE_FIRST;
+        let mut refusals = 0;
         let settings = loop {
             let error = match check(&client, table, planned).await {
                 Ok(settings) => break settings,
                 Err(SinkError::ClickHouse(error)) => error,
                 Err(error) => return Err(error),
             };
-            if let Failure::Lasting(fix) = Failure::of(&error) {
-                let (table, message) = (table.name, error.to_string());
-                return Err(SinkError::Refused {
-                    table,
-                    message,
-                    fix,
-                });
-            }
-            let pause_ms = pause.as_millis();
-            tracing::warn!(table = table.name, %error, pause_ms, "clickhouse does not answer: trying again");
+            endure(table, &error, &mut refusals)?;
+            waiting(table, &error, pause, options.pause_max);
             if stop.pause(pause).await {
                 return Ok(None);
             }

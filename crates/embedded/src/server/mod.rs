@@ -123,7 +123,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Those of the listener.
-pub async fn serve(
+pub(crate) async fn serve(
     engine: Engine,
     options: ServerOptions,
     listener: TcpListener,

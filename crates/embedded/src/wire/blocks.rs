@@ -72,17 +72,18 @@ impl<R: Read> BlockReader<R> {
             return Err(invalid("the checksum of a compressed block does not match"));
         }
         let payload = &block[HEADER_BYTES..];
-        self.data = match header[0] {
+        let data = match header[0] {
             NONE => payload.to_vec(),
             LZ4 => lz4_flex::block::decompress(payload, expanded).map_err(invalid)?,
             ZSTD => zstd::bulk::decompress(payload, expanded)?,
             other => return Err(invalid(format!("unknown compression method {other:#04x}"))),
         };
-        if self.data.len() != expanded {
+        if data.len() != expanded {
             return Err(invalid(
                 "a compressed block holds less or more than it says",
             ));
         }
+        self.data = data;
         self.at = 0;
         Ok(true)
     }
@@ -199,6 +200,22 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&data);
+        }
+
+        #[test]
+        fn any_payload_is_read_or_refused_and_so_is_what_follows(
+            method in prop_oneof![Just(NONE), Just(LZ4), Just(ZSTD), any::<u8>()],
+            payload in proptest::collection::vec(any::<u8>(), 0..200),
+            expanded in 0u32..2000,
+        ) {
+            let good = block(NONE, b"abc", 3);
+            let bytes = [good.clone(), block(method, &payload, expanded), good].concat();
+            let mut reader = BlockReader::new(bytes.as_slice());
+            let mut data = Vec::new();
+            // A caller may read on after an error.
+            let (first, second) = (reader.read_to_end(&mut data), reader.read_to_end(&mut data));
+            prop_assert!(data.starts_with(b"abc"));
+            prop_assert!(data.ends_with(b"abc") && second.is_ok(), "{first:?} {second:?}");
         }
     }
 }

@@ -238,6 +238,37 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(
+            body in proptest::collection::vec(any::<u8>(), 0..300),
+            damage in proptest::option::of((any::<prop::sample::Index>(), 1u8..)),
+            blocks: bool,
+        ) {
+            for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Lz4] {
+                // Bytes that are of no encoding, or with one byte changed in what was.
+                let wire = match damage {
+                    None => body.clone(),
+                    Some((at, change)) => {
+                        let mut encoder = Encoder::new(encoding, blocks).expect("encoder");
+                        let mut wire = encoder.encode(body.clone().into()).expect("memory").to_vec();
+                        wire.extend(encoder.finish().expect("memory"));
+                        if !wire.is_empty() {
+                            let at = at.index(wire.len());
+                            wire[at] ^= change;
+                        }
+                        wire
+                    }
+                };
+                let mut data = Vec::new();
+                if let Ok(decoder) = Decoder::new(io::Cursor::new(wire), encoding, blocks) {
+                    let _ = Bounded::new(decoder, 1 << 20).read_to_end(&mut data);
+                }
+                prop_assert!(data.len() <= 1 << 21);
+            }
+        }
+    }
+
     #[test]
     fn frames_end_to_end_are_one_body() {
         let mut wire = Vec::new();

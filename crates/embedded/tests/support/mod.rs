@@ -1,33 +1,15 @@
 //! A server on the real engine, shared by the tests of a binary and closed by the last of them:
 //! the engine must be closed before the process exits.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod server;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
-};
-use tokio::sync::oneshot;
+use grapevine_embedded::Limits;
 
-pub(crate) const OWNER: (&str, &str) = ("default", "owner secret");
-pub(crate) const READER: (&str, &str) = ("reader", "reader secret");
-
-/// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
-pub(crate) fn library() -> EngineLibrary {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine")
-}
-
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) data: tempfile::TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+pub(crate) use server::{OWNER, READER, Server, library};
 
 pub(crate) fn limits() -> Limits {
     // Small enough that a test reaches them.
@@ -38,51 +20,6 @@ pub(crate) fn limits() -> Limits {
 }
 
 impl Server {
-    pub(crate) fn start(limits: Limits) -> Server {
-        let data = tempfile::tempdir().expect("temporary directory");
-        let engine = Engine::open(&library(), data.path()).expect("the engine opens");
-        let accounts =
-            [(OWNER, Role::Owner), (READER, Role::Reader)].map(|((name, password), role)| {
-                Account {
-                    name: name.to_owned(),
-                    password: password.to_owned(),
-                    role,
-                }
-            });
-        let options = ServerOptions {
-            accounts: Accounts::new(accounts.to_vec()).expect("accounts"),
-            allowed_hosts: vec!["analytics.example".to_owned()],
-            allowed_origins: vec!["https://bi.example".to_owned()],
-            limits,
-        };
-        let (address_sender, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .expect("a free port");
-                address_sender
-                    .send(listener.local_addr().expect("address"))
-                    .expect("receiver");
-                let stopped = async move {
-                    let _ = stopped.await;
-                };
-                serve(engine, options, listener, stopped)
-                    .await
-                    .expect("serves");
-            });
-        });
-        let address = address.recv().expect("the server starts");
-        Server {
-            address,
-            data,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
     /// The server of this test binary.
     pub(crate) fn shared() -> Arc<Server> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
@@ -97,15 +34,6 @@ impl Server {
 
     pub(crate) fn url(&self, query: &str) -> String {
         format!("http://{}/?{query}", self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -3,6 +3,9 @@
 //! The engine is opened once a process and its database has one name, so that the tests of this
 //! binary take turns and each starts from an empty database.
 
+#[path = "../../../embedded/tests/support/server.rs"]
+#[allow(dead_code, reason = "the tests of the embedded crate use the rest")]
+mod embedded;
 mod faults;
 mod generate;
 mod kill;

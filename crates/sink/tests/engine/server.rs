@@ -2,98 +2,30 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::{Client, Compression};
-use grapevine_embedded::{
-    Account, Accounts, Engine, EngineLibrary, Limits, Role, ServerOptions, cache_dir, serve,
-};
+use grapevine_embedded::Limits;
 use grapevine_log::Log;
 use grapevine_sink::Options;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-const OWNER: &str = "default";
-const PASSWORD: &str = "owner's secret";
+use crate::embedded::{OWNER, Server};
 
-/// The engine: `GRAPEVINE_ENGINE`, else the cache, where it is fetched once.
-fn library() -> EngineLibrary {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine")
-}
-
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Server {
-    pub(crate) fn start(data: &Path) -> Server {
-        // RUST_LOG says what to show.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_test_writer()
-            .try_init();
-        let engine = Engine::open(&library(), data).expect("the engine opens");
-        let owner = Account {
-            name: OWNER.to_owned(),
-            password: PASSWORD.to_owned(),
-            role: Role::Owner,
-        };
-        let options = ServerOptions {
-            accounts: Accounts::new(vec![owner]).expect("accounts"),
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            limits: Limits::default(),
-        };
-        let (address_sender, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .expect("a free port");
-                address_sender
-                    .send(listener.local_addr().expect("address"))
-                    .expect("receiver");
-                let stopped = async move {
-                    let _ = stopped.await;
-                };
-                serve(engine, options, listener, stopped)
-                    .await
-                    .expect("serves");
-            });
-        });
-        Server {
-            address: address.recv().expect("the server starts"),
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    pub(crate) fn client(&self) -> Client {
-        client_of(self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// RUST_LOG says what to show.
+pub(crate) fn show_log() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
 }
 
 pub(crate) fn client_of(address: SocketAddr) -> Client {
     Client::default()
         .with_url(format!("http://{address}"))
-        .with_user(OWNER)
-        .with_password(PASSWORD)
+        .with_user(OWNER.0)
+        .with_password(OWNER.1)
         .with_compression(Compression::None)
 }
 
@@ -102,34 +34,38 @@ pub(crate) struct Turn {
     pub(crate) server: Server,
     pub(crate) log: Arc<Log>,
     directory: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Turn {
     pub(crate) fn take() -> Turn {
-        Turn::take_in(tempfile::tempdir().expect("temporary directory"))
+        let directory = tempfile::tempdir().expect("temporary directory");
+        Turn::with(Server::start(Limits::default()), directory)
     }
 
-    /// A turn on what is in a directory already.
+    /// A turn on what a killed process left in a directory.
     pub(crate) fn take_in(directory: tempfile::TempDir) -> Turn {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = Server::start_on(&directory.path().join("clickhouse"));
+        Turn::with(server, directory)
+    }
+
+    fn with(server: Server, directory: tempfile::TempDir) -> Turn {
+        show_log();
         let log = Log::open(&directory.path().join("log.redb")).expect("log");
         Turn {
-            server: Server::start(&directory.path().join("clickhouse")),
+            server,
             log: Arc::new(log),
             directory,
-            _turn: turn,
         }
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.server.client()
+        client_of(self.server.address)
     }
 
-    /// Another, empty log.
-    pub(crate) fn other_log(&self) -> Arc<Log> {
-        Arc::new(Log::open(&self.directory.path().join("another.redb")).expect("log"))
+    /// Another log by that number, empty at first.
+    pub(crate) fn log_of(&self, number: u64) -> Arc<Log> {
+        let path = self.directory.path().join(format!("another-{number}.redb"));
+        Arc::new(Log::open(&path).expect("log"))
     }
 }
 

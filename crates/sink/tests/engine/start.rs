@@ -82,6 +82,59 @@ fn a_database_that_cannot_keep_the_promise_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn what_clickhouse_will_never_take_stops_the_sink_and_goes_in_once_it_is_mended() {
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        let alter = async |sql: &str| {
+            let sql = format!("ALTER TABLE grapevine.visits {sql}");
+            client.query(&sql).execute().await.expect("alters");
+        };
+        let mends = [
+            (
+                "ADD CONSTRAINT few CHECK offset < 1",
+                "DROP CONSTRAINT few",
+                "drop the constraint",
+            ),
+            (
+                "MODIFY COLUMN browser UInt8",
+                "MODIFY COLUMN browser LowCardinality(String)",
+                "undo the change",
+            ),
+        ];
+        for (seed, (harm, mend, fix)) in (1..).zip(mends) {
+            // On a table without rows, or the change itself would fail.
+            client
+                .query("TRUNCATE TABLE grapevine.visits")
+                .execute()
+                .await
+                .expect("empties");
+            let log = turn.log_of(seed);
+            alter(harm).await;
+            fill(&log, seed, 40);
+            let drained = drain(&log, &client, quick()).await;
+            let error = drained.expect_err(harm);
+            assert!(
+                matches!(error, SinkError::Refused { .. }),
+                "{harm}: {error}"
+            );
+            let said = error.to_string();
+            assert!(
+                said.contains(fix) && said.contains("nothing is lost"),
+                "{said}"
+            );
+            assert_eq!(lag(&log).expect("log"), 40, "{harm}");
+            alter(mend).await;
+            drain(&log, &client, quick()).await.expect("drains");
+            let audit = audit(&log, &client).await.expect("audits");
+            assert!(audit.is_clean(), "{harm}: {:?}", audit.problems);
+            assert_eq!(audit.topics[0].rows, 40, "{harm}");
+        }
+    });
+}
+
+#[test]
 fn a_log_that_does_not_belong_to_the_database_is_refused() {
     let turn = Turn::take();
     block_on(async {
@@ -89,7 +142,7 @@ fn a_log_that_does_not_belong_to_the_database_is_refused() {
         migrate(&client).await.expect("migrates");
         fill(&turn.log, 1, 100);
         drain(&turn.log, &client, quick()).await.expect("drains");
-        let other = turn.other_log();
+        let other = turn.log_of(1);
         fill(&other, 2, 50);
         let error = refused(&turn, &other).await;
         assert!(
@@ -195,7 +248,7 @@ fn a_token_without_rows_does_not_swallow_them() {
             0,
             "the tokens swallow what comes under them"
         );
-        let log = turn.other_log();
+        let log = turn.log_of(1);
         fill(&log, 1, 100);
         let mut commit = Commit::default();
         let metadata = format!("plan 1 end=100 encoder=1 rows={}", rows.join(",")).into_bytes();
@@ -234,7 +287,7 @@ fn a_batch_that_is_there_in_part_stops_loudly() {
             .iter()
             .map(|(month, rows)| format!("{month}:{rows}"))
             .collect();
-        let log = turn.other_log();
+        let log = turn.log_of(1);
         fill(&log, 1, 100);
         let mut commit = Commit::default();
         let metadata = format!("plan 1 end=100 encoder=1 rows={}", rows.join(",")).into_bytes();
