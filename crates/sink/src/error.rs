@@ -61,6 +61,20 @@ pub enum SinkError {
         /// Columns, comma-separated.
         columns: String,
     },
+    /// A column was given another type, into which the engine would force what is sent.
+    #[error(
+        "column {column} of grapevine.{table} is {found}, rows are written as {sent}: undo the change, or rename the column and keep your own beside it"
+    )]
+    ChangedColumn {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+        /// Its type in the table.
+        found: String,
+        /// The type of the rows.
+        sent: String,
+    },
     /// A table forgets which inserts it has seen.
     #[error(
         "table grapevine.{table} remembers {found} inserts, {needed} are needed to refuse a repeated one: ALTER TABLE grapevine.{table} MODIFY SETTING non_replicated_deduplication_window = 1000"

@@ -53,6 +53,10 @@ macro_rules! table {
 
             const NAMES: &'static [&'static str] = &[$(stringify!($column)),+];
 
+            fn types() -> Vec<String> {
+                vec![$(<$kind as Column>::type_name()),+]
+            }
+
             /// Appends the columns; makes room for them and for `more` bytes at once.
             fn write(&self, block: &mut Vec<u8>, more: usize) {
                 let values = 0 $(+ self.$column.bytes())+;
@@ -229,6 +233,25 @@ impl Table {
             RecordType::Hit | RecordType::Heartbeat => &[],
         };
         own.iter().copied().chain(SOURCE_COLUMNS)
+    }
+
+    /// The types of [`Table::columns`], as a block declares them.
+    pub(crate) fn types(&self) -> Vec<String> {
+        let mut types = match self.record {
+            RecordType::Visit => VisitColumns::types(),
+            RecordType::VisitEvent => EventColumns::types(),
+            RecordType::Share => ShareColumns::types(),
+            RecordType::Edge => EdgeColumns::types(),
+            RecordType::Cascade => CascadeColumns::types(),
+            RecordType::DeadLetter => DeadLetterColumns::types(),
+            RecordType::Hit | RecordType::Heartbeat => Vec::new(),
+        };
+        types.extend([
+            Text::type_name(),
+            Plain::<i32>::type_name(),
+            Plain::<u64>::type_name(),
+        ]);
+        types
     }
 
     /// Decodes a record of this table's topic and says which month its row belongs to.

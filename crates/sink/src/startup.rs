@@ -29,17 +29,40 @@ pub(crate) async fn check(client: &Client, table: &Table) -> Result<(), SinkErro
         return Err(SinkError::MissingTable { table: table.name });
     };
     check_engine(table, &found)?;
-    let there: Vec<String> = client
-        .query("SELECT name FROM system.columns WHERE database = ? AND table = ?")
+    let there: Vec<Column> = client
+        .query("SELECT name, type FROM system.columns WHERE database = ? AND table = ?")
         .bind(DATABASE)
         .bind(table.name)
         .fetch_all()
         .await
         .map_err(SinkError::ClickHouse)?;
-    let missing: Vec<&str> = table
-        .columns()
-        .filter(|column| !there.iter().any(|name| name == column))
-        .collect();
+    check_columns(table, &there)
+}
+
+#[derive(Row, Deserialize)]
+struct Column {
+    name: String,
+    r#type: String,
+}
+
+/// A column of another type is refused, not left to the engine: it would convert, and cut or
+/// replace values without a word.
+fn check_columns(table: &Table, there: &[Column]) -> Result<(), SinkError> {
+    let mut missing = Vec::new();
+    for (name, sent) in table.columns().zip(table.types()) {
+        let Some(found) = there.iter().find(|column| column.name == name) else {
+            missing.push(name);
+            continue;
+        };
+        if without_dictionaries(&found.r#type) != sent {
+            return Err(SinkError::ChangedColumn {
+                table: table.name,
+                column: name,
+                found: found.r#type.clone(),
+                sent,
+            });
+        }
+    }
     if !missing.is_empty() {
         return Err(SinkError::MissingColumns {
             table: table.name,
@@ -47,6 +70,37 @@ pub(crate) async fn check(client: &Client, table: &Table) -> Result<(), SinkErro
         });
     }
     Ok(())
+}
+
+/// A type without its `LowCardinality(…)`: how values are kept, not which they are.
+fn without_dictionaries(of_column: &str) -> String {
+    const OPENING: &str = "LowCardinality(";
+    let mut plain = String::with_capacity(of_column.len());
+    let mut rest = of_column;
+    // For each open parenthesis, whether it is one that is left out.
+    let mut open = Vec::new();
+    let mut quoted = false;
+    while let Some(next) = rest.chars().next() {
+        if !quoted && let Some(inner) = rest.strip_prefix(OPENING) {
+            open.push(true);
+            rest = inner;
+            continue;
+        }
+        quoted ^= next == '\'';
+        let left_out = match next {
+            '(' if !quoted => {
+                open.push(false);
+                false
+            }
+            ')' if !quoted => open.pop().unwrap_or(false),
+            _ => false,
+        };
+        if !left_out {
+            plain.push(next);
+        }
+        rest = &rest[next.len_utf8()..];
+    }
+    plain
 }
 
 fn check_engine(table: &Table, found: &Engine) -> Result<(), SinkError> {
@@ -109,6 +163,53 @@ mod tests {
             engine: full.split(['(', ' ']).next().unwrap_or_default().to_owned(),
             engine_full: full.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_dictionary_is_no_other_type() {
+        for (of_column, plain) in [
+            ("LowCardinality(String)", "String"),
+            ("LowCardinality(Nullable(String))", "Nullable(String)"),
+            ("Map(LowCardinality(String), String)", "Map(String, String)"),
+            (
+                "Array(Tuple(name LowCardinality(String), detail String))",
+                "Array(Tuple(name String, detail String))",
+            ),
+            (
+                "Enum8('LowCardinality(' = 0, ')' = 1)",
+                "Enum8('LowCardinality(' = 0, ')' = 1)",
+            ),
+            ("DateTime64(3, 'UTC')", "DateTime64(3, 'UTC')"),
+        ] {
+            assert_eq!(without_dictionaries(of_column), plain);
+        }
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_refused() {
+        let [visits, ..] = &TABLES;
+        let columns = |change: &dyn Fn(&mut Column)| -> Vec<Column> {
+            let of = |(name, r#type): (&str, String)| Column {
+                name: name.to_owned(),
+                r#type,
+            };
+            let mut columns: Vec<Column> = visits.columns().zip(visits.types()).map(of).collect();
+            columns.iter_mut().for_each(change);
+            columns
+        };
+        assert!(check_columns(visits, &columns(&|_| {})).is_ok());
+        let narrowed = |column: &mut Column| {
+            if column.name == "title" {
+                column.r#type = "Nullable(FixedString(1))".to_owned();
+            }
+        };
+        assert!(matches!(
+            check_columns(visits, &columns(&narrowed)),
+            Err(SinkError::ChangedColumn {
+                column: "title",
+                ..
+            })
+        ));
     }
 
     #[test]
