@@ -50,8 +50,8 @@ pub(crate) const CONSTANT_SETTINGS: &[&str] = &[
 ];
 
 /// What bounds the engine's own memory. Its defaults are a server's: 5 GiB of marks and as much of
-/// primary keys are no bound here, where a store of a 5 GB log has a few megabytes of each; and 128
-/// threads to delete old parts, started together, hold some 60 MB that a couple do without.
+/// primary keys are no bound on a laptop, and 128 threads to delete old parts, which a long import
+/// was seen to start all at once, each bring a stack and caches of their own.
 const BOUNDS: &[(&str, u64)] = &[
     // Bytes.
     ("mark_cache_size", 64 << 20),
