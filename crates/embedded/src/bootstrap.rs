@@ -49,6 +49,19 @@ pub(crate) const CONSTANT_SETTINGS: &[&str] = &[
     "s3queue_default_zookeeper_path",
 ];
 
+/// What bounds the engine's own memory. Its defaults are a server's: 5 GiB of marks and as much of
+/// primary keys are no bound on a laptop, and 128 threads to delete old parts, which a long import
+/// was seen to start all at once, each bring a stack and caches of their own.
+const BOUNDS: &[(&str, u64)] = &[
+    // Bytes.
+    ("mark_cache_size", 64 << 20),
+    ("primary_index_cache_size", 64 << 20),
+    ("index_mark_cache_size", 16 << 20),
+    ("query_condition_cache_size", 16 << 20),
+    // Threads.
+    ("max_parts_cleaning_thread_pool_size", 2),
+];
+
 /// Takes the lock on `data_dir` and writes the engine's configuration. Returns the lock, held
 /// while the file is open, and the arguments for every connection.
 pub(crate) fn prepare(data_dir: &Path) -> Result<(File, Vec<String>), EngineError> {
@@ -72,8 +85,12 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<(File, Vec<String>), EngineErro
     let users = config.join("users.xml");
     write(&users, &users_xml())?;
     let main = config.join("config.xml");
+    let bounds: String = BOUNDS
+        .iter()
+        .map(|(name, value)| format!("    <{name}>{value}</{name}>\n"))
+        .collect();
     let text = format!(
-        "<clickhouse>\n    <users_config>{}</users_config>\n</clickhouse>\n",
+        "<clickhouse>\n    <users_config>{}</users_config>\n{bounds}</clickhouse>\n",
         escape_xml(&users.to_string_lossy())
     );
     write(&main, &text)?;

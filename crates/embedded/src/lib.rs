@@ -44,6 +44,6 @@ pub use accounts::{Account, Accounts, Role};
 pub use engine::{ChunkStream, Connection, Engine, Params, QueryResult, QueryStats};
 pub use error::{EngineError, QueryError};
 pub use fetch::{ENGINE_SHA256, ENGINE_VERSION, FetchProgress, cache_dir};
-pub use library::EngineLibrary;
+pub use library::{EngineLibrary, bound_heap};
 pub use running::EmbeddedServer;
 pub use server::{Limits, ServerOptions};

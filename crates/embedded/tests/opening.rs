@@ -127,3 +127,23 @@ fn another_library_is_named_as_such() {
             .contains("GRAPEVINE_ENGINE")
     );
 }
+
+#[test]
+fn the_engines_memory_is_bounded() {
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let data = tempfile::tempdir().expect("temporary directory");
+    let engine = Engine::open(&support::library(), data.path()).expect("opens");
+    let mut connection = engine.connect().expect("connects");
+    let asked = b"SELECT name, toUInt64(value) FROM system.server_settings WHERE name IN \
+        ('mark_cache_size', 'primary_index_cache_size', 'index_mark_cache_size', \
+        'query_condition_cache_size', 'max_parts_cleaning_thread_pool_size') ORDER BY name";
+    let found = connection.query(asked, &[], "TSV").expect("selects");
+    assert_eq!(
+        String::from_utf8_lossy(&found.bytes),
+        "index_mark_cache_size\t16777216\nmark_cache_size\t67108864\n\
+         max_parts_cleaning_thread_pool_size\t2\n\
+         primary_index_cache_size\t67108864\nquery_condition_cache_size\t16777216\n"
+    );
+}

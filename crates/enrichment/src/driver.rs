@@ -146,11 +146,9 @@ pub fn counts(log: &Log, consumer: &str) -> Result<BTreeMap<String, u64>, LogErr
 /// # Errors
 /// Those of the log.
 pub fn snapshot_offset(log: &Log, consumer: &str) -> Result<u64, LogError> {
-    let saved = log.value(snapshot_key(consumer).as_bytes())?;
-    Ok(saved
-        .as_deref()
-        .and_then(snapshot::offset_of)
-        .unwrap_or_default())
+    // Asked every few seconds, of a state of many megabytes.
+    let saved = log.value_with(snapshot_key(consumer).as_bytes(), snapshot::offset_of)?;
+    Ok(saved.flatten().unwrap_or_default())
 }
 
 fn snapshot_key(consumer: &str) -> String {

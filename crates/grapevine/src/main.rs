@@ -11,6 +11,7 @@ use grapevine::settings::Settings;
 use grapevine::{demo, import, local, query, report, simulate, standard_input, telemetry};
 
 fn main() -> ExitCode {
+    grapevine_embedded::bound_heap();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

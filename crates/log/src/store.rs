@@ -552,6 +552,18 @@ impl Log {
     /// # Errors
     /// Those of the disk.
     pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
+        self.value_with(key, <[u8]>::to_vec)
+    }
+
+    /// What `read` makes of a value, which is not copied for it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn value_with<T>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, LogError> {
         let transaction = self
             .database
             .begin_read()
@@ -560,7 +572,7 @@ impl Log {
             .open_table(VALUES)
             .map_err(|error| self.wrap(error))?;
         let found = values.get(key).map_err(|error| self.wrap(error))?;
-        Ok(found.map(|found| found.value().to_vec()))
+        Ok(found.map(|found| read(found.value())))
     }
 
     /// Small values whose key starts with `prefix`, in key order.
