@@ -129,11 +129,6 @@ fn a_column_of_another_type_is_refused() {
         for (name, of_type, before) in [
             ("browser", "UInt8", "LowCardinality(String)"),
             ("title", "Nullable(FixedString(1))", "Nullable(String)"),
-            (
-                "language",
-                "LowCardinality(String)",
-                "LowCardinality(Nullable(String))",
-            ),
             ("generation", "Nullable(Int8)", "Nullable(Int32)"),
         ] {
             alter(name, of_type).await;
