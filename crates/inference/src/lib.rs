@@ -11,6 +11,7 @@
 //! inferred here yet: their place is beside [`chains`], on the same state.
 #![forbid(unsafe_code)]
 
+pub mod causes;
 pub mod chains;
 mod classification;
 mod clock;
