@@ -1,7 +1,7 @@
 //! Cascades through the product's streaming inference, edge by edge.
 
 use grapevine_inference::causes::{
-    Arrival, Cause, Certain, MarkLaws, Posterior, Scratch, Settled, Spread, Weights,
+    Arrival, Certain, MarkLaws, Posterior, Scratch, Settled, Spread, Weights,
 };
 
 use crate::cascades::Cascade;
@@ -20,6 +20,11 @@ impl Tokens {
     /// True where the edge of a node is known. Nodes of the same cascade number draw the same in
     /// every file.
     pub fn reveal(&self, cascade: usize, node: usize) -> bool {
+        self.dice(cascade, node) < self.rate
+    }
+
+    /// A number from 0 to 1 that follows from the seed, the cascade and the node alone.
+    pub(crate) fn dice(&self, cascade: usize, node: usize) -> f64 {
         let mut bits = self.seed
             ^ (cascade as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
             ^ (node as u64 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
@@ -30,7 +35,7 @@ impl Tokens {
             bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
             bits ^= bits >> 31;
         }
-        ((bits >> 11) as f64 / (1u64 << 53) as f64) < self.rate
+        (bits >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -68,14 +73,16 @@ pub fn evaluate(cascades: &[Cascade], tokens: Tokens, weights: &Weights) -> Eval
                         early.push(score(posterior, cascade, node));
                     }
                 }
-                Moment::Settled(node, settled, _) => {
+                Moment::Settled(node, settled) => {
                     if settled.certain.is_none() {
                         hidden.push(score(&settled.posterior, cascade, node));
                     }
                 }
             },
         );
-        scores.push(CascadeScore::of(cascade, &hidden, &spread.shape(weights)));
+        let shape = spread.shape(weights);
+        let score = CascadeScore::new(cascade, &hidden, shape.shared, shape.virality);
+        scores.push(score);
         edges.extend(hidden);
         edges_on_arrival.extend(early);
     }
@@ -90,8 +97,8 @@ pub fn evaluate(cascades: &[Cascade], tokens: Tokens, weights: &Weights) -> Eval
 pub(crate) enum Moment<'a> {
     /// A node arrives.
     Arrival(usize, &'a Posterior<'a>),
-    /// A node's causes are settled; the example is of that moment.
-    Settled(usize, &'a Settled<'a>, Option<&'a grapevine_inference::causes::Example>),
+    /// A node's causes are settled.
+    Settled(usize, &'a Settled<'a>),
 }
 
 /// Drives one cascade through the inference.
@@ -137,8 +144,7 @@ fn settle(
 ) {
     while let Some(settled) = spread.settle(closed, weights, laws, scratch) {
         let node = settled.key as usize;
-        let example = settled.example();
-        show(Moment::Settled(node, &settled, example));
+        show(Moment::Settled(node, &settled));
     }
 }
 
@@ -187,18 +193,5 @@ fn score(posterior: &Posterior<'_>, cascade: &Cascade, node: usize) -> EdgeScore
         best_is_right: best.1,
         outside,
         from_outside: parent == 0,
-    }
-}
-
-/// True where a settled cause is an edge between readers.
-pub(crate) fn parent_of(settled: &Settled<'_>, cascade: &Cascade) -> Option<Option<(u64, u32)>> {
-    let node = settled.key as usize;
-    match settled.certain {
-        None => None,
-        Some(Cause::Outside) => Some(None),
-        Some(_) => {
-            let parent = cascade.parents[node];
-            Some(Some((u64::from(parent), parent)))
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The measures, as the published baselines compute them.
 
-use grapevine_inference::causes::{Range, Shape};
+use grapevine_inference::causes::Range;
 use serde::Serialize;
 
 use crate::cascades::Cascade;
@@ -82,7 +82,12 @@ pub struct Measures {
 }
 
 impl CascadeScore {
-    pub(crate) fn of(cascade: &Cascade, hidden: &[EdgeScore], shape: &Shape) -> Self {
+    pub(crate) fn new(
+        cascade: &Cascade,
+        hidden: &[EdgeScore],
+        reproduction_range: Range,
+        virality_range: Range,
+    ) -> Self {
         let edges = cascade.parents.len().saturating_sub(1);
         let chained = cascade.parents.iter().skip(1).filter(|parent| **parent > 0);
         let chained = chained.count();
@@ -95,9 +100,9 @@ impl CascadeScore {
             hidden: hidden.len(),
             reproduction: chained as f64 / n,
             reproduction_estimate: (known_chained + expected) / n,
-            reproduction_range: shape.shared,
+            reproduction_range,
             virality: virality(&cascade.parents),
-            virality_range: shape.virality,
+            virality_range,
         }
     }
 }

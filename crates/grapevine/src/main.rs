@@ -8,7 +8,7 @@ use clap::Parser;
 use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
-use grapevine::{demo, import, local, query, report, simulate, standard_input, telemetry};
+use grapevine::{demo, evaluate, import, local, query, report, simulate, standard_input, telemetry};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -63,6 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Report(arguments) => report::run(arguments, &settings).await,
             Command::Query(arguments) => query::run(arguments, &settings).await,
             Command::Simulate(arguments) => simulate::run(arguments, &settings).await,
+            Command::Evaluate(arguments) => evaluate::run(arguments),
             Command::Demo(arguments) => demo::run(arguments, &settings).await,
         }
     })

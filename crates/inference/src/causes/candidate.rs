@@ -88,3 +88,9 @@ pub(super) struct Spreader {
     /// Ordinal of the oldest child that is not settled, or 0.
     pub(super) after: u32,
 }
+
+/// By how much a list of that length grows that never exceeds `limit`: by half, so that memory is
+/// what is used, also of contents that few read.
+pub(super) fn more(length: usize, limit: usize) -> usize {
+    (length / 2 + 4).min(limit.saturating_sub(length)).max(1)
+}

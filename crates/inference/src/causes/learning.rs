@@ -11,7 +11,7 @@ use super::features::{
 };
 use super::lbfgs;
 use super::posterior::Cause;
-use super::scoring::Moment;
+use super::scoring::{Moment, Scratch};
 use super::spread::Spread;
 use super::weights::Weights;
 
@@ -35,8 +35,8 @@ pub struct Holding {
 impl Default for Holding {
     fn default() -> Self {
         Holding {
-            near: 0.2,
-            smooth: 4.0,
+            near: 0.5,
+            smooth: 20.0,
             steps: 80,
         }
     }
@@ -93,13 +93,20 @@ impl Example {
 }
 
 impl Spread {
-    /// Writes down what is seen of an arrival.
-    pub(super) fn example(&self, moment: &Moment, example: &mut Example) {
+    /// Writes down what is seen of an arrival, where examples are wanted; `gone` are slot and block
+    /// of a candidate that counts as gone.
+    pub(super) fn note(&self, moment: &Moment, gone: Option<(u8, usize)>, scratch: &mut Scratch) {
+        let Some(example) = &mut scratch.example else {
+            return;
+        };
         example.outside = self.outside_bins(moment);
         example.outside_offset = moment.outside_log_odds as f32;
         example.rows.clear();
         example.causes.clear();
-        for candidate in &self.candidates {
+        for (slot, candidate) in self.candidates.iter().enumerate() {
+            if gone.is_some_and(|(gone, _)| usize::from(gone) == slot) {
+                continue;
+            }
             let Some(bins) = self.candidate_bins(candidate, moment) else {
                 continue;
             };
@@ -108,12 +115,13 @@ impl Spread {
             let cause = Cause::Reader(candidate.key());
             example.causes.push((cause, candidate.ordinal));
         }
-        for block in self.pool.blocks() {
-            if block.count == 0 {
+        for (at, block) in self.pool.blocks().iter().enumerate() {
+            let more = u32::from(gone.is_some_and(|(_, gone)| gone == at));
+            if block.count + more == 0 {
                 continue;
             }
             let bins = self.block_bins(block, moment);
-            let offset = (block.count as f32).ln();
+            let offset = ((block.count + more) as f32).ln();
             example.rows.push(Row { bins, offset });
             example.causes.push((Cause::Gone(block.last), block.last));
         }

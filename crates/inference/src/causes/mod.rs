@@ -31,3 +31,6 @@ pub use scoring::Scratch;
 pub use spread::{Arrival, Certain, SETTLED_AFTER, Spread};
 pub use sums::{Range, Shape};
 pub use weights::{ActWeights, Dispersion, Weights, WeightsError};
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::more;
+
 /// Blocks kept of a content.
 pub(super) const BLOCKS_MAX: usize = 16;
 
@@ -77,7 +79,12 @@ impl Pool {
         };
         match self.block_of(leaving.ordinal) {
             Some(at) => self.blocks[at] = merged(&self.blocks[at], &one),
-            None => self.blocks.push(one),
+            None => {
+                if self.blocks.capacity() == self.blocks.len() {
+                    self.blocks.reserve_exact(more(self.blocks.len(), BLOCKS_MAX + 1));
+                }
+                self.blocks.push(one);
+            }
         }
         if self.blocks.len() > BLOCKS_MAX {
             self.merge_narrowest(newest);

@@ -49,13 +49,6 @@ pub struct Pooled {
     pub probability: f64,
 }
 
-impl<'a> Settled<'a> {
-    /// What was seen of the arrival, to learn from; where the scratch keeps examples.
-    pub fn example(&self) -> Option<&'a Example> {
-        self.posterior.scratch.example()
-    }
-}
-
 impl<'a> Posterior<'a> {
     pub(super) fn of(spread: &'a Spread, scratch: &'a Scratch, ordinal: u32) -> Self {
         Posterior {
@@ -64,6 +57,11 @@ impl<'a> Posterior<'a> {
             ordinal,
             scale: 1.0 / (scratch.outside + scratch.shares),
         }
+    }
+
+    /// What was seen of the arrival, to learn from; where the scratch keeps examples.
+    pub fn example(&self) -> Option<&'a Example> {
+        self.scratch.example()
     }
 
     /// Which arrival of the content it is, from 1.

@@ -13,7 +13,7 @@ use super::weights::Weights;
 /// Limit of the logarithm of the outside's weight.
 const OUTSIDE_LOG_MAX: f64 = 40.0;
 /// Beta prior of the outside's share among certain edges, as counts of both kinds.
-const SHARE_PRIOR: [f32; 2] = [1.4, 0.6];
+const SHARE_PRIOR: [f32; 2] = [3.2, 1.3];
 
 /// Room for the weights of one arrival's causes, to be used again for the next.
 #[derive(Clone, Debug)]
@@ -165,7 +165,6 @@ impl Spread {
         let unproven = weights.table(Table::NearestChild)[usize::from(UNKNOWN)]
             * weights.table(Table::Children)[usize::from(UNKNOWN)];
         let likeness = &moment.likeness;
-        let mut shares = 0.0f32;
         for (weight, candidate) in scratch.candidates.iter_mut().zip(&self.candidates) {
             if candidate.ordinal >= moment.ordinal || candidate.time > moment.time {
                 *weight = 0.0;
@@ -183,7 +182,6 @@ impl Spread {
                 * unproven
                 * likeness.of(candidate);
             *weight = product;
-            shares += product;
         }
         for spreader in &self.spreaders {
             let slot = usize::from(spreader.slot);
@@ -203,7 +201,6 @@ impl Spread {
                 * of(Table::Children, bins.children)
                 * of(Table::Pace, bins.pace)
                 * likeness.of(candidate);
-            shares += product - scratch.candidates[slot];
             scratch.candidates[slot] = product;
         }
         let blocks = self.pool.blocks();
@@ -216,13 +213,10 @@ impl Spread {
                 * pace[usize::from(bins.pace)]
                 * unproven
                 * likeness.of_pool();
-            shares += *weight;
         }
-        // Rounding must not leave a remainder where there is nobody.
-        scratch.shares = f64::from(shares.max(0.0));
-        if moment.ordinal <= 1 {
-            scratch.shares = 0.0;
-        }
+        let kept = scratch.candidates.iter().take(self.candidates.len());
+        let pooled = scratch.blocks.iter().take(blocks.len());
+        scratch.shares = f64::from(kept.sum::<f32>() + pooled.sum::<f32>());
         let bins = self.outside_bins(moment);
         let log: f64 = Table::ALL
             .iter()

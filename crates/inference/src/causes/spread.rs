@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candidate::{
     CANDIDATES_MAX, Candidate, NO_SPREADER, ORIGIN_OUTSIDE, ORIGIN_SHARE, ORIGIN_UNKNOWN,
-    SPREADERS_MAX, Spreader,
+    SPREADERS_MAX, Spreader, more,
 };
 use super::features::{Table, amount, ratio};
 use super::marks::{Likeness, MarkLaws, Marks};
@@ -75,7 +75,8 @@ pub enum Certain {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What is certain of an arrival's cause.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Known {
     Nothing,
     Outside,
@@ -83,11 +84,39 @@ enum Known {
     Share(u8, u32),
 }
 
+/// An arrival that is not settled: 12 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Pending {
-    slot: u8,
-    known: Known,
     outside_log_odds: f32,
+    parent: u32,
+    slot: u8,
+    parent_slot: u8,
+    origin: u8,
+}
+
+impl Pending {
+    fn new(slot: u8, known: Known, outside_log_odds: f64) -> Self {
+        let (origin, parent_slot, parent) = match known {
+            Known::Nothing => (ORIGIN_UNKNOWN, 0, 0),
+            Known::Outside => (ORIGIN_OUTSIDE, 0, 0),
+            Known::Share(slot, ordinal) => (ORIGIN_SHARE, slot, ordinal),
+        };
+        Pending {
+            outside_log_odds: outside_log_odds as f32,
+            parent,
+            slot,
+            parent_slot,
+            origin,
+        }
+    }
+
+    fn known(&self) -> Known {
+        match self.origin {
+            ORIGIN_UNKNOWN => Known::Nothing,
+            ORIGIN_OUTSIDE => Known::Outside,
+            _ => Known::Share(self.parent_slot, self.parent),
+        }
+    }
 }
 
 /// State of one content: bounded, deterministic, and the same after replay.
@@ -149,6 +178,7 @@ impl Spread {
         let log_odds = outside_log_odds(arrival);
         let moment = self.moment(ordinal, time, ordinal, likeness, log_odds, weights);
         self.weigh(&moment, weights, scratch);
+        self.note(&moment, None, scratch);
         Posterior::of(self, scratch, ordinal)
     }
 
@@ -170,27 +200,26 @@ impl Spread {
         if self.times.len() == TIMES_MAX {
             self.times.pop_front();
         }
+        if self.times.len() == self.times.capacity() {
+            self.times.reserve_exact(more(self.times.len(), TIMES_MAX));
+        }
         self.times.push_back(newest.max(time));
         self.arrivals = ordinal;
-        let origin = match known {
-            Known::Nothing => ORIGIN_UNKNOWN,
-            Known::Outside => ORIGIN_OUTSIDE,
-            Known::Share(..) => ORIGIN_SHARE,
-        };
         self.certain += u32::from(known != Known::Nothing);
         self.certain_outside += u32::from(known == Known::Outside);
         let mut candidate = Candidate::new(arrival.key, ordinal, time);
         candidate.network = arrival.marks.network;
         candidate.channel = arrival.marks.channel;
-        candidate.set_pace_and_origin(pace, origin);
+        if self.pending.len() == self.pending.capacity() {
+            let grown = more(self.pending.len(), SETTLED_AFTER + 1);
+            self.pending.reserve_exact(grown);
+        }
+        let pending = Pending::new(slot, known, outside_log_odds(arrival));
+        candidate.set_pace_and_origin(pace, pending.origin);
         candidate.certain_before = self.certain;
         candidate.standing = standing(&candidate, weights);
         self.place(slot, candidate);
-        self.pending.push_back(Pending {
-            slot,
-            known,
-            outside_log_odds: outside_log_odds(arrival) as f32,
-        });
+        self.pending.push_back(pending);
         self.finish_bursts(ordinal, weights);
     }
 
@@ -215,7 +244,7 @@ impl Spread {
             network: candidate.network,
         };
         // Its own token is held back, so that what it proves cannot vouch for itself.
-        let parent = self.parent_of(front.known);
+        let parent = self.parent_of(front.known());
         let kept = parent.and_then(|slot| self.hold_back(slot, ordinal));
         let moment = self.moment(
             ordinal,
@@ -226,9 +255,13 @@ impl Spread {
             weights,
         );
         self.weigh(&moment, weights, scratch);
-        if let Some(examples) = &mut scratch.example {
-            self.example(&moment, examples);
-        }
+        let gone = match (parent, &kept) {
+            (Some(slot), Some((at, _))) if self.spreaders[*at].children == 0 => {
+                self.count_as_gone(slot, scratch)
+            }
+            _ => None,
+        };
+        self.note(&moment, gone, scratch);
         if let Some((at, spreader)) = kept {
             self.spreaders[at] = spreader;
         }
@@ -238,11 +271,11 @@ impl Spread {
             self.child_settled(slot, ordinal);
         }
         let [near, wide] = weights.decay(1);
-        let outside = f32::from(u8::from(front.known == Known::Outside));
-        let all = f32::from(u8::from(front.known != Known::Nothing));
+        let outside = f32::from(u8::from(front.known() == Known::Outside));
+        let all = f32::from(u8::from(front.known() != Known::Nothing));
         self.near = [(self.near[0] + outside) * near, (self.near[1] + all) * near];
         self.wide = [(self.wide[0] + outside) * wide, (self.wide[1] + all) * wide];
-        let certain = match front.known {
+        let certain = match front.known() {
             Known::Nothing => None,
             Known::Outside => Some(Cause::Outside),
             Known::Share(slot, ordinal) => Some(match parent {
@@ -341,14 +374,14 @@ impl Spread {
         let mut wide = self.wide.map(|count| count * wide);
         let (mut certain, mut certain_outside) = (self.certain, self.certain_outside);
         for (other, pending) in (settled + 1..).zip(&self.pending) {
-            let outside = match pending.known {
+            let outside = match pending.known() {
                 Known::Nothing => continue,
                 Known::Outside => 1.0,
                 Known::Share(..) => 0.0,
             };
             if other == ordinal {
                 certain -= 1;
-                certain_outside -= u32::from(pending.known == Known::Outside);
+                certain_outside -= u32::from(pending.known() == Known::Outside);
                 continue;
             }
             let [nearby, widely] = weights.decay(ordinal.abs_diff(other));
@@ -402,7 +435,13 @@ impl Spread {
     fn place(&mut self, slot: u8, candidate: Candidate) {
         match self.candidates.get_mut(usize::from(slot)) {
             Some(place) => *place = candidate,
-            None => self.candidates.push(candidate),
+            None => {
+                if self.candidates.len() == self.candidates.capacity() {
+                    let grown = more(self.candidates.len(), CANDIDATES_MAX);
+                    self.candidates.reserve_exact(grown);
+                }
+                self.candidates.push(candidate);
+            }
         }
         if self.candidates.len() > FULL_UNTIL {
             self.trees.truncate(TREES_LARGE);
@@ -479,6 +518,10 @@ impl Spread {
             }
         } else if self.spreaders.len() < SPREADERS_MAX {
             self.candidates[usize::from(parent)].spreader = self.spreaders.len() as u8;
+            if self.spreaders.len() == self.spreaders.capacity() {
+                let grown = more(self.spreaders.len(), SPREADERS_MAX);
+                self.spreaders.reserve_exact(grown);
+            }
             self.spreaders.push(Spreader {
                 slot: parent,
                 children: 1,
@@ -503,6 +546,25 @@ impl Spread {
         Some((at, spreader))
     }
 
+    /// A candidate may be kept only for the certain child that is held back: where it would have left
+    /// otherwise, its weight goes to the block that it would be in. Gives slot and block.
+    fn count_as_gone(&self, slot: u8, scratch: &mut Scratch) -> Option<(u8, usize)> {
+        let at = usize::from(slot);
+        let block = self.pool.block_of(self.candidates[at].ordinal)?;
+        let settled = self.settled();
+        let kept = self.candidates.iter().zip(&scratch.candidates);
+        let least = kept
+            .filter(|(kept, _)| kept.spreader == NO_SPREADER && kept.ordinal <= settled)
+            .map(|(_, weight)| *weight)
+            .fold(f32::INFINITY, f32::min);
+        if scratch.candidates[at] >= least {
+            return None;
+        }
+        scratch.blocks[block] += scratch.candidates[at];
+        scratch.candidates[at] = 0.0;
+        Some((slot, block))
+    }
+
     fn child_settled(&mut self, parent: u8, child: u32) {
         let after = self.next_child(parent, child);
         let at = usize::from(self.candidates[usize::from(parent)].spreader);
@@ -519,7 +581,7 @@ impl Spread {
         (first..)
             .zip(&self.pending)
             .find(|(other, pending)| {
-                *other > child && pending.known == Known::Share(parent, ordinal)
+                *other > child && pending.known() == Known::Share(parent, ordinal)
             })
             .map_or(0, |(other, _)| other)
     }
@@ -554,7 +616,7 @@ impl Spread {
         scratch: &Scratch,
     ) {
         let spread = weights.dispersion().after(f64::from(moment.certain));
-        match front.known {
+        match front.known() {
             Known::Nothing => self.sums.add(scratch, spread),
             Known::Outside => self.sums.add_certain(true),
             Known::Share(..) => self.sums.add_certain(false),
@@ -563,7 +625,7 @@ impl Spread {
         let trees = self.trees.len();
         let mut depths = 0.0;
         for (number, tree) in self.trees.iter_mut().enumerate() {
-            let below = match (front.known, parent) {
+            let below = match (front.known(), parent) {
                 (Known::Nothing, _) => {
                     let shift = spread * middle_of(number, trees);
                     let outside = scratch.outside_shifted(shift);

@@ -102,6 +102,7 @@ impl Sums {
         let below = chance.hypot(self.shared - self.shared_low);
         let above = chance.hypot(self.shared_high - self.shared);
         let viralities = trees.iter().map(Tree::virality);
+        let dispersion = weights.dispersion();
         let depths = trees.iter().map(|tree| f64::from(tree.depth_max()));
         Shape {
             arrivals: self.settled,
@@ -110,31 +111,32 @@ impl Sums {
                 likely: self.shared / settled,
                 high: ((self.shared + above) / settled).clamp(0.0, 1.0),
             },
-            virality: range_of(viralities, weights.dispersion().virality),
+            virality: range_of(viralities, 1.0, dispersion.virality, dispersion.virality_floor),
             generation: self.depths / settled,
-            depth: range_of(depths, 1.0),
+            depth: range_of(depths, 0.0, 1.0, 0.0),
         }
     }
 }
 
-/// Mean and 10–90 % range of positive figures of sampled trees, on the logarithmic scale.
-fn range_of(figures: impl Iterator<Item = f64> + Clone, widen: f64) -> Range {
+/// Mean and 10–90 % range of a figure of sampled trees that is at least `least`: on the scale of
+/// its logarithm above that, the spread between trees times `widen` and with `floor`.
+fn range_of(
+    figures: impl Iterator<Item = f64> + Clone,
+    least: f64,
+    widen: f64,
+    floor: f64,
+) -> Range {
     let count = figures.clone().count().max(1) as f64;
     let mean = figures.clone().sum::<f64>() / count;
-    if !(mean > 0.0) {
-        return Range {
-            low: 0.0,
-            likely: 0.0,
-            high: 0.0,
-        };
-    }
-    let logs = figures.map(|figure| (figure.max(1e-9) / mean).ln());
+    let above = (mean - least).max(1e-6);
+    let logs = figures.map(|figure| ((figure - least).max(1e-6) / above).ln());
     let middle = logs.clone().sum::<f64>() / count;
     let squares = logs.map(|log| (log - middle) * (log - middle)).sum::<f64>();
-    let reach = (normal_quantile(0.9) * widen * (squares / (count - 1.0).max(1.0)).sqrt()).exp();
+    let between = widen * (squares / (count - 1.0).max(1.0)).sqrt();
+    let reach = (normal_quantile(0.9) * between.hypot(floor)).min(20.0).exp();
     Range {
-        low: mean / reach,
+        low: mean.min(least + above / reach),
         likely: mean,
-        high: mean * reach,
+        high: mean.max(least + above * reach),
     }
 }

@@ -12,14 +12,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::candidate::CANDIDATES_MAX;
+use super::candidate::{CANDIDATES_MAX, more};
 use super::pool::Block;
 use super::scoring::Scratch;
 
 /// Trees of a content of at most [`FULL_UNTIL`] candidates.
 pub(super) const TREES_MAX: usize = 16;
 /// Trees of a content that has grown: memory is what they cost.
-pub(super) const TREES_LARGE: usize = 4;
+pub(super) const TREES_LARGE: usize = 3;
 /// Candidates up to which all trees are kept.
 pub(super) const FULL_UNTIL: usize = 64;
 
@@ -99,6 +99,12 @@ impl Tree {
     }
 
     fn make_room(&mut self, slot: u8) {
+        if self.parents.len() == self.parents.capacity() {
+            let more = more(self.parents.len(), CANDIDATES_MAX);
+            self.parents.reserve_exact(more);
+            self.depths.reserve_exact(more);
+            self.sizes.reserve_exact(more);
+        }
         while self.parents.len() <= usize::from(slot) {
             self.parents.push(self.parents.len() as u8);
             self.depths.push(1);

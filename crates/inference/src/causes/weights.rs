@@ -36,16 +36,23 @@ pub enum WeightsError {
 pub struct Dispersion {
     /// Of a content without a certain edge.
     pub log_odds: f64,
-    /// Certain edges after which the variance is halved.
+    /// Certain edges after which its variance is halved.
     pub halved_by: f64,
-    /// Factor on the spread of structural virality between sampled trees.
+    /// What remains however many certain edges there are, in the same log-odds: contents change
+    /// while they spread.
+    pub floor: f64,
+    /// Factor on the spread of structural virality between sampled trees, on the scale of
+    /// ln(virality − 1).
     pub virality: f64,
+    /// Standard deviation of ln(virality − 1) that remains however many tokens there are: what
+    /// sampled trees have wrong in common.
+    pub virality_floor: f64,
 }
 
 impl Dispersion {
     /// Standard deviation after so many certain edges.
     pub fn after(&self, certain: f64) -> f64 {
-        self.log_odds / (1.0 + certain / self.halved_by).sqrt()
+        (self.log_odds / (1.0 + certain / self.halved_by).sqrt()).hypot(self.floor)
     }
 }
 
@@ -125,7 +132,9 @@ impl Weights {
         for (key, value) in [
             ("dispersion.log_odds", dispersion.log_odds),
             ("dispersion.halved_by", dispersion.halved_by),
+            ("dispersion.floor", dispersion.floor),
             ("dispersion.virality", dispersion.virality),
+            ("dispersion.virality_floor", dispersion.virality_floor),
             ("acts.clicks", file.acts.clicks),
         ] {
             if !(1e-3..=1e6).contains(&value) {
@@ -244,11 +253,15 @@ impl Weights {
         row(&mut out, "delays", &self.delays);
         let _ = write!(
             out,
-            "\n[dispersion]\nlog_odds = {:?}\nhalved_by = {:?}\nvirality = {:?}\n\
+            "\n[dispersion]\nlog_odds = {:?}\nhalved_by = {:?}\nfloor = {:?}\n\
+             virality = {:?}\n\
+             virality_floor = {:?}\n\
              \n[acts]\nclicks = {:?}\nwithin = {:?}\n\n[tables]\n",
             dispersion.log_odds,
             dispersion.halved_by,
+            dispersion.floor,
             dispersion.virality,
+            dispersion.virality_floor,
             acts.clicks,
             acts.within
         );
