@@ -147,7 +147,9 @@ fn parse(name: &str, mut reader: impl BufRead) -> Result<Vec<Cascade>, ReadError
         }
         let parent = match (nodes, row.parent) {
             (0, None) => 0,
-            (0, Some(_)) => return Err(wrong("the root (node 0) should have no parent".to_owned())),
+            (0, Some(_)) => {
+                return Err(wrong("the root (node 0) should have no parent".to_owned()));
+            }
             (_, Some(parent)) if parent < row.node => parent,
             (_, parent) => {
                 let found = parent.map_or("none".to_owned(), |parent| parent.to_string());
@@ -188,7 +190,8 @@ struct Row<'a> {
 fn row(text: &str) -> Result<Row<'_>, String> {
     let mut fields = text.split(',');
     let four = [(); 4].map(|()| fields.next());
-    let ([Some(cascade), Some(node), Some(parent), Some(time)], None) = (four, fields.next()) else {
+    let ([Some(cascade), Some(node), Some(parent), Some(time)], None) = (four, fields.next())
+    else {
         let found = text.split(',').count();
         return Err(format!("has {found} fields, should have 4: {HEADER}"));
     };

@@ -20,8 +20,7 @@ const ARRIVING_EACH: usize = 4;
 /// times alone can do, as the published baselines have it.
 pub fn learn(cascades: &[Cascade], tokens: Tokens, weights: &Weights, holding: Holding) -> Weights {
     let all = tokens.rate <= 0.0;
-    let edges: usize = cascades.iter().map(|cascade| cascade.parents.len() - 1).sum();
-    let labels = edges as f64 * if all { 1.0 } else { tokens.rate };
+    let labels = edges(cascades) as f64 * if all { 1.0 } else { tokens.rate };
     let keep = Tokens {
         rate: (LESSONS_MAX as f64 / labels.max(1.0)).min(1.0),
         seed: tokens.seed ^ 0x6C65_6172,
@@ -73,7 +72,9 @@ fn lessons(
                 }
                 let parent = cascade.parents[node];
                 let parent = (parent > 0).then_some((u64::from(parent), parent));
-                let lesson = posterior.example().and_then(|example| example.lesson(parent));
+                let lesson = posterior
+                    .example()
+                    .and_then(|example| example.lesson(parent));
                 lessons.extend(lesson);
             },
         );
@@ -91,39 +92,57 @@ pub struct FitSource {
 }
 
 /// Fits the weights to ship: jointly on all sources and token rates, from hidden edges whose truth
-/// is known, so that one set of weights serves sites with many tokens and with none.
+/// is known, so that one set of weights serves sites with many tokens and with none. It starts from
+/// [`Weights::flat`], and runs twice: which earlier readers are still kept when an edge is looked
+/// at depends on weights, so the second run looks with those of the first.
 pub fn fit(
     sources: &[FitSource],
     rates: &[f64],
     seed: u64,
-    start: &Weights,
     holding: Holding,
     version: &str,
+) -> Weights {
+    let start = Weights::flat();
+    let first = fit_seeing(sources, rates, seed, holding, version, &start);
+    let second = fit_seeing(sources, rates, seed, holding, version, &first);
+    widen(sources, rates, seed, second)
+}
+
+/// One run, looking at the cascades with the weights of `seen_with`.
+fn fit_seeing(
+    sources: &[FitSource],
+    rates: &[f64],
+    seed: u64,
+    holding: Holding,
+    version: &str,
+    seen_with: &Weights,
 ) -> Weights {
     let each = LESSONS_MAX / (sources.len() * rates.len()).max(1);
     let mut all = Vec::new();
     for source in sources {
         for rate in rates {
-            let edges: usize = (source.cascades.iter())
-                .map(|cascade| cascade.parents.len() - 1)
-                .sum();
-            let hidden = edges as f64 * (1.0 - rate);
+            let hidden = edges(&source.cascades) as f64 * (1.0 - rate);
             let tokens = Tokens { rate: *rate, seed };
             let keep = Tokens {
                 rate: (each as f64 / hidden.max(1.0)).min(1.0),
                 seed: seed ^ 0x6669_7420,
             };
-            all.extend(lessons(&source.cascades, tokens, start, keep, true));
+            let seen = lessons(&source.cascades, tokens, seen_with, keep, true);
+            all.extend(seen);
         }
     }
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let fitted = format!(
-        "{} hidden edges of {}, at token rates {rates:?}, seed {seed}",
+        "{} looks at hidden edges of {}, at token rates {rates:?}, seed {seed}",
         all.len(),
         names.join(", "),
     );
-    let weights = start.learn(&all, holding, version.to_owned(), fitted);
-    widen(sources, rates, seed, weights)
+    Weights::flat().learn(&all, holding, version.to_owned(), fitted)
+}
+
+fn edges(cascades: &[Cascade]) -> usize {
+    let edges = cascades.iter().map(|cascade| cascade.parents.len() - 1);
+    edges.sum()
 }
 
 /// Finds the dispersion with which 80 % ranges hold 80 % of the true figures: what is believed
@@ -162,7 +181,11 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
         turn(blind.virality(), &mut dispersion.virality, 0.5);
         turn(told.reproduction(), &mut dispersion.halved_by, 1.0);
         turn(well_told.reproduction(), &mut dispersion.floor, 0.5);
-        turn(told.and(&well_told).virality(), &mut dispersion.virality_floor, 1.0);
+        turn(
+            told.and(&well_told).virality(),
+            &mut dispersion.virality_floor,
+            1.0,
+        );
         weights = weights.with_dispersion(dispersion);
         step *= 0.75;
     }

@@ -123,7 +123,9 @@ pub(crate) fn virality(parents: &[u32]) -> f64 {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| {
+        (sum + value, count + 1)
+    });
     sum / count.max(1) as f64
 }
 
@@ -142,7 +144,10 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         .collect();
     let total: f64 = cascades.iter().map(|score| score.edges as f64).sum();
     let pooled = |of: fn(&CascadeScore) -> f64| {
-        let sum: f64 = cascades.iter().map(|score| of(score) * score.edges as f64).sum();
+        let sum: f64 = cascades
+            .iter()
+            .map(|score| of(score) * score.edges as f64)
+            .sum();
         sum / total.max(1.0)
     };
     let holds = |range: &Range, value: f64| {
@@ -159,15 +164,16 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         })),
         ece: calibration_error(edges),
         reproduction_mae: mean(
-            (cascades.iter())
-                .map(|score| (score.reproduction_estimate - score.reproduction).abs()),
+            (cascades.iter()).map(|score| (score.reproduction_estimate - score.reproduction).abs()),
         ),
         reproduction_coverage: share(
             (cascades.iter()).map(|score| holds(&score.reproduction_range, score.reproduction)),
         ),
-        virality_mae: mean(cascades.iter().map(|score| {
-            (score.virality_range.likely - score.virality).abs() / score.virality
-        })),
+        virality_mae: mean(
+            cascades
+                .iter()
+                .map(|score| (score.virality_range.likely - score.virality).abs() / score.virality),
+        ),
         virality_coverage: share(
             (cascades.iter()).map(|score| holds(&score.virality_range, score.virality)),
         ),
@@ -188,7 +194,10 @@ fn calibration_error(edges: &[EdgeScore]) -> f64 {
         bin.1 += edge.best;
         bin.2 += f64::from(u8::from(edge.best_is_right));
     }
-    let off: f64 = bins.iter().map(|(_, said, right)| (said - right).abs()).sum();
+    let off: f64 = bins
+        .iter()
+        .map(|(_, said, right)| (said - right).abs())
+        .sum();
     off / edges.len().max(1) as f64
 }
 

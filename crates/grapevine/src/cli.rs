@@ -253,9 +253,6 @@ pub struct EvaluateFitArgs {
     /// Version to give them; it is written onto every edge that they name.
     #[arg(long, value_name = "NAME")]
     pub version: String,
-    /// Weights to start from [default: as shipped].
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
     /// Token rates to fit for.
     #[arg(
         long,

@@ -12,9 +12,7 @@ use grapevine_evaluation::{
 use grapevine_inference::causes::{Holding, Weights};
 use serde::Serialize;
 
-use crate::cli::{
-    EvaluateArgs, EvaluateChainsArgs, EvaluateFitArgs, EvaluateFormat, EvaluateWhat,
-};
+use crate::cli::{EvaluateArgs, EvaluateChainsArgs, EvaluateFitArgs, EvaluateFormat, EvaluateWhat};
 use crate::exit::{Ends, ExitKind, Failure};
 
 /// Runs the command.
@@ -95,7 +93,6 @@ fn chains(arguments: &EvaluateChainsArgs) -> Result<(), Failure> {
 }
 
 fn fit_weights(arguments: &EvaluateFitArgs) -> Result<(), Failure> {
-    let start = weights(arguments.weights.as_deref())?;
     let mut sources = Vec::new();
     for path in &arguments.files {
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -108,13 +105,15 @@ fn fit_weights(arguments: &EvaluateFitArgs) -> Result<(), Failure> {
         &sources,
         &arguments.token_rates,
         arguments.seed,
-        &start,
         Holding::default(),
         &arguments.version,
     );
     std::fs::write(&arguments.out, weights.render()).map_err(|error| {
         let path = arguments.out.display();
-        Failure::new(ExitKind::InputOutput, format!("cannot write {path}: {error}"))
+        Failure::new(
+            ExitKind::InputOutput,
+            format!("cannot write {path}: {error}"),
+        )
     })
 }
 
@@ -135,8 +134,7 @@ fn weights(path: Option<&Path>) -> Result<Weights, Failure> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(ExitKind::NoInput, format!("weights {name}: {error}")))?;
-    Weights::parse(&text)
-        .map_err(|error| Failure::new(ExitKind::Data, format!("{name}: {error}")))
+    Weights::parse(&text).map_err(|error| Failure::new(ExitKind::Data, format!("{name}: {error}")))
 }
 
 fn document<'a>(
@@ -148,7 +146,10 @@ fn document<'a>(
     let early = evaluation.on_arrival;
     Document {
         file: arguments.file.display().to_string(),
-        fit: arguments.fit.as_ref().map(|path| path.display().to_string()),
+        fit: arguments
+            .fit
+            .as_ref()
+            .map(|path| path.display().to_string()),
         token_rate: arguments.token_rate,
         seed: arguments.seed,
         weights: weights.version(),

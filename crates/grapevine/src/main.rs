@@ -8,7 +8,9 @@ use clap::Parser;
 use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
-use grapevine::{demo, evaluate, import, local, query, report, simulate, standard_input, telemetry};
+use grapevine::{
+    demo, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

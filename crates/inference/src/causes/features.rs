@@ -9,7 +9,7 @@ pub(super) const BINS: usize = 64;
 /// The bin of what is not known yet, or does not apply.
 pub(super) const UNKNOWN: u8 = 63;
 /// Bin of a ratio of one.
-const EVEN: i32 = 31;
+pub(super) const EVEN: u8 = 31;
 
 /// Half-octave bin of 1 + `amount`: 0 for [1, 1.5), 1 for [1.5, 2), 2 for [2, 3) and so on.
 /// `amount` is not negative.
@@ -21,13 +21,13 @@ pub(super) fn amount(amount: f32) -> u8 {
 /// Half-octave bin of a ratio of positive numbers, limited to 2¹⁵ either way.
 pub(super) fn ratio(numerator: f32, denominator: f32) -> u8 {
     let bits = (numerator / denominator).to_bits() >> 22;
-    (bits as i32 - 254 + EVEN).clamp(0, 62) as u8
+    (bits as i32 - 254 + i32::from(EVEN)).clamp(0, 62) as u8
 }
 
 /// The bin of the ratio of two amounts that are given by their bins.
 #[inline]
 pub(super) fn ratio_of_bins(numerator: u8, denominator: u8) -> u8 {
-    (i32::from(numerator) - i32::from(denominator) + EVEN).clamp(0, 62) as u8
+    (i32::from(numerator) - i32::from(denominator) + i32::from(EVEN)).clamp(0, 62) as u8
 }
 
 macro_rules! tables {
@@ -108,6 +108,8 @@ tables! {
 pub(super) const OUTSIDE_TABLES: usize = Table::Delay as usize;
 /// Features of one candidate.
 pub(super) const CANDIDATE_FEATURES: usize = 11;
+/// Of these, the last make up a candidate's standing: they do not change with the child.
+pub(super) const STANDING_FEATURES: usize = 5;
 
 /// The bins of the outside world at one arrival, in the order of its tables.
 pub(super) type OutsideBins = [u8; OUTSIDE_TABLES];
@@ -128,6 +130,11 @@ pub(super) struct CandidateBins {
 }
 
 impl CandidateBins {
+    /// Where in the list of all weights those of the candidate's standing are.
+    pub(super) fn standing_places(&self) -> [u16; STANDING_FEATURES] {
+        *self.places().last_chunk().expect("fewer than all")
+    }
+
     /// Where in the list of all weights the candidate's are.
     pub(super) fn places(&self) -> [u16; CANDIDATE_FEATURES] {
         let at = |table: Table, bin: u8| (table as usize * BINS + usize::from(bin)) as u16;
@@ -141,11 +148,11 @@ impl CandidateBins {
             at(exposure, self.exposure),
             at(Table::NearestChild, self.nearest_child),
             at(Table::Children, self.children),
+            at(Table::Pace, self.pace),
             at(Table::Ordinal, self.ordinal),
             at(Table::Burst4, self.bursts[0]),
             at(Table::Burst16, self.bursts[1]),
             at(Table::Burst64, self.bursts[2]),
-            at(Table::Pace, self.pace),
             at(Table::Origin, self.origin),
         ]
     }
@@ -157,7 +164,15 @@ mod tests {
 
     #[test]
     fn amounts_fall_into_half_octaves() {
-        let expected = [(0.0, 0), (0.4, 0), (0.5, 1), (1.0, 2), (2.0, 3), (3.0, 4), (7.0, 6)];
+        let expected = [
+            (0.0, 0),
+            (0.4, 0),
+            (0.5, 1),
+            (1.0, 2),
+            (2.0, 3),
+            (3.0, 4),
+            (7.0, 6),
+        ];
         for (value, bin) in expected {
             assert_eq!(amount(value), bin, "{value}");
         }

@@ -107,7 +107,10 @@ mod tests {
             gradient[1] = 200.0 * (y - x * x);
             100.0 * (y - x * x) * (y - x * x) + (1.0 - x) * (1.0 - x)
         });
-        assert!((found[0] - 1.0).abs() < 1e-4 && (found[1] - 1.0).abs() < 1e-4, "{found:?}");
+        assert!(
+            (found[0] - 1.0).abs() < 1e-4 && (found[1] - 1.0).abs() < 1e-4,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -6,9 +6,7 @@
 //! many decide. Arrivals whose cause is not known teach nothing: fitted to times alone, chains
 //! explain everything.
 
-use super::features::{
-    BINS, CANDIDATE_FEATURES, CandidateBins, OUTSIDE_TABLES, OutsideBins, Table,
-};
+use super::features::{BINS, CandidateBins, OutsideBins, Table};
 use super::lbfgs;
 use super::posterior::Cause;
 use super::scoring::{Moment, Scratch};
@@ -58,6 +56,13 @@ struct Row {
     offset: f32,
 }
 
+impl Row {
+    /// Where its weights are.
+    fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        self.bins.places().into_iter().map(usize::from)
+    }
+}
+
 /// What was seen of one arrival, and its cause.
 #[derive(Clone, Debug)]
 pub struct Lesson {
@@ -95,7 +100,13 @@ impl Example {
 impl Spread {
     /// Writes down what is seen of an arrival, where examples are wanted; `gone` are slot and block
     /// of a candidate that counts as gone.
-    pub(super) fn note(&self, moment: &Moment, gone: Option<(u8, usize)>, scratch: &mut Scratch) {
+    pub(super) fn note(
+        &self,
+        moment: &Moment,
+        gone: Option<(u8, usize)>,
+        weights: &Weights,
+        scratch: &mut Scratch,
+    ) {
         let Some(example) = &mut scratch.example else {
             return;
         };
@@ -116,12 +127,18 @@ impl Spread {
             example.causes.push((cause, candidate.ordinal));
         }
         for (at, block) in self.pool.blocks().iter().enumerate() {
-            let more = u32::from(gone.is_some_and(|(_, gone)| gone == at));
-            if block.count + more == 0 {
+            let more = gone.filter(|(_, gone)| *gone == at);
+            let more = more.map_or(0.0, |(slot, _)| self.candidates[usize::from(slot)].standing);
+            let standing = block.standing + more;
+            if !(standing > 0.0) {
                 continue;
             }
+            // How many mean members its standing is, so that it moves with the weights.
             let bins = self.block_bins(block, moment);
-            let offset = ((block.count + more) as f32).ln();
+            let one = bins
+                .standing_places()
+                .map(|place| weights.logs[usize::from(place)]);
+            let offset = standing.ln() - one.iter().sum::<f64>() as f32;
             example.rows.push(Row { bins, offset });
             example.causes.push((Cause::Gone(block.last), block.last));
         }
@@ -192,16 +209,16 @@ fn part_loss(lessons: &[Lesson], logs: &[f64]) -> (f64, Vec<f64>) {
     let mut loss = 0.0;
     let mut scores = Vec::new();
     for lesson in lessons {
-        let places = |row: &Row| row.bins.places();
         let outside = lesson.outside.iter().enumerate();
         let outside = outside.map(|(table, bin)| table * BINS + usize::from(*bin));
         let own = outside.clone().map(|place| logs[place]).sum::<f64>()
             + f64::from(lesson.outside_offset);
         scores.clear();
-        scores.extend(lesson.rows.iter().map(|row| {
-            let sum = places(row).into_iter().map(|place| logs[usize::from(place)]);
-            sum.sum::<f64>() + f64::from(row.offset)
-        }));
+        scores.extend(
+            lesson.rows.iter().map(|row| {
+                row.places().map(|place| logs[place]).sum::<f64>() + f64::from(row.offset)
+            }),
+        );
         let greatest = scores.iter().copied().fold(own, f64::max);
         let mut total = (own - greatest).exp();
         let outside_weight = total;
@@ -221,8 +238,8 @@ fn part_loss(lessons: &[Lesson], logs: &[f64]) -> (f64, Vec<f64>) {
             if excess.abs() < 1e-6 {
                 continue;
             }
-            for place in places(row) {
-                gradient[usize::from(place)] += excess;
+            for place in row.places() {
+                gradient[place] += excess;
             }
         }
     }
@@ -248,5 +265,3 @@ fn penalty(change: &[f64], holding: Holding, gradient: &mut [f64]) -> f64 {
     }
     sum
 }
-
-const _: () = assert!(OUTSIDE_TABLES < BINS && CANDIDATE_FEATURES == 11);

@@ -137,7 +137,8 @@ impl MarkLaws {
 
     /// Counts a certain edge between readers.
     pub fn edge(&mut self, parent: Marks, child: Marks) {
-        self.channel.edge(u16::from(parent.channel), u16::from(child.channel));
+        self.channel
+            .edge(u16::from(parent.channel), u16::from(child.channel));
         self.network.edge(parent.network, child.network);
     }
 
@@ -169,12 +170,98 @@ impl Likeness {
             (true, false) => ratios[1],
         };
         let child = self.child;
-        pick(self.channel, candidate.channel != 0, candidate.channel == child.channel)
-            * pick(self.network, candidate.network != 0, candidate.network == child.network)
+        pick(
+            self.channel,
+            candidate.channel != 0,
+            candidate.channel == child.channel,
+        ) * pick(
+            self.network,
+            candidate.network != 0,
+            candidate.network == child.network,
+        )
     }
 
-    /// The mean ratio of candidates whose marks are not kept: one, as of draws from the base law.
-    pub(super) fn of_pool(&self) -> f32 {
-        1.0
+    /// True where the child has no marks.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.child == Marks::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(marks: Marks) -> Candidate {
+        let mut candidate = Candidate::new(1, 1, 0);
+        candidate.channel = marks.channel;
+        candidate.network = marks.network;
+        candidate
+    }
+
+    #[test]
+    fn copying_is_learned_from_certain_edges_and_a_rare_match_says_more() {
+        let mut laws = MarkLaws::default();
+        for number in 0..10_000u32 {
+            // Channel 1 has four arrivals of five; networks are 100, all alike.
+            laws.arrived(Marks {
+                channel: if number % 5 == 0 { 2 } else { 1 },
+                network: (number % 100) as u16 + 1,
+            });
+        }
+        for number in 0..2_000u16 {
+            // Half of the children copy the network, the others have another.
+            let parent = Marks {
+                channel: 1,
+                network: number % 100 + 1,
+            };
+            let other = (number + 7) % 100 + 1;
+            let network = if number % 2 == 0 {
+                parent.network
+            } else {
+                other
+            };
+            laws.edge(
+                parent,
+                Marks {
+                    channel: 0,
+                    network,
+                },
+            );
+        }
+        let copying = laws.network.copying();
+        assert!((copying - 0.5).abs() < 0.02, "{copying}");
+        assert_eq!(laws.channel.copying(), 0.3);
+        let child = Marks {
+            channel: 2,
+            network: 9,
+        };
+        let likeness = laws.likeness(child);
+        let of = |channel, network| likeness.of(&candidate(Marks { channel, network }));
+        // (h + (1 − h) f) / f with h .3 and f .2; and with h .5 and f .01.
+        assert!((of(2, 0) - 2.2).abs() < 0.05, "{}", of(2, 0));
+        assert!((of(1, 0) - 0.7).abs() < 0.01);
+        assert!((of(0, 9) - 50.0).abs() < 1.0, "{}", of(0, 9));
+        let unseen = laws.likeness(Marks {
+            channel: 0,
+            network: 60_000,
+        });
+        let same = candidate(Marks {
+            channel: 0,
+            network: 60_000,
+        });
+        assert_eq!(unseen.of(&same), RATIO_MAX as f32);
+        assert!((of(0, 8) - 0.5).abs() < 0.02);
+        assert_eq!(of(0, 0), 1.0);
+        assert!(laws.likeness(Marks::default()).says_nothing());
+    }
+
+    #[test]
+    fn values_beyond_the_limit_count_as_rare() {
+        let mut law = MarkLaw::new(0.1);
+        for value in 1..=u16::MAX {
+            law.arrived(value);
+        }
+        assert!(law.counts.len() <= VALUES_MAX);
+        assert!(law.share(u16::MAX) > 0.0 && law.share(u16::MAX) < 1e-4);
     }
 }

@@ -30,7 +30,7 @@ pub use posterior::{Cause, Pooled, Posterior, Settled};
 pub use scoring::Scratch;
 pub use spread::{Arrival, Certain, SETTLED_AFTER, Spread};
 pub use sums::{Range, Shape};
-pub use weights::{ActWeights, Dispersion, Weights, WeightsError};
+pub use weights::{Dispersion, Weights, WeightsError};
 
 #[cfg(test)]
 mod tests;

@@ -81,7 +81,8 @@ impl Pool {
             Some(at) => self.blocks[at] = merged(&self.blocks[at], &one),
             None => {
                 if self.blocks.capacity() == self.blocks.len() {
-                    self.blocks.reserve_exact(more(self.blocks.len(), BLOCKS_MAX + 1));
+                    self.blocks
+                        .reserve_exact(more(self.blocks.len(), BLOCKS_MAX + 1));
                 }
                 self.blocks.push(one);
             }
@@ -94,10 +95,13 @@ impl Pool {
     /// Lets one member of that time go, as a mean member of the block that is nearest in time.
     pub(super) fn let_go_by_time(&mut self, time: u32) -> Option<Block> {
         let time = time as f32;
-        let occupied = self.blocks.iter().enumerate().filter(|(_, block)| block.count > 0);
-        let (at, block) = occupied.min_by(|(_, a), (_, b)| {
-            (a.time - time).abs().total_cmp(&(b.time - time).abs())
-        })?;
+        let occupied = self
+            .blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, block)| block.count > 0);
+        let (at, block) = occupied
+            .min_by(|(_, a), (_, b)| (a.time - time).abs().total_cmp(&(b.time - time).abs()))?;
         let block = *block;
         let standing = block.standing / block.count as f32;
         let left = &mut self.blocks[at];
@@ -173,7 +177,10 @@ mod tests {
         assert_eq!(blocks.iter().map(|block| block.count).sum::<u32>(), 5_000);
         let standing: f32 = blocks.iter().map(|block| block.standing).sum();
         assert!((standing - 2_500.0).abs() < 0.5, "{standing}");
-        assert!(blocks[0].count > 4 * blocks[blocks.len() - 1].count, "{blocks:?}");
+        assert!(
+            blocks[0].count > 4 * blocks[blocks.len() - 1].count,
+            "{blocks:?}"
+        );
         for pair in blocks.windows(2) {
             assert!(pair[0].last < pair[1].last && pair[0].ordinal < pair[1].ordinal);
         }

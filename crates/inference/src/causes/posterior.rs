@@ -81,7 +81,11 @@ impl<'a> Posterior<'a> {
         kept.zip(&self.scratch.candidates)
             .filter(move |(candidate, _)| candidate.ordinal < ordinal)
             .map(move |(candidate, weight): (&Candidate, &f32)| {
-                (candidate.key(), candidate.ordinal, f64::from(*weight) * scale)
+                (
+                    candidate.key(),
+                    candidate.ordinal,
+                    f64::from(*weight) * scale,
+                )
             })
     }
 

@@ -1,10 +1,10 @@
 //! The posterior over causes of one arrival.
 
 use super::candidate::{CANDIDATES_MAX, Candidate, NO_SPREADER};
-use super::learning::Example;
 use super::features::{
-    CandidateBins, OutsideBins, Table, UNKNOWN, amount, ratio, ratio_of_bins,
+    CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, ratio, ratio_of_bins,
 };
+use super::learning::Example;
 use super::marks::Likeness;
 use super::pool::{BLOCKS_MAX, Block};
 use super::spread::Spread;
@@ -136,7 +136,7 @@ impl Spread {
         })
     }
 
-    /// The bins of a block, as of its mean member.
+    /// The bins of a block, as of a mean member without burst.
     pub(super) fn block_bins(&self, block: &Block, moment: &Moment) -> CandidateBins {
         let lag = (moment.time as f32 - block.time).max(0.0);
         let rank = (moment.ordinal as f32 - block.ordinal).max(1.0);
@@ -149,22 +149,25 @@ impl Spread {
             nearest_child: UNKNOWN,
             children: UNKNOWN,
             ordinal: amount(block.ordinal),
-            bursts: [UNKNOWN; 3],
+            bursts: [EVEN; 3],
             pace: ratio_of_bins(block.pace.round() as u8, moment.pace),
             origin: 0,
         }
     }
 
-    /// Weighs every cause of an arrival.
-    pub(super) fn weigh(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+    /// Weighs every candidate as one without certain child: the loop that everything waits for.
+    fn weigh_unproven<const MARKS: bool>(
+        &self,
+        moment: &Moment,
+        weights: &Weights,
+        scratch: &mut Scratch,
+    ) {
         let delay = weights.table(Table::Delay);
         let rank = weights.table(Table::Rank);
         let exposure = weights.table(Table::Exposure);
         let pace = weights.table(Table::Pace);
-        // What every unproven candidate has in common.
         let unproven = weights.table(Table::NearestChild)[usize::from(UNKNOWN)]
             * weights.table(Table::Children)[usize::from(UNKNOWN)];
-        let likeness = &moment.likeness;
         for (weight, candidate) in scratch.candidates.iter_mut().zip(&self.candidates) {
             if candidate.ordinal >= moment.ordinal || candidate.time > moment.time {
                 *weight = 0.0;
@@ -174,15 +177,26 @@ impl Spread {
             let at_rank = amount((moment.ordinal - candidate.ordinal) as f32);
             let since = moment.certain.saturating_sub(candidate.certain_before);
             let at_pace = ratio_of_bins(candidate.pace(), moment.pace);
-            let product = candidate.standing
+            let mut product = candidate.standing
                 * delay[usize::from(at_delay & 63)]
                 * rank[usize::from(at_rank & 63)]
                 * exposure[usize::from(amount(since as f32) & 63)]
                 * pace[usize::from(at_pace & 63)]
-                * unproven
-                * likeness.of(candidate);
+                * unproven;
+            if MARKS {
+                product *= moment.likeness.of(candidate);
+            }
             *weight = product;
         }
+    }
+
+    /// Weighs every cause of an arrival.
+    pub(super) fn weigh(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+        match moment.likeness.says_nothing() {
+            true => self.weigh_unproven::<false>(moment, weights, scratch),
+            false => self.weigh_unproven::<true>(moment, weights, scratch),
+        }
+        let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
         for spreader in &self.spreaders {
             let slot = usize::from(spreader.slot);
             let candidate = &self.candidates[slot];
@@ -192,7 +206,6 @@ impl Spread {
             if !bins.proven {
                 continue;
             }
-            let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
             let product = candidate.standing
                 * of(Table::ProvenDelay, bins.delay)
                 * of(Table::ProvenRank, bins.rank)
@@ -200,19 +213,20 @@ impl Spread {
                 * of(Table::NearestChild, bins.nearest_child)
                 * of(Table::Children, bins.children)
                 * of(Table::Pace, bins.pace)
-                * likeness.of(candidate);
+                * moment.likeness.of(candidate);
             scratch.candidates[slot] = product;
         }
         let blocks = self.pool.blocks();
         for (weight, block) in scratch.blocks.iter_mut().zip(blocks) {
             let bins = self.block_bins(block, moment);
+            // Marks of the pool's are not kept: on average they say nothing.
             *weight = block.standing
-                * delay[usize::from(bins.delay)]
-                * rank[usize::from(bins.rank)]
-                * exposure[usize::from(bins.exposure)]
-                * pace[usize::from(bins.pace)]
-                * unproven
-                * likeness.of_pool();
+                * of(Table::Delay, bins.delay)
+                * of(Table::Rank, bins.rank)
+                * of(Table::Exposure, bins.exposure)
+                * of(Table::Pace, bins.pace)
+                * of(Table::NearestChild, UNKNOWN)
+                * of(Table::Children, UNKNOWN);
         }
         let kept = scratch.candidates.iter().take(self.candidates.len());
         let pooled = scratch.blocks.iter().take(blocks.len());

@@ -8,7 +8,7 @@ use super::candidate::{
     CANDIDATES_MAX, Candidate, NO_SPREADER, ORIGIN_OUTSIDE, ORIGIN_SHARE, ORIGIN_UNKNOWN,
     SPREADERS_MAX, Spreader, more,
 };
-use super::features::{Table, amount, ratio};
+use super::features::{Table, UNKNOWN, amount, ratio};
 use super::marks::{Likeness, MarkLaws, Marks};
 use super::pool::{Leaving, Pool};
 use super::posterior::{Cause, Posterior, Settled};
@@ -178,7 +178,7 @@ impl Spread {
         let log_odds = outside_log_odds(arrival);
         let moment = self.moment(ordinal, time, ordinal, likeness, log_odds, weights);
         self.weigh(&moment, weights, scratch);
-        self.note(&moment, None, scratch);
+        self.note(&moment, None, weights, scratch);
         Posterior::of(self, scratch, ordinal)
     }
 
@@ -261,7 +261,7 @@ impl Spread {
             }
             _ => None,
         };
-        self.note(&moment, gone, scratch);
+        self.note(&moment, gone, weights, scratch);
         if let Some((at, spreader)) = kept {
             self.spreaders[at] = spreader;
         }
@@ -315,7 +315,9 @@ impl Spread {
         let within = |time: f32| f64::from(weights.arrived_within(now as f32 - time));
         let kept = self.candidates.iter();
         let kept = kept.filter(|candidate| candidate.ordinal <= settled);
-        let exposure = kept.map(|candidate| within(candidate.time as f32)).sum::<f64>()
+        let exposure = kept
+            .map(|candidate| within(candidate.time as f32))
+            .sum::<f64>()
             + self
                 .pool
                 .blocks()
@@ -420,10 +422,7 @@ impl Spread {
         candidate.certain_before = gone.map_or(0, |block| block.certain_before.round() as u32);
         let pace = gone.map_or(0, |block| block.pace.round() as u8);
         candidate.set_pace_and_origin(pace, ORIGIN_UNKNOWN);
-        candidate.standing = gone.map_or_else(
-            || standing(&candidate, weights),
-            |block| block.standing,
-        );
+        candidate.standing = standing(&candidate, weights);
         let generation = gone.map_or(1.0, |block| block.generation.round());
         self.place(slot, candidate);
         for tree in &mut self.trees {
@@ -456,16 +455,21 @@ impl Spread {
             return self.candidates.len() as u8;
         }
         let settled = self.settled();
-        let kept = self.candidates.iter().zip(&scratch.candidates).enumerate();
-        let slot = kept
-            .filter(|(_, (candidate, _))| candidate.ordinal <= settled)
-            .min_by(|(_, (a, weight_a)), (_, (b, weight_b))| {
-                let spreads = |candidate: &Candidate| candidate.spreader != NO_SPREADER;
-                (spreads(a).cmp(&spreads(b)))
-                    .then(weight_a.total_cmp(weight_b))
-                    .then(a.ordinal.cmp(&b.ordinal))
-            })
-            .map_or(0, |(slot, _)| slot as u8);
+        let mut least = (true, f32::INFINITY, u32::MAX);
+        let mut slot = 0;
+        for (at, (candidate, weight)) in
+            (0u8..=u8::MAX).zip(self.candidates.iter().zip(&scratch.candidates))
+        {
+            let spreads = candidate.spreader != NO_SPREADER;
+            if candidate.ordinal > settled || (spreads && !least.0) {
+                continue;
+            }
+            let smaller = *weight < least.1 || (*weight == least.1 && candidate.ordinal < least.2);
+            if smaller || (least.0 && !spreads) {
+                least = (spreads, *weight, candidate.ordinal);
+                slot = at;
+            }
+        }
         self.leave(slot);
         slot
     }
@@ -489,11 +493,7 @@ impl Spread {
             tree.leave(slot);
         }
         if candidate.spreader != NO_SPREADER {
-            let at = usize::from(candidate.spreader);
-            self.spreaders.swap_remove(at);
-            if let Some(moved) = self.spreaders.get(at) {
-                self.candidates[usize::from(moved.slot)].spreader = at as u8;
-            }
+            self.remove_spreader(usize::from(candidate.spreader));
         }
     }
 
@@ -516,7 +516,12 @@ impl Spread {
             if spreader.after == 0 {
                 spreader.after = child;
             }
-        } else if self.spreaders.len() < SPREADERS_MAX {
+            return;
+        }
+        if self.spreaders.len() == SPREADERS_MAX {
+            self.forget_least_spreader();
+        }
+        if self.spreaders.len() < SPREADERS_MAX {
             self.candidates[usize::from(parent)].spreader = self.spreaders.len() as u8;
             if self.spreaders.len() == self.spreaders.capacity() {
                 let grown = more(self.spreaders.len(), SPREADERS_MAX);
@@ -529,6 +534,25 @@ impl Spread {
                 before: 0,
                 after: child,
             });
+        }
+    }
+
+    /// Forgets the children of whoever has the fewest, the longest ago on a tie; those with children
+    /// that are not settled aside.
+    fn forget_least_spreader(&mut self) {
+        let settled = self.spreaders.iter().enumerate();
+        let settled = settled.filter(|(_, spreader)| spreader.after == 0);
+        let least = settled.min_by_key(|(_, spreader)| (spreader.children, spreader.newest));
+        if let Some((at, _)) = least {
+            self.remove_spreader(at);
+        }
+    }
+
+    fn remove_spreader(&mut self, at: usize) {
+        let gone = self.spreaders.swap_remove(at);
+        self.candidates[usize::from(gone.slot)].spreader = NO_SPREADER;
+        if let Some(moved) = self.spreaders.get(at) {
+            self.candidates[usize::from(moved.slot)].spreader = at as u8;
         }
     }
 
@@ -557,7 +581,9 @@ impl Spread {
             .filter(|(kept, _)| kept.spreader == NO_SPREADER && kept.ordinal <= settled)
             .map(|(_, weight)| *weight)
             .fold(f32::INFINITY, f32::min);
-        if scratch.candidates[at] >= least {
+        // Who has no bursts has been taken back, for that child.
+        let back = self.candidates[at].bursts[0] == UNKNOWN;
+        if !back && scratch.candidates[at] >= least {
             return None;
         }
         scratch.blocks[block] += scratch.candidates[at];

@@ -111,7 +111,12 @@ impl Sums {
                 likely: self.shared / settled,
                 high: ((self.shared + above) / settled).clamp(0.0, 1.0),
             },
-            virality: range_of(viralities, 1.0, dispersion.virality, dispersion.virality_floor),
+            virality: range_of(
+                viralities,
+                1.0,
+                dispersion.virality,
+                dispersion.virality_floor,
+            ),
             generation: self.depths / settled,
             depth: range_of(depths, 0.0, 1.0, 0.0),
         }
@@ -133,7 +138,9 @@ fn range_of(
     let middle = logs.clone().sum::<f64>() / count;
     let squares = logs.map(|log| (log - middle) * (log - middle)).sum::<f64>();
     let between = widen * (squares / (count - 1.0).max(1.0)).sqrt();
-    let reach = (normal_quantile(0.9) * between.hypot(floor)).min(20.0).exp();
+    let reach = (normal_quantile(0.9) * between.hypot(floor))
+        .min(20.0)
+        .exp();
     Range {
         low: mean.min(least + above / reach),
         likely: mean,

@@ -28,7 +28,11 @@ fn cascade(seed: u64, nodes: usize, sharing: f64, tokens: f64) -> History {
     let mut at = 0;
     while at < events.len() && events.len() < 4 * nodes {
         let active = draw(at, 1) < 0.15;
-        let children = if active { (sharing / 0.15 * 2.0 * draw(at, 2)).round() } else { 0.0 };
+        let children = if active {
+            (sharing / 0.15 * 2.0 * draw(at, 2)).round()
+        } else {
+            0.0
+        };
         for child in 0..children as usize {
             let delay = lomax(draw(at, 10 + child) * 0.98, 60.0);
             events.push((events[at].0 + delay, Some(at)));
@@ -145,7 +149,10 @@ fn batch(history: &History, node: usize, weights: &Weights) -> Causes {
         amount(all),
         ratio(1.0 + all, 1.0 + node as f32),
     ];
-    let log = Table::ALL.iter().zip(bins).map(|(table, bin)| weights.log(*table, bin));
+    let log = Table::ALL
+        .iter()
+        .zip(bins)
+        .map(|(table, bin)| weights.log(*table, bin));
     let from_outside = log.sum::<f64>().exp();
     let mut readers = vec![f64::NAN];
     for reader in 1..node {
@@ -174,7 +181,11 @@ fn batch(history: &History, node: usize, weights: &Weights) -> Causes {
             rank: amount((node - reader) as f32),
             exposure: amount(known(reader + 1, newest) as f32),
             nearest_child: nearest.map_or(UNKNOWN, |nearest| amount(nearest as f32)),
-            children: if own.is_empty() { UNKNOWN } else { amount(own.len() as f32) },
+            children: if own.is_empty() {
+                UNKNOWN
+            } else {
+                amount(own.len() as f32)
+            },
             ordinal: amount(reader as f32),
             bursts: [burst(4), burst(16), burst(64)],
             pace: ratio_of_bins(gap(reader, 10), gap(node, 10)),
@@ -197,10 +208,16 @@ fn streaming_equals_batch_while_everybody_is_kept() {
         assert_eq!(settled.len(), history.times.len() - 1);
         for (at, (outside, readers)) in settled.iter().enumerate() {
             let (expected, others) = batch(&history, at + 1, &weights);
-            assert!((outside - expected).abs() < 1e-4, "{seed} {at}: {outside} {expected}");
+            assert!(
+                (outside - expected).abs() < 1e-4,
+                "{seed} {at}: {outside} {expected}"
+            );
             for (reader, (found, expected)) in readers.iter().zip(&others).enumerate().skip(1) {
                 // Sums of decayed counts may fall on the other side of a bin's edge; nothing else.
-                assert!((found - expected).abs() < 1e-4, "{seed} {at} {reader}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{seed} {at} {reader}: {found} {expected}"
+                );
             }
         }
     }
@@ -252,12 +269,18 @@ fn known_trees_have_their_exact_shape() {
         }
         let virality = 2.0 * distances / (nodes * (nodes - 1)) as f64;
         assert!((shape.virality.likely - virality).abs() < 1e-9);
-        assert_eq!(shape.depth.likely, *depths.iter().max().expect("some") as f64);
+        assert_eq!(
+            shape.depth.likely,
+            *depths.iter().max().expect("some") as f64
+        );
         let mean = depths.iter().sum::<u64>() as f64 / (nodes - 1) as f64;
         assert!((shape.generation - mean).abs() < 1e-9);
         let shared = history.parents.iter().filter(|parent| **parent > 0).count();
         assert_eq!(shape.shared.likely, shared as f64 / (nodes - 1) as f64);
-        assert_eq!((shape.shared.low, shape.shared.high), (shape.shared.likely, shape.shared.likely));
+        assert_eq!(
+            (shape.shared.low, shape.shared.high),
+            (shape.shared.likely, shape.shared.likely)
+        );
     }
 }
 
@@ -267,11 +290,13 @@ fn sums_are_those_of_the_settled_posteriors() {
     let history = cascade(21, 900, 0.4, 0.1);
     let (spread, settled) = stream(&history, &weights);
     let shared: f64 = (1..history.times.len())
-        .map(|node| match (history.certain[node], history.parents[node]) {
-            (true, 0) => 0.0,
-            (true, _) => 1.0,
-            (false, _) => 1.0 - settled[node - 1].0,
-        })
+        .map(
+            |node| match (history.certain[node], history.parents[node]) {
+                (true, 0) => 0.0,
+                (true, _) => 1.0,
+                (false, _) => 1.0 - settled[node - 1].0,
+            },
+        )
         .sum();
     let shape = spread.shape(&weights);
     assert_eq!(shape.arrivals, 900);
@@ -322,7 +347,12 @@ fn certain_edges_teach_and_guesses_do_not() {
     };
     let taught = lessons(100..125);
     let again = |taught: &[Lesson]| {
-        weights.learn(taught, Holding::default(), "t".to_owned(), "test".to_owned())
+        weights.learn(
+            taught,
+            Holding::default(),
+            "t".to_owned(),
+            "test".to_owned(),
+        )
     };
     let learned = again(&taught);
     assert_eq!(learned, again(&taught), "the same lessons teach the same");
@@ -358,19 +388,29 @@ fn who_had_left_is_back_when_a_token_names_him() {
     let mut admit = |spread: &mut Spread, arrival: Arrival| {
         spread.consider(&arrival, &weights, &laws, &mut scratch);
         spread.admit(&arrival, &weights, &scratch);
-        while spread.settle(false, &weights, &laws, &mut scratch).is_some() {}
+        while spread
+            .settle(false, &weights, &laws, &mut scratch)
+            .is_some()
+        {}
     };
     for node in 1..=1_000u64 {
         admit(&mut spread, Arrival::new(node, node as i64 * 60_000));
     }
-    let kept = |spread: &Spread| spread.candidates.iter().any(|candidate| candidate.key() == 2);
-    let gone = |spread: &Spread| -> u32 {
-        spread.pool.blocks().iter().map(|block| block.count).sum()
+    let kept = |spread: &Spread| {
+        spread
+            .candidates
+            .iter()
+            .any(|candidate| candidate.key() == 2)
     };
+    let gone =
+        |spread: &Spread| -> u32 { spread.pool.blocks().iter().map(|block| block.count).sum() };
     assert!(!kept(&spread));
     assert_eq!(gone(&spread) as usize + CANDIDATES_MAX, 1_000);
     let mut child = Arrival::new(1_001, 1_001 * 60_000);
-    child.certain = Some(Certain::Share { key: 2, time: 120_000 });
+    child.certain = Some(Certain::Share {
+        key: 2,
+        time: 120_000,
+    });
     admit(&mut spread, child);
     assert!(kept(&spread));
     assert_eq!(gone(&spread) as usize + CANDIDATES_MAX, 1_001);
@@ -389,16 +429,25 @@ struct Wild {
 fn wild() -> impl Strategy<Value = Wild> {
     let log_odds = prop_oneof![4 => -3.0..3.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
     let step = prop_oneof![6 => 0i64..100_000, 1 => -50_000i64..0, 1 => Just(i64::MAX / 4)];
-    (step, 0u8..6, 0.0..1.0f64, 0u8..3, 0u16..4, log_odds, -1.0..2.0f64).prop_map(
-        |(step, cause, parent, channel, network, log_odds, survival)| Wild {
-            step,
-            cause,
-            parent,
-            marks: Marks { channel, network },
-            log_odds,
-            survival,
-        },
+    (
+        step,
+        0u8..6,
+        0.0..1.0f64,
+        0u8..3,
+        0u16..4,
+        log_odds,
+        -1.0..2.0f64,
     )
+        .prop_map(
+            |(step, cause, parent, channel, network, log_odds, survival)| Wild {
+                step,
+                cause,
+                parent,
+                marks: Marks { channel, network },
+                log_odds,
+                survival,
+            },
+        )
 }
 
 proptest! {

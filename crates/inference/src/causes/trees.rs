@@ -266,7 +266,10 @@ mod tests {
             deepest = deepest.max(from_a.len() - 1);
             for b in 0..a {
                 let from_b = path(b);
-                let meet = from_a.iter().find(|node| from_b.contains(node)).expect("root");
+                let meet = from_a
+                    .iter()
+                    .find(|node| from_b.contains(node))
+                    .expect("root");
                 let up = |path: &[usize]| path.iter().position(|node| node == meet).expect("met");
                 sum += up(&from_a) + up(&from_b);
             }

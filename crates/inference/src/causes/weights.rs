@@ -56,23 +56,12 @@ impl Dispersion {
     }
 }
 
-/// What an unseen share act, a copy or a preview that a messenger fetched, brings.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActWeights {
-    /// Clicks expected of one act.
-    pub clicks: f64,
-    /// Share of the clicks within a minute, ten minutes, an hour, 8.2 hours of the act.
-    pub within: [f64; 4],
-}
-
 /// Weights of causes. Immutable; the version goes onto every edge that they name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     pub(super) version: String,
     pub(super) fitted: String,
     pub(super) dispersion: Dispersion,
-    pub(super) acts: ActWeights,
     /// Certain edges between readers by bin of their delay.
     pub(super) delays: Vec<f64>,
     /// Logarithms of the factors, table by table.
@@ -89,7 +78,6 @@ struct File {
     version: String,
     fitted: String,
     dispersion: Dispersion,
-    acts: ActWeights,
     delays: Vec<f64>,
     tables: BTreeMap<String, Vec<f64>>,
 }
@@ -98,6 +86,29 @@ impl Weights {
     /// The weights as shipped.
     pub fn builtin() -> Weights {
         Weights::parse(BUILTIN).expect("the built-in weights are checked by this crate's tests")
+    }
+
+    /// Where a first fit starts: every cause alike.
+    pub fn flat() -> Weights {
+        let mut weights = Weights {
+            version: "flat".to_owned(),
+            fitted: "on nothing".to_owned(),
+            dispersion: Dispersion {
+                log_odds: 1.0,
+                halved_by: 5.0,
+                floor: 0.2,
+                virality: 1.0,
+                virality_floor: 0.1,
+            },
+            delays: vec![1.0; BINS],
+            logs: vec![0.0; Table::ALL.len() * BINS],
+            factors: Vec::new(),
+            delays_within: Vec::new(),
+            near: decays(30.0),
+            wide: decays(200.0),
+        };
+        weights.derive();
+        weights
     }
 
     /// Version of the weights.
@@ -135,21 +146,15 @@ impl Weights {
             ("dispersion.floor", dispersion.floor),
             ("dispersion.virality", dispersion.virality),
             ("dispersion.virality_floor", dispersion.virality_floor),
-            ("acts.clicks", file.acts.clicks),
         ] {
             if !(1e-3..=1e6).contains(&value) {
                 return Err(wrong(key, "should be between 0.001 and 1000000"));
             }
         }
-        let within = file.acts.within;
-        if !within.is_sorted() || within[0] < 0.0 || !(within[3] <= 1.0) {
-            return Err(wrong("acts.within", "should be shares in rising order"));
-        }
         let mut weights = Weights {
             version: file.version,
             fitted: file.fitted,
             dispersion,
-            acts: file.acts,
             delays: file.delays,
             logs,
             factors: Vec::new(),
@@ -242,7 +247,6 @@ impl Weights {
     pub fn render(&self) -> String {
         let mut out = String::new();
         let dispersion = self.dispersion;
-        let acts = self.acts;
         let _ = write!(
             out,
             "# Weights of the causes of an arrival, as `grapevine evaluate fit` writes them.\n\
@@ -255,15 +259,12 @@ impl Weights {
             out,
             "\n[dispersion]\nlog_odds = {:?}\nhalved_by = {:?}\nfloor = {:?}\n\
              virality = {:?}\n\
-             virality_floor = {:?}\n\
-             \n[acts]\nclicks = {:?}\nwithin = {:?}\n\n[tables]\n",
+             virality_floor = {:?}\n\n[tables]\n",
             dispersion.log_odds,
             dispersion.halved_by,
             dispersion.floor,
             dispersion.virality,
             dispersion.virality_floor,
-            acts.clicks,
-            acts.within
         );
         for table in Table::ALL {
             let start = *table as usize * BINS;
