@@ -8,6 +8,12 @@ use crate::measures::Measures;
 
 /// Lessons that a fit looks at, at most.
 const LESSONS_MAX: usize = 32_000;
+/// A first fit is held by little: it starts from nothing.
+const FIRST: Holding = Holding {
+    near: 0.05,
+    smooth: 10.0,
+    steps: 120,
+};
 /// Token rate from which what remains is what shows.
 const WELL_TOLD: f64 = 0.1;
 /// Rounds in which ranges are widened and narrowed.
@@ -95,16 +101,10 @@ pub struct FitSource {
 /// is known, so that one set of weights serves sites with many tokens and with none. It starts from
 /// [`Weights::flat`], and runs twice: which earlier readers are still kept when an edge is looked
 /// at depends on weights, so the second run looks with those of the first.
-pub fn fit(
-    sources: &[FitSource],
-    rates: &[f64],
-    seed: u64,
-    holding: Holding,
-    version: &str,
-) -> Weights {
+pub fn fit(sources: &[FitSource], rates: &[f64], seed: u64, version: &str) -> Weights {
     let start = Weights::flat();
-    let first = fit_seeing(sources, rates, seed, holding, version, &start);
-    let second = fit_seeing(sources, rates, seed, holding, version, &first);
+    let first = fit_seeing(sources, rates, seed, version, &start);
+    let second = fit_seeing(sources, rates, seed, version, &first);
     widen(sources, rates, seed, second)
 }
 
@@ -113,18 +113,17 @@ fn fit_seeing(
     sources: &[FitSource],
     rates: &[f64],
     seed: u64,
-    holding: Holding,
     version: &str,
     seen_with: &Weights,
 ) -> Weights {
-    let each = LESSONS_MAX / (sources.len() * rates.len()).max(1);
     let mut all = Vec::new();
-    for source in sources {
+    for (source, share) in sources.iter().zip(shares(sources)) {
         for rate in rates {
+            let each = LESSONS_MAX as f64 * share / rates.len() as f64;
             let hidden = edges(&source.cascades) as f64 * (1.0 - rate);
             let tokens = Tokens { rate: *rate, seed };
             let keep = Tokens {
-                rate: (each as f64 / hidden.max(1.0)).min(1.0),
+                rate: (each / hidden.max(1.0)).min(1.0),
                 seed: seed ^ 0x6669_7420,
             };
             let seen = lessons(&source.cascades, tokens, seen_with, keep, true);
@@ -137,7 +136,17 @@ fn fit_seeing(
         all.len(),
         names.join(", "),
     );
-    Weights::flat().learn(&all, holding, version.to_owned(), fitted)
+    Weights::flat().learn(&all, FIRST, version.to_owned(), fitted)
+}
+
+/// What each source counts, in proportion to the square root of its edges: large files decide, small
+/// ones are heard.
+fn shares(sources: &[FitSource]) -> Vec<f64> {
+    let roots = sources
+        .iter()
+        .map(|source| (edges(&source.cascades) as f64).sqrt());
+    let total: f64 = roots.clone().sum();
+    roots.map(|root| root / total.max(1.0)).collect()
 }
 
 fn edges(cascades: &[Cascade]) -> usize {
@@ -155,7 +164,7 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
         let mut blind = Held::default();
         let mut told = Held::default();
         let mut well_told = Held::default();
-        for source in sources {
+        for (source, share) in sources.iter().zip(shares(sources)) {
             for rate in rates {
                 let tokens = Tokens { rate: *rate, seed };
                 let measures = evaluate(&source.cascades, tokens, &weights).settled;
@@ -164,7 +173,7 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
                     rate if rate < WELL_TOLD => &mut told,
                     _ => &mut well_told,
                 };
-                held.add(&measures);
+                held.add(&measures, share);
             }
         }
         let mut dispersion = weights.dispersion();
@@ -201,10 +210,10 @@ struct Held {
 }
 
 impl Held {
-    fn add(&mut self, measures: &Measures) {
-        self.count += 1.0;
-        self.reproduction += measures.reproduction_coverage;
-        self.virality += measures.virality_coverage;
+    fn add(&mut self, measures: &Measures, share: f64) {
+        self.count += share;
+        self.reproduction += share * measures.reproduction_coverage;
+        self.virality += share * measures.virality_coverage;
     }
 
     fn and(&self, other: &Held) -> Held {
@@ -216,10 +225,10 @@ impl Held {
     }
 
     fn reproduction(&self) -> f64 {
-        self.reproduction / self.count.max(1.0)
+        self.reproduction / self.count.max(1e-9)
     }
 
     fn virality(&self) -> f64 {
-        self.virality / self.count.max(1.0)
+        self.virality / self.count.max(1e-9)
     }
 }

@@ -105,7 +105,6 @@ fn fit_weights(arguments: &EvaluateFitArgs) -> Result<(), Failure> {
         &sources,
         &arguments.token_rates,
         arguments.seed,
-        Holding::default(),
         &arguments.version,
     );
     std::fs::write(&arguments.out, weights.render()).map_err(|error| {
@@ -252,4 +251,88 @@ fn write_text(
         add(baseline.name, &baseline.measures, true);
     }
     writeln!(out, "{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn arguments(line: &[&str]) -> EvaluateChainsArgs {
+        let cli = crate::cli::Cli::try_parse_from(line).expect("arguments");
+        match cli.command {
+            crate::cli::Command::Evaluate(EvaluateArgs {
+                what: EvaluateWhat::Chains(arguments),
+            }) => arguments,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_measures_by_their_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c.csv");
+        let text = "cascade_id,node_id,parent_id,t_seconds\n1,0,,0\n1,1,0,5\n1,2,1,9\n1,3,0,12\n";
+        std::fs::write(&path, text).expect("writes");
+        let file = path.to_str().expect("a name");
+        let arguments = arguments(&["grapevine", "evaluate", "chains", file, "--token-rate", "0"]);
+        let cascades = cascades(&arguments.file).expect("cascades");
+        let weights = weights(None).expect("weights");
+        let tokens = Tokens { rate: 0.0, seed: 1 };
+        let evaluation = evaluate(&cascades, tokens, &weights);
+        let baselines = baselines(&cascades, tokens);
+        let document = document(&arguments, &weights, &evaluation, &baselines);
+        let value = serde_json::to_value(&document).expect("a document");
+        for key in [
+            "top1",
+            "mrr",
+            "log_loss",
+            "brier",
+            "ece",
+            "reproduction_mae",
+            "reproduction_coverage",
+            "virality_mae",
+            "virality_coverage",
+        ] {
+            assert!(value[key].is_f64(), "{key}: {value}");
+        }
+        assert_eq!(value["edges"], 3);
+        assert!(value["baselines"]["uniform"]["log_loss"].is_f64());
+        assert!(value["baselines"]["uniform"]["virality_coverage"].is_null());
+        let mut text = Vec::new();
+        write_text(&arguments, &weights, &evaluation, &baselines, &mut text).expect("written");
+        let text = String::from_utf8(text).expect("text");
+        assert!(
+            text.contains("3 hidden edges") && text.contains("most recent"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_ends_with_its_own_code() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c.csv");
+        let code = |text: Option<&str>| {
+            match text {
+                Some(text) => std::fs::write(&path, text).expect("writes"),
+                None => std::fs::remove_file(&path).expect("removes"),
+            }
+            let file = path.to_str().expect("a name");
+            let failure = chains(&arguments(&["grapevine", "evaluate", "chains", file]));
+            let failure = failure.expect_err("wrong");
+            (failure.code(), failure.to_string())
+        };
+        let header = "cascade_id,node_id,parent_id,t_seconds\n";
+        let (found, said) = code(Some(&format!("{header}1,0,,0\n1,1,5,2\n")));
+        assert_eq!(found, 65);
+        assert!(said.contains("line 3"), "{said}");
+        let (found, said) = code(Some(&format!("{header}1,0,,0\n")));
+        assert_eq!(found, 65);
+        assert!(said.contains("no edge is hidden"), "{said}");
+        assert_eq!(code(None).0, 66);
+        for rate in ["1", "-0.1", "nan", "x"] {
+            let line = ["grapevine", "evaluate", "chains", "f", "--token-rate", rate];
+            assert!(crate::cli::Cli::try_parse_from(line).is_err(), "{rate}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ pub const CANDIDATES_MAX: usize = 256;
 /// A candidate that is no spreader.
 pub(super) const NO_SPREADER: u8 = u8::MAX;
 /// Spreaders kept of a content.
-pub(super) const SPREADERS_MAX: usize = 128;
+pub(super) const SPREADERS_MAX: usize = 80;
 
 /// Where a candidate itself came from, as far as it is certain.
 pub(super) const ORIGIN_UNKNOWN: u8 = 0;

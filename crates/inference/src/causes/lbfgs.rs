@@ -23,7 +23,8 @@ pub(super) fn minimise(
     for _ in 0..steps {
         let direction = direction(&gradient, &memory);
         let slope = dot(&direction, &gradient);
-        if !(slope < 0.0) {
+        // Nor where it is no number.
+        if slope >= 0.0 || slope.is_nan() {
             break;
         }
         let mut length = match memory.is_empty() {
@@ -43,7 +44,7 @@ pub(super) fn minimise(
             }
             length /= 2.0;
         }
-        if !(then < now) {
+        if then >= now || then.is_nan() {
             break;
         }
         let step: Vec<f64> = next.iter().zip(&at).map(|(a, b)| a - b).collect();

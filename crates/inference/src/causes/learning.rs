@@ -130,7 +130,7 @@ impl Spread {
             let more = gone.filter(|(_, gone)| *gone == at);
             let more = more.map_or(0.0, |(slot, _)| self.candidates[usize::from(slot)].standing);
             let standing = block.standing + more;
-            if !(standing > 0.0) {
+            if standing <= 0.0 {
                 continue;
             }
             // How many mean members its standing is, so that it moves with the weights.

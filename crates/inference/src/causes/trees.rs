@@ -177,7 +177,7 @@ impl<'a> TreeDraws<'a> {
 
     /// The cause that a number from 0 to 1 falls on, where the outside's probability is `outside`.
     pub(super) fn draw(&self, outside: f64, dice: f64) -> Below {
-        if dice < outside || !(self.shares > 0.0) || self.kept == 0 {
+        if dice < outside || self.shares <= 0.0 || self.kept == 0 {
             return Below::Root;
         }
         let left = ((dice - outside) / (1.0 - outside).max(1e-12)) as f32 * self.shares;
