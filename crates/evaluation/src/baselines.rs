@@ -121,7 +121,7 @@ fn run(cascades: &[Cascade], tokens: Tokens, weigh: Weigh) -> Measures {
         };
         let mut hidden = Vec::new();
         let mut tree = cascade.parents.clone();
-        for node in 1..nodes {
+        for (node, drawn_parent) in tree.iter_mut().enumerate().skip(1) {
             let parent = cascade.parents[node] as usize;
             if tokens.reveal(number, node) {
                 seen.certain += 1.0;
@@ -134,7 +134,7 @@ fn run(cascades: &[Cascade], tokens: Tokens, weigh: Weigh) -> Measures {
             weights.clear();
             weigh(&seen, node, &mut weights);
             hidden.push(score(&weights, parent));
-            tree[node] = drawn(&weights, draw.dice(number, node)) as u32;
+            *drawn_parent = drawn(&weights, draw.dice(number, node)) as u32;
         }
         let nothing = Range {
             low: f64::NAN,

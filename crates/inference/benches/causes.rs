@@ -13,8 +13,8 @@ fn arrival(number: u64) -> Arrival {
     // Gaps of 1 to 97 s, in no pattern that a branch predictor learns.
     let time = |number: u64| (number * 49 + number * number % 97) as i64 * 1_000;
     let mut arrival = Arrival::new(number, time(number));
-    if number % 20 == 0 && number > 200 {
-        let parent = number - if number % 40 == 0 { 17 } else { 170 };
+    if number.is_multiple_of(20) && number > 200 {
+        let parent = number - if number.is_multiple_of(40) { 17 } else { 170 };
         arrival.certain = Some(Certain::Share {
             key: parent,
             time: time(parent),
