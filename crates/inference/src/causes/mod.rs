@@ -12,6 +12,7 @@
 
 mod candidate;
 mod features;
+mod keeping;
 mod lbfgs;
 mod learning;
 mod marks;
