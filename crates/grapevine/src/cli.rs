@@ -67,6 +67,8 @@ pub enum Command {
     Query(QueryArgs),
     /// Make visits and private sharing with a known truth.
     Simulate(SimulateArgs),
+    /// Score the inference of share chains against known truth, or fit its weights.
+    Evaluate(EvaluateArgs),
     /// Simulate, import and report in one go; or import and report a log of your own.
     Demo(DemoArgs),
 }
@@ -187,6 +189,89 @@ pub struct SimulateArgs {
         hide_env_values = true
     )]
     pub server_key: Option<String>,
+}
+
+/// Arguments of `grapevine evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// What to evaluate.
+    #[command(subcommand)]
+    pub what: EvaluateWhat,
+}
+
+/// What to evaluate.
+#[derive(Debug, Subcommand)]
+pub enum EvaluateWhat {
+    /// Hide the edges of cascades, infer them, and score every one.
+    Chains(EvaluateChainsArgs),
+    /// Fit weights of chains on cascades whose every edge is known.
+    Fit(EvaluateFitArgs),
+}
+
+/// How an evaluation is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EvaluateFormat {
+    /// For people, beside the baselines.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Arguments of `grapevine evaluate chains`.
+#[derive(Debug, Args)]
+pub struct EvaluateChainsArgs {
+    /// Cascades: cascade_id,node_id,parent_id,t_seconds as CSV, plain, gzip or zstd.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Share of edges that a token gives away, from 0 to less than 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = token_rate)]
+    pub token_rate: f64,
+    /// Learn weights from this file's edges first, labelled at the same rate.
+    #[arg(long, value_name = "FILE")]
+    pub fit: Option<PathBuf>,
+    /// Weights to start from [default: as shipped].
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Which edges the tokens give away follows from it.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EvaluateFormat,
+}
+
+/// Arguments of `grapevine evaluate fit`.
+#[derive(Debug, Args)]
+pub struct EvaluateFitArgs {
+    /// Cascades as `grapevine evaluate chains` reads them.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to write the weights.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Version to give them; it is written onto every edge that they name.
+    #[arg(long, value_name = "NAME")]
+    pub version: String,
+    /// Token rates to fit for.
+    #[arg(
+        long,
+        value_name = "SHARES",
+        value_delimiter = ',',
+        default_value = "0,0.01,0.05,0.2",
+        value_parser = token_rate
+    )]
+    pub token_rates: Vec<f64>,
+    /// Which edges are looked at follows from it.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn token_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..1.0).contains(&rate) => Ok(rate),
+        _ => Err("should be a number from 0 to less than 1, such as 0.05".to_owned()),
+    }
 }
 
 /// Arguments of `grapevine demo`.

@@ -8,7 +8,9 @@ use clap::Parser;
 use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
-use grapevine::{demo, import, local, query, report, simulate, standard_input, telemetry};
+use grapevine::{
+    demo, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+};
 
 fn main() -> ExitCode {
     grapevine_embedded::bound_heap();
@@ -64,6 +66,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Report(arguments) => report::run(arguments, &settings).await,
             Command::Query(arguments) => query::run(arguments, &settings).await,
             Command::Simulate(arguments) => simulate::run(arguments, &settings).await,
+            Command::Evaluate(arguments) => evaluate::run(arguments),
             Command::Demo(arguments) => demo::run(arguments, &settings).await,
         }
     })

@@ -3,14 +3,15 @@
 //!
 //! [`Classifier`] judges one landing. [`shares`] turns preview fetches into share acts.
 //! [`chains`] follows share tokens from visit to visit and adds what is known of a content at the
-//! time of a landing. All figures come from a [`Model`], a data file.
+//! time of a landing. [`causes`] infers who passed a link on where no token tells. All figures come from a [`Model`], a data file.
 //!
 //! What this crate is not: it does no I/O, reads no clock, throws no dice, and its results depend
 //! on no order of a hash map. Sessions, topics and snapshots are `grapevine-enrichment`; what a
-//! single user agent, referrer or link says is `grapevine-signals`. Chains without tokens are not
-//! inferred here yet: their place is beside [`chains`], on the same state.
+//! single user agent, referrer or link says is `grapevine-signals`. How well chains are inferred is
+//! measured in `grapevine-evaluation`.
 #![forbid(unsafe_code)]
 
+pub mod causes;
 pub mod chains;
 mod classification;
 mod clock;

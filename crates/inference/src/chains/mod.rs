@@ -5,8 +5,7 @@
 //! of the same person is no edge. A chain has no cycle by construction, since an arrival is only
 //! ever hung below a node that was there before it.
 //!
-//! Edges without token (the posterior over causes) are not inferred here yet. They need what is
-//! kept here already: arrivals in order, share acts, and who is whose child for certain.
+//! Edges without token are inferred in [`crate::causes`], which the chain stage does not ask yet.
 
 mod content;
 mod forest;

@@ -1,0 +1,234 @@
+//! Learning weights from cascades: as the product would, and for shipping.
+
+use grapevine_inference::causes::{Holding, Lesson, MarkLaws, Scratch, Weights};
+
+use crate::cascades::Cascade;
+use crate::drive::{Moment, Tokens, evaluate, run};
+use crate::measures::Measures;
+
+/// Lessons that a fit looks at, at most.
+const LESSONS_MAX: usize = 32_000;
+/// A first fit is held by little: it starts from nothing.
+const FIRST: Holding = Holding {
+    near: 0.05,
+    smooth: 10.0,
+    steps: 120,
+};
+/// Token rate from which what remains is what shows.
+const WELL_TOLD: f64 = 0.1;
+/// Rounds in which ranges are widened and narrowed.
+const WIDENINGS: usize = 10;
+/// One in so many labelled arrivals is also looked at when it arrives.
+const ARRIVING_EACH: usize = 4;
+
+/// Learns weights from the edges of cascades that carry a token, near the weights given. Without
+/// any token there is no label, so at rate 0 every edge is one, and none is seen: the best that
+/// times alone can do, as the published baselines have it.
+pub fn learn(cascades: &[Cascade], tokens: Tokens, weights: &Weights, holding: Holding) -> Weights {
+    let all = tokens.rate <= 0.0;
+    let labels = edges(cascades) as f64 * if all { 1.0 } else { tokens.rate };
+    let keep = Tokens {
+        rate: (LESSONS_MAX as f64 / labels.max(1.0)).min(1.0),
+        seed: tokens.seed ^ 0x6C65_6172,
+    };
+    let lessons = lessons(cascades, tokens, weights, keep, all);
+    weights.learn(
+        &lessons,
+        holding,
+        format!("{}+{} edges", weights.version(), lessons.len()),
+        format!(
+            "{}; then learned from {} certain edges",
+            weights.fitted(),
+            lessons.len()
+        ),
+    )
+}
+
+/// Lessons of the certain edges of cascades, or of the hidden ones; those that `keep` reveals.
+fn lessons(
+    cascades: &[Cascade],
+    tokens: Tokens,
+    weights: &Weights,
+    keep: Tokens,
+    hidden: bool,
+) -> Vec<Lesson> {
+    let mut lessons = Vec::new();
+    let mut scratch = Scratch::with_examples();
+    let laws = MarkLaws::default();
+    for (number, cascade) in cascades.iter().enumerate() {
+        run(
+            number,
+            cascade,
+            tokens,
+            weights,
+            &laws,
+            &mut scratch,
+            &mut |moment| {
+                // Settled arrivals are what counts; those that have just come teach what it means
+                // that nothing has followed yet.
+                let (node, posterior) = match moment {
+                    Moment::Arrival(node, posterior) if node % ARRIVING_EACH == 0 => {
+                        (node, posterior)
+                    }
+                    Moment::Arrival(..) => return,
+                    Moment::Settled(node, settled) => (node, &settled.posterior),
+                };
+                if tokens.reveal(number, node) == hidden || !keep.reveal(number, node) {
+                    return;
+                }
+                let parent = cascade.parents[node];
+                let parent = (parent > 0).then_some((u64::from(parent), parent));
+                let lesson = posterior
+                    .example()
+                    .and_then(|example| example.lesson(parent));
+                lessons.extend(lesson);
+            },
+        );
+    }
+    lessons
+}
+
+/// Cascades to fit on, and what they are called in the weights.
+#[derive(Clone, Debug)]
+pub struct FitSource {
+    /// Name of the file.
+    pub name: String,
+    /// The cascades.
+    pub cascades: Vec<Cascade>,
+}
+
+/// Fits the weights to ship: jointly on all sources and token rates, from hidden edges whose truth
+/// is known, so that one set of weights serves sites with many tokens and with none. It starts from
+/// [`Weights::flat`], and runs twice: which earlier readers are still kept when an edge is looked
+/// at depends on weights, so the second run looks with those of the first.
+pub fn fit(sources: &[FitSource], rates: &[f64], seed: u64, version: &str) -> Weights {
+    let start = Weights::flat();
+    let first = fit_seeing(sources, rates, seed, version, &start);
+    let second = fit_seeing(sources, rates, seed, version, &first);
+    widen(sources, rates, seed, second)
+}
+
+/// One run, looking at the cascades with the weights of `seen_with`.
+fn fit_seeing(
+    sources: &[FitSource],
+    rates: &[f64],
+    seed: u64,
+    version: &str,
+    seen_with: &Weights,
+) -> Weights {
+    let mut all = Vec::new();
+    for (source, share) in sources.iter().zip(shares(sources)) {
+        for rate in rates {
+            let each = LESSONS_MAX as f64 * share / rates.len() as f64;
+            let hidden = edges(&source.cascades) as f64 * (1.0 - rate);
+            let tokens = Tokens { rate: *rate, seed };
+            let keep = Tokens {
+                rate: (each / hidden.max(1.0)).min(1.0),
+                seed: seed ^ 0x6669_7420,
+            };
+            let seen = lessons(&source.cascades, tokens, seen_with, keep, true);
+            all.extend(seen);
+        }
+    }
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let fitted = format!(
+        "{} looks at hidden edges of {}, at token rates {rates:?}, seed {seed}",
+        all.len(),
+        names.join(", "),
+    );
+    Weights::flat().learn(&all, FIRST, version.to_owned(), fitted)
+}
+
+/// What each source counts, in proportion to the square root of its edges: large files decide, small
+/// ones are heard.
+fn shares(sources: &[FitSource]) -> Vec<f64> {
+    let roots = sources
+        .iter()
+        .map(|source| (edges(&source.cascades) as f64).sqrt());
+    let total: f64 = roots.clone().sum();
+    roots.map(|root| root / total.max(1.0)).collect()
+}
+
+fn edges(cascades: &[Cascade]) -> usize {
+    let edges = cascades.iter().map(|cascade| cascade.parents.len() - 1);
+    edges.sum()
+}
+
+/// Finds the dispersion with which 80 % ranges hold 80 % of the true figures: what is believed
+/// without tokens from rate 0, how fast it narrows from the lower rates, and what remains from the
+/// higher ones.
+fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> Weights {
+    let mut weights = weights;
+    let mut step = 0.5f64;
+    for _ in 0..WIDENINGS {
+        let mut blind = Held::default();
+        let mut told = Held::default();
+        let mut well_told = Held::default();
+        for (source, share) in sources.iter().zip(shares(sources)) {
+            for rate in rates {
+                let tokens = Tokens { rate: *rate, seed };
+                let measures = evaluate(&source.cascades, tokens, &weights).settled;
+                let held = match *rate {
+                    0.0 => &mut blind,
+                    rate if rate < WELL_TOLD => &mut told,
+                    _ => &mut well_told,
+                };
+                held.add(&measures, share);
+            }
+        }
+        let mut dispersion = weights.dispersion();
+        // A range that holds too little is widened, by less each time.
+        let turn = |held: f64, figure: &mut f64, way: f64| {
+            // Nothing was seen of it.
+            if held == 0.0 {
+                return;
+            }
+            let factor = (step * way * if held < 0.8 { 1.0 } else { -1.0 }).exp();
+            *figure = ((*figure * factor).clamp(0.01, 1_000.0) * 1_000.0).round() / 1_000.0;
+        };
+        turn(blind.reproduction(), &mut dispersion.log_odds, 0.5);
+        turn(blind.virality(), &mut dispersion.virality, 0.5);
+        turn(told.reproduction(), &mut dispersion.halved_by, 1.0);
+        turn(well_told.reproduction(), &mut dispersion.floor, 0.5);
+        turn(
+            told.and(&well_told).virality(),
+            &mut dispersion.virality_floor,
+            1.0,
+        );
+        weights = weights.with_dispersion(dispersion);
+        step *= 0.75;
+    }
+    weights
+}
+
+/// Coverage, averaged over files and rates.
+#[derive(Default)]
+struct Held {
+    count: f64,
+    reproduction: f64,
+    virality: f64,
+}
+
+impl Held {
+    fn add(&mut self, measures: &Measures, share: f64) {
+        self.count += share;
+        self.reproduction += share * measures.reproduction_coverage;
+        self.virality += share * measures.virality_coverage;
+    }
+
+    fn and(&self, other: &Held) -> Held {
+        Held {
+            count: self.count + other.count,
+            reproduction: self.reproduction + other.reproduction,
+            virality: self.virality + other.virality,
+        }
+    }
+
+    fn reproduction(&self) -> f64 {
+        self.reproduction / self.count.max(1e-9)
+    }
+
+    fn virality(&self) -> f64 {
+        self.virality / self.count.max(1e-9)
+    }
+}

@@ -1,0 +1,237 @@
+//! The measures, as the published baselines compute them.
+
+use grapevine_inference::causes::Range;
+use serde::Serialize;
+
+use crate::cascades::Cascade;
+
+/// Bins of the calibration error.
+const BINS: usize = 15;
+/// Least probability that the log-loss is taken of.
+const PROBABILITY_MIN: f64 = 1e-12;
+
+/// One hidden edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EdgeScore {
+    /// Probability of the true cause.
+    pub truth: f64,
+    /// Rank of the true cause from 1, the middle one among equals.
+    pub rank: f64,
+    /// Probability of the likeliest cause.
+    pub best: f64,
+    /// Whether the likeliest cause is the true one.
+    pub best_is_right: bool,
+    /// Probability of the outside.
+    pub outside: f64,
+    /// Whether it truly came from outside.
+    pub from_outside: bool,
+}
+
+/// One cascade of at least two edges, at least one hidden.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CascadeScore {
+    /// Edges.
+    pub edges: usize,
+    /// Hidden edges.
+    pub hidden: usize,
+    /// True share of edges that are not of the root.
+    pub reproduction: f64,
+    /// The same as estimated: known edges count as known.
+    pub reproduction_estimate: f64,
+    /// 10–90 % range of it.
+    pub reproduction_range: Range,
+    /// True structural virality.
+    pub virality: f64,
+    /// Estimate and 10–90 % range from sampled trees.
+    pub virality_range: Range,
+}
+
+/// Measures over a file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Measures {
+    /// Share of hidden edges whose likeliest cause is the true one.
+    pub top1: f64,
+    /// Mean of 1 / rank of the true cause.
+    pub mrr: f64,
+    /// Mean of −ln p(true cause), nats.
+    pub log_loss: f64,
+    /// Mean squared error of the likeliest cause's probability.
+    pub brier: f64,
+    /// Expected calibration error of the likeliest cause's probability, 15 bins.
+    pub ece: f64,
+    /// Mean over cascades of |R estimate − R|.
+    pub reproduction_mae: f64,
+    /// Share of cascades whose R lies in its 10–90 % range.
+    pub reproduction_coverage: f64,
+    /// Mean over cascades of |virality estimate − virality| / virality.
+    pub virality_mae: f64,
+    /// Share of cascades whose virality lies in its 10–90 % range.
+    pub virality_coverage: f64,
+    /// `top1` over edges that are not of the root.
+    pub top1_chain: f64,
+    /// `log_loss` over edges that are not of the root.
+    pub log_loss_chain: f64,
+    /// R over all cascades together, as estimated.
+    pub reproduction_pooled: f64,
+    /// R over all cascades together.
+    pub reproduction_true: f64,
+    /// Hidden edges scored.
+    pub edges: usize,
+    /// Cascades with at least two edges, one of them hidden.
+    pub cascades: usize,
+}
+
+impl CascadeScore {
+    pub(crate) fn new(
+        cascade: &Cascade,
+        hidden: &[EdgeScore],
+        reproduction_range: Range,
+        virality_range: Range,
+    ) -> Self {
+        let edges = cascade.parents.len().saturating_sub(1);
+        let chained = cascade.parents.iter().skip(1).filter(|parent| **parent > 0);
+        let chained = chained.count();
+        let hidden_chained = hidden.iter().filter(|edge| !edge.from_outside).count();
+        let known_chained = (chained - hidden_chained) as f64;
+        let expected: f64 = hidden.iter().map(|edge| 1.0 - edge.outside).sum();
+        let n = edges.max(1) as f64;
+        CascadeScore {
+            edges,
+            hidden: hidden.len(),
+            reproduction: chained as f64 / n,
+            reproduction_estimate: (known_chained + expected) / n,
+            reproduction_range,
+            virality: virality(&cascade.parents),
+            virality_range,
+        }
+    }
+}
+
+/// Mean distance of all pairs of nodes.
+pub(crate) fn virality(parents: &[u32]) -> f64 {
+    let n = parents.len();
+    if n < 2 {
+        return 0.0;
+    }
+    let mut sizes = vec![1u64; n];
+    let mut distances = 0.0;
+    for node in (1..n).rev() {
+        sizes[parents[node] as usize] += sizes[node];
+        distances += sizes[node] as f64 * (n as u64 - sizes[node]) as f64;
+    }
+    2.0 * distances / (n as f64 * (n as f64 - 1.0))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| {
+        (sum + value, count + 1)
+    });
+    sum / count.max(1) as f64
+}
+
+fn share(values: impl Iterator<Item = bool>) -> f64 {
+    mean(values.map(|value| f64::from(u8::from(value))))
+}
+
+/// Takes the measures of hidden edges and of cascades. Cascades of fewer than two edges, and those
+/// without a hidden edge, do not count.
+pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
+    let log_loss = |edge: &EdgeScore| -edge.truth.max(PROBABILITY_MIN).ln();
+    let chain = || edges.iter().filter(|edge| !edge.from_outside);
+    let cascades: Vec<&CascadeScore> = cascades
+        .iter()
+        .filter(|score| score.edges >= 2 && score.hidden > 0)
+        .collect();
+    let total: f64 = cascades.iter().map(|score| score.edges as f64).sum();
+    let pooled = |of: fn(&CascadeScore) -> f64| {
+        let sum: f64 = cascades
+            .iter()
+            .map(|score| of(score) * score.edges as f64)
+            .sum();
+        sum / total.max(1.0)
+    };
+    let holds = |range: &Range, value: f64| {
+        // What is certain has no width but for rounding.
+        range.low - 1e-9 <= value && value <= range.high + 1e-9
+    };
+    Measures {
+        top1: share(edges.iter().map(|edge| edge.best_is_right)),
+        mrr: mean(edges.iter().map(|edge| 1.0 / edge.rank)),
+        log_loss: mean(edges.iter().map(log_loss)),
+        brier: mean(edges.iter().map(|edge| {
+            let right = f64::from(u8::from(edge.best_is_right));
+            (edge.best - right) * (edge.best - right)
+        })),
+        ece: calibration_error(edges),
+        reproduction_mae: mean(
+            (cascades.iter()).map(|score| (score.reproduction_estimate - score.reproduction).abs()),
+        ),
+        reproduction_coverage: share(
+            (cascades.iter()).map(|score| holds(&score.reproduction_range, score.reproduction)),
+        ),
+        virality_mae: mean(
+            cascades
+                .iter()
+                .map(|score| (score.virality_range.likely - score.virality).abs() / score.virality),
+        ),
+        virality_coverage: share(
+            (cascades.iter()).map(|score| holds(&score.virality_range, score.virality)),
+        ),
+        top1_chain: share(chain().map(|edge| edge.best_is_right)),
+        log_loss_chain: mean(chain().map(log_loss)),
+        reproduction_pooled: pooled(|score| score.reproduction_estimate),
+        reproduction_true: pooled(|score| score.reproduction),
+        edges: edges.len(),
+        cascades: cascades.len(),
+    }
+}
+
+fn calibration_error(edges: &[EdgeScore]) -> f64 {
+    let mut bins = [(0.0, 0.0, 0.0); BINS];
+    for edge in edges {
+        let bin = &mut bins[((edge.best * BINS as f64) as usize).min(BINS - 1)];
+        bin.0 += 1.0;
+        bin.1 += edge.best;
+        bin.2 += f64::from(u8::from(edge.best_is_right));
+    }
+    let off: f64 = bins
+        .iter()
+        .map(|(_, said, right)| (said - right).abs())
+        .sum();
+    off / edges.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(truth: f64, rank: f64, best: f64, right: bool) -> EdgeScore {
+        EdgeScore {
+            truth,
+            rank,
+            best,
+            best_is_right: right,
+            outside: best,
+            from_outside: right,
+        }
+    }
+
+    #[test]
+    fn measures_of_two_edges_by_hand() {
+        let edges = [edge(0.8, 1.0, 0.8, true), edge(0.1, 3.0, 0.6, false)];
+        let measures = measure(&edges, &[]);
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        close(measures.top1, 0.5);
+        close(measures.mrr, (1.0 + 1.0 / 3.0) / 2.0);
+        close(measures.log_loss, -(0.8f64.ln() + 0.1f64.ln()) / 2.0);
+        close(measures.brier, (0.04 + 0.36) / 2.0);
+        close(measures.ece, (0.2 + 0.6) / 2.0);
+        close(measures.top1_chain, 0.0);
+    }
+
+    #[test]
+    fn virality_of_a_star_and_a_chain() {
+        assert!((virality(&[0, 0, 0, 0, 0]) - 1.6).abs() < 1e-12);
+        assert!((virality(&[0, 0, 1, 2, 3]) - 2.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,130 @@
+//! Evaluation of cascades that are made here, with a truth that the shipped weights never saw.
+
+use grapevine_evaluation::{Cascade, Tokens, baselines, evaluate, learn, read};
+use grapevine_inference::causes::{Holding, Weights};
+
+/// SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((bits ^ bits >> 31) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Broadcasts that die down, and readers of whom one in ten shares, with delays of a power law.
+fn cascades(seed: u64, count: usize) -> Vec<Cascade> {
+    let mut dice = Dice(seed);
+    (0..count)
+        .map(|number| {
+            let nodes = 60 + (dice.unit() * 300.0) as usize;
+            let sharing = dice.unit();
+            let mut events: Vec<(f64, Option<usize>)> = Vec::new();
+            let mut time = 0.0;
+            for _ in 0..nodes {
+                time += -(1.0 - dice.unit()).ln() * (5.0 + time / 100.0);
+                events.push((time, None));
+            }
+            let mut at = 0;
+            while at < events.len() && events.len() < 3 * nodes {
+                if dice.unit() < 0.1 {
+                    for _ in 0..(10.0 * sharing * dice.unit()) as usize {
+                        let delay = 300.0 * ((1.0 - 0.98 * dice.unit()).powi(-2) - 1.0);
+                        events.push((events[at].0 + delay, Some(at)));
+                    }
+                }
+                at += 1;
+            }
+            let mut order: Vec<usize> = (0..events.len()).collect();
+            order.sort_by(|a, b| events[*a].0.total_cmp(&events[*b].0).then(a.cmp(b)));
+            let mut numbers = vec![0; events.len()];
+            let mut cascade = Cascade {
+                name: number.to_string(),
+                times: vec![0],
+                parents: vec![0],
+            };
+            for (at, event) in order.into_iter().enumerate() {
+                numbers[event] = at as u32 + 1;
+                cascade.times.push((events[event].0 * 1_000.0) as i64);
+                let parent = events[event].1.map_or(0, |parent| numbers[parent]);
+                cascade.parents.push(parent);
+            }
+            cascade
+        })
+        .collect()
+}
+
+#[test]
+fn the_inference_beats_every_baseline_and_learns_from_tokens() {
+    let scored = cascades(1, 60);
+    let known = cascades(2, 60);
+    let weights = Weights::builtin();
+    let tokens = Tokens { rate: 0.1, seed: 1 };
+    let shipped = evaluate(&scored, tokens, &weights).settled;
+    for baseline in baselines(&scored, tokens) {
+        let name = baseline.name;
+        let theirs = baseline.measures;
+        assert!(
+            shipped.log_loss < theirs.log_loss,
+            "{name}: {theirs:?} {shipped:?}"
+        );
+        assert!(shipped.reproduction_mae < theirs.reproduction_mae, "{name}");
+    }
+    let learned = learn(&known, tokens, &weights, Holding::default());
+    let learned = evaluate(&scored, tokens, &learned).settled;
+    assert!(
+        learned.log_loss < shipped.log_loss - 0.02,
+        "{learned:?} {shipped:?}"
+    );
+    assert!(learned.ece < 0.05, "{learned:?}");
+    let bias = learned.reproduction_pooled - learned.reproduction_true;
+    assert!(bias.abs() < 0.03, "{learned:?}");
+    assert!(
+        (0.6..=1.0).contains(&learned.reproduction_coverage),
+        "{learned:?}"
+    );
+}
+
+#[test]
+fn more_tokens_tell_more_and_the_same_run_says_the_same() {
+    let scored = cascades(3, 40);
+    let weights = Weights::builtin();
+    let at = |rate: f64| evaluate(&scored, Tokens { rate, seed: 1 }, &weights).settled;
+    let losses = [0.0, 0.05, 0.3].map(|rate| at(rate).log_loss);
+    assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
+    assert_eq!(at(0.05), at(0.05));
+    let edges: usize = scored.iter().map(|cascade| cascade.parents.len() - 1).sum();
+    assert_eq!(at(0.0).edges, edges, "every hidden edge is scored");
+}
+
+#[test]
+fn a_file_reads_the_same_plain_and_packed() {
+    let text = "cascade_id,node_id,parent_id,t_seconds\n7,0,,0\n7,1,0,12\n7,2,1,30.5\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).expect("packs");
+    let files = [
+        ("plain.csv", text.as_bytes().to_vec()),
+        ("packed.csv.gz", packed.finish().expect("packs")),
+        (
+            "packed.csv.zst",
+            zstd::encode_all(text.as_bytes(), 1).expect("packs"),
+        ),
+    ];
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).expect("writes");
+        let cascades = read(&path).expect(name);
+        assert_eq!(cascades[0].parents, [0, 0, 1], "{name}");
+        assert_eq!(cascades[0].times, [0, 12_000, 30_500], "{name}");
+        // Cut off in the middle: a message, not a shorter cascade, where the packing tells.
+        if name != "plain.csv" {
+            std::fs::write(&path, &bytes[..bytes.len() - 9]).expect("writes");
+            assert!(read(&path).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What the weights look at: every quantity as the number of a bin of its table.
+//!
+//! Amounts (delays, ranks, counts) fall into half-octave bins of 1 + x, read off the bits of the
+//! floating-point number; ratios into half-octave bins around one. A weight is the product of one
+//! factor a table, so scoring a candidate takes no logarithm and no exponential.
+
+/// Bins a table.
+pub(super) const BINS: usize = 64;
+/// The bin of what is not known yet, or does not apply.
+pub(super) const UNKNOWN: u8 = 63;
+/// Bin of a ratio of one.
+pub(super) const EVEN: u8 = 31;
+
+/// Half-octave bin of 1 + `amount`: 0 for [1, 1.5), 1 for [1.5, 2), 2 for [2, 3) and so on.
+/// `amount` is not negative.
+#[inline]
+pub(super) fn amount(amount: f32) -> u8 {
+    ((amount + 1.0).to_bits() >> 22).saturating_sub(254).min(62) as u8
+}
+
+/// Half-octave bin of a ratio of positive numbers, limited to 2¹⁵ either way.
+pub(super) fn ratio(numerator: f32, denominator: f32) -> u8 {
+    let bits = (numerator / denominator).to_bits() >> 22;
+    (bits as i32 - 254 + i32::from(EVEN)).clamp(0, 62) as u8
+}
+
+/// The bin of the ratio of two amounts that are given by their bins.
+#[inline]
+pub(super) fn ratio_of_bins(numerator: u8, denominator: u8) -> u8 {
+    (i32::from(numerator) - i32::from(denominator) + i32::from(EVEN)).clamp(0, 62) as u8
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident = $key:literal,)+) => {
+        /// The tables of weights.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub(super) enum Table { $($(#[$doc])* $name,)+ }
+
+        impl Table {
+            /// Every table, in the order of the enumeration.
+            pub(super) const ALL: &[Table] = &[$(Table::$name,)+];
+
+            /// Name in the data file.
+            pub(super) fn key(self) -> &'static str {
+                match self { $(Table::$name => $key,)+ }
+            }
+        }
+    };
+}
+
+tables! {
+    /// Of the outside world: arrivals so far.
+    OutsideArrivals = "outside_arrivals",
+    /// Seconds since the content's start.
+    OutsideAge = "outside_age",
+    /// Mean gap to the arrival before, seconds.
+    OutsideGap1 = "outside_gap_1",
+    /// Mean gap of the 5 arrivals before.
+    OutsideGap5 = "outside_gap_5",
+    /// Mean gap of the 20 arrivals before.
+    OutsideGap20 = "outside_gap_20",
+    /// Mean gap of the 64 arrivals before.
+    OutsideGap64 = "outside_gap_64",
+    /// Mean gap of the up to 20 arrivals after.
+    OutsideGapAfter = "outside_gap_after",
+    /// Odds of the outside among certain edges.
+    OutsideShare = "outside_share",
+    /// The same, weighted by nearness: e-fold in 30 arrivals.
+    OutsideShareNear = "outside_share_near",
+    /// The same, e-fold in 200 arrivals.
+    OutsideShareWide = "outside_share_wide",
+    /// Certain edges so far.
+    OutsideCertain = "outside_certain",
+    /// Certain edges to arrivals.
+    OutsideCertainRate = "outside_certain_rate",
+    /// Of a candidate without certain child: delay, seconds.
+    Delay = "delay",
+    /// Arrivals from the candidate to the child.
+    Rank = "rank",
+    /// Certain edges since the candidate's arrival.
+    Exposure = "exposure",
+    /// The same three of a candidate with certain children.
+    ProvenDelay = "proven_delay",
+    /// See [`Table::Rank`].
+    ProvenRank = "proven_rank",
+    /// See [`Table::Exposure`].
+    ProvenExposure = "proven_exposure",
+    /// Arrivals to the nearest certain child.
+    NearestChild = "nearest_child",
+    /// Certain children.
+    Children = "children",
+    /// Which arrival the candidate was.
+    Ordinal = "ordinal",
+    /// Pace of the 4 arrivals after the candidate to that of the 4 before.
+    Burst4 = "burst_4",
+    /// The same of 16.
+    Burst16 = "burst_16",
+    /// The same of 64.
+    Burst64 = "burst_64",
+    /// Gap before the candidate to the gap before the child, of 10 arrivals.
+    Pace = "pace",
+    /// Where the candidate itself came from: 0 unknown, 1 outside, 2 a share, both for certain.
+    Origin = "origin",
+}
+
+/// Tables of the outside world come first.
+pub(super) const OUTSIDE_TABLES: usize = Table::Delay as usize;
+/// Features of one candidate.
+pub(super) const CANDIDATE_FEATURES: usize = 11;
+/// Of these, the last make up a candidate's standing: they do not change with the child.
+pub(super) const STANDING_FEATURES: usize = 5;
+
+/// The bins of the outside world at one arrival, in the order of its tables.
+pub(super) type OutsideBins = [u8; OUTSIDE_TABLES];
+
+/// The bins of one candidate at one arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CandidateBins {
+    pub(super) proven: bool,
+    pub(super) delay: u8,
+    pub(super) rank: u8,
+    pub(super) exposure: u8,
+    pub(super) nearest_child: u8,
+    pub(super) children: u8,
+    pub(super) ordinal: u8,
+    pub(super) bursts: [u8; 3],
+    pub(super) pace: u8,
+    pub(super) origin: u8,
+}
+
+impl CandidateBins {
+    /// Where in the list of all weights those of the candidate's standing are.
+    pub(super) fn standing_places(&self) -> [u16; STANDING_FEATURES] {
+        *self.places().last_chunk().expect("fewer than all")
+    }
+
+    /// Where in the list of all weights the candidate's are.
+    pub(super) fn places(&self) -> [u16; CANDIDATE_FEATURES] {
+        let at = |table: Table, bin: u8| (table as usize * BINS + usize::from(bin)) as u16;
+        let (delay, rank, exposure) = match self.proven {
+            false => (Table::Delay, Table::Rank, Table::Exposure),
+            true => (Table::ProvenDelay, Table::ProvenRank, Table::ProvenExposure),
+        };
+        [
+            at(delay, self.delay),
+            at(rank, self.rank),
+            at(exposure, self.exposure),
+            at(Table::NearestChild, self.nearest_child),
+            at(Table::Children, self.children),
+            at(Table::Pace, self.pace),
+            at(Table::Ordinal, self.ordinal),
+            at(Table::Burst4, self.bursts[0]),
+            at(Table::Burst16, self.bursts[1]),
+            at(Table::Burst64, self.bursts[2]),
+            at(Table::Origin, self.origin),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_fall_into_half_octaves() {
+        let expected = [
+            (0.0, 0),
+            (0.4, 0),
+            (0.5, 1),
+            (1.0, 2),
+            (2.0, 3),
+            (3.0, 4),
+            (7.0, 6),
+        ];
+        for (value, bin) in expected {
+            assert_eq!(amount(value), bin, "{value}");
+        }
+        assert_eq!(amount(f32::MAX), 62);
+    }
+
+    #[test]
+    fn ratios_are_symmetric_in_octaves_and_limited() {
+        assert_eq!(ratio(3.0, 3.0), 31);
+        assert_eq!(ratio(4.0, 1.0), 35);
+        assert_eq!(ratio(1.0, 4.0), 27);
+        assert_eq!(ratio(1e30, 1.0), 62);
+        assert_eq!(ratio(1.0, 1e30), 0);
+        assert_eq!(ratio_of_bins(amount(15.0), amount(3.0)), ratio(16.0, 4.0));
+    }
+}

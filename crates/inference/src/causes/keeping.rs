@@ -1,0 +1,305 @@
+//! Which candidates a content keeps, who takes the place of whom, and what is kept of certain
+//! children.
+
+use serde::{Deserialize, Serialize};
+
+use super::candidate::{
+    CANDIDATES_MAX, Candidate, NO_SPREADER, ORIGIN_OUTSIDE, ORIGIN_SHARE, ORIGIN_UNKNOWN,
+    SPREADERS_MAX, Spreader, more,
+};
+use super::features::{Table, UNKNOWN, amount, ratio};
+use super::pool::Leaving;
+use super::scoring::Scratch;
+use super::spread::{Certain, Spread};
+use super::trees::{FULL_UNTIL, TREES_LARGE};
+use super::weights::Weights;
+
+/// Arrivals that a burst is looked for in.
+const BURSTS: [u32; 3] = [4, 16, 64];
+const BURST_TABLES: [Table; 3] = [Table::Burst4, Table::Burst16, Table::Burst64];
+/// What is certain of an arrival's cause.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Known {
+    Nothing,
+    Outside,
+    /// Slot and ordinal of the parent.
+    Share(u8, u32),
+}
+
+/// An arrival that is not settled: 12 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) outside_log_odds: f32,
+    pub(super) parent: u32,
+    pub(super) slot: u8,
+    pub(super) parent_slot: u8,
+    pub(super) origin: u8,
+}
+
+impl Pending {
+    pub(super) fn new(slot: u8, known: Known, outside_log_odds: f64) -> Self {
+        let (origin, parent_slot, parent) = match known {
+            Known::Nothing => (ORIGIN_UNKNOWN, 0, 0),
+            Known::Outside => (ORIGIN_OUTSIDE, 0, 0),
+            Known::Share(slot, ordinal) => (ORIGIN_SHARE, slot, ordinal),
+        };
+        Pending {
+            outside_log_odds: outside_log_odds as f32,
+            parent,
+            slot,
+            parent_slot,
+            origin,
+        }
+    }
+
+    pub(super) fn known(&self) -> Known {
+        match self.origin {
+            ORIGIN_UNKNOWN => Known::Nothing,
+            ORIGIN_OUTSIDE => Known::Outside,
+            _ => Known::Share(self.parent_slot, self.parent),
+        }
+    }
+}
+
+impl Spread {
+    /// The candidate of a certain cause, taken back in where it had left.
+    pub(super) fn known(
+        &mut self,
+        certain: Option<Certain>,
+        weights: &Weights,
+        scratch: &Scratch,
+    ) -> Known {
+        let (key, time) = match certain {
+            None => return Known::Nothing,
+            Some(Certain::Outside) => return Known::Outside,
+            Some(Certain::Share { key, time }) => (key, self.seconds(time)),
+        };
+        let found = self.candidates.iter().position(|known| known.key() == key);
+        if let Some(slot) = found {
+            return Known::Share(slot as u8, self.candidates[slot].ordinal);
+        }
+        let slot = self.free_slot(scratch);
+        let gone = self.pool.let_go_by_time(time);
+        let ordinal = gone.map_or(0, |block| block.ordinal.round() as u32);
+        let mut candidate = Candidate::new(key, ordinal, time);
+        candidate.certain_before = gone.map_or(0, |block| block.certain_before.round() as u32);
+        let pace = gone.map_or(0, |block| block.pace.round() as u8);
+        candidate.set_pace_and_origin(pace, ORIGIN_UNKNOWN);
+        candidate.standing = standing(&candidate, weights);
+        let generation = gone.map_or(1.0, |block| block.generation.round());
+        self.place(slot, candidate);
+        for tree in &mut self.trees {
+            tree.take_back(slot, generation as u8);
+        }
+        Known::Share(slot, ordinal)
+    }
+
+    pub(super) fn place(&mut self, slot: u8, candidate: Candidate) {
+        match self.candidates.get_mut(usize::from(slot)) {
+            Some(place) => *place = candidate,
+            None => {
+                if self.candidates.len() == self.candidates.capacity() {
+                    let grown = more(self.candidates.len(), CANDIDATES_MAX);
+                    self.candidates.reserve_exact(grown);
+                }
+                self.candidates.push(candidate);
+            }
+        }
+        if self.candidates.len() > FULL_UNTIL {
+            self.trees.truncate(TREES_LARGE);
+            self.trees.shrink_to_fit();
+        }
+    }
+
+    /// A slot for one more candidate: where there is none, that of the least weight leaves, and
+    /// among those with certain children only where there is no other.
+    pub(super) fn free_slot(&mut self, scratch: &Scratch) -> u8 {
+        if self.candidates.len() < CANDIDATES_MAX {
+            return self.candidates.len() as u8;
+        }
+        let settled = self.settled();
+        let mut least = (true, f32::INFINITY, u32::MAX);
+        let mut slot = 0;
+        for (at, (candidate, weight)) in
+            (0u8..=u8::MAX).zip(self.candidates.iter().zip(&scratch.candidates))
+        {
+            let spreads = candidate.spreader != NO_SPREADER;
+            if candidate.ordinal > settled || (spreads && !least.0) {
+                continue;
+            }
+            let smaller = *weight < least.1 || (*weight == least.1 && candidate.ordinal < least.2);
+            if smaller || (least.0 && !spreads) {
+                least = (spreads, *weight, candidate.ordinal);
+                slot = at;
+            }
+        }
+        self.leave(slot);
+        slot
+    }
+
+    pub(super) fn leave(&mut self, slot: u8) {
+        let candidate = self.candidates[usize::from(slot)];
+        let depths = self.trees.iter().map(|tree| f32::from(tree.depth(slot)));
+        let generation = depths.sum::<f32>() / self.trees.len() as f32;
+        self.pool.take_in(
+            &Leaving {
+                ordinal: candidate.ordinal,
+                time: candidate.time,
+                standing: candidate.standing,
+                certain_before: candidate.certain_before,
+                pace: candidate.pace(),
+                generation,
+            },
+            self.arrivals,
+        );
+        for tree in &mut self.trees {
+            tree.leave(slot);
+        }
+        if candidate.spreader != NO_SPREADER {
+            self.remove_spreader(usize::from(candidate.spreader));
+        }
+    }
+
+    /// Slot of a certain parent, where it is still kept.
+    pub(super) fn parent_of(&self, known: Known) -> Option<u8> {
+        match known {
+            Known::Share(slot, ordinal) => {
+                let kept = self.candidates[usize::from(slot)].ordinal == ordinal;
+                kept.then_some(slot)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn child_of(&mut self, parent: u8, child: u32) {
+        let at = self.candidates[usize::from(parent)].spreader;
+        if let Some(spreader) = self.spreaders.get_mut(usize::from(at)) {
+            spreader.children = spreader.children.saturating_add(1);
+            spreader.newest = child;
+            if spreader.after == 0 {
+                spreader.after = child;
+            }
+            return;
+        }
+        if self.spreaders.len() == SPREADERS_MAX {
+            self.forget_least_spreader();
+        }
+        if self.spreaders.len() < SPREADERS_MAX {
+            self.candidates[usize::from(parent)].spreader = self.spreaders.len() as u8;
+            if self.spreaders.len() == self.spreaders.capacity() {
+                let grown = more(self.spreaders.len(), SPREADERS_MAX);
+                self.spreaders.reserve_exact(grown);
+            }
+            self.spreaders.push(Spreader {
+                slot: parent,
+                children: 1,
+                newest: child,
+                before: 0,
+                after: child,
+            });
+        }
+    }
+
+    /// Forgets the children of whoever has the fewest, the longest ago on a tie; those with children
+    /// that are not settled aside.
+    pub(super) fn forget_least_spreader(&mut self) {
+        let settled = self.spreaders.iter().enumerate();
+        let settled = settled.filter(|(_, spreader)| spreader.after == 0);
+        let least = settled.min_by_key(|(_, spreader)| (spreader.children, spreader.newest));
+        if let Some((at, _)) = least {
+            self.remove_spreader(at);
+        }
+    }
+
+    pub(super) fn remove_spreader(&mut self, at: usize) {
+        let gone = self.spreaders.swap_remove(at);
+        self.candidates[usize::from(gone.slot)].spreader = NO_SPREADER;
+        if let Some(moved) = self.spreaders.get(at) {
+            self.candidates[usize::from(moved.slot)].spreader = at as u8;
+        }
+    }
+
+    /// Leaves out one child of a spreader; gives what it was.
+    pub(super) fn hold_back(&mut self, parent: u8, child: u32) -> Option<(usize, Spreader)> {
+        let at = usize::from(self.candidates[usize::from(parent)].spreader);
+        let spreader = *self.spreaders.get(at)?;
+        let after = self.next_child(parent, child);
+        let held = &mut self.spreaders[at];
+        held.children = spreader.children.saturating_sub(1);
+        held.after = after;
+        if spreader.newest == child {
+            held.newest = spreader.before;
+        }
+        Some((at, spreader))
+    }
+
+    /// A candidate may be kept only for the certain child that is held back: where it would have left
+    /// otherwise, its weight goes to the block that it would be in. Gives slot and block.
+    pub(super) fn count_as_gone(&self, slot: u8, scratch: &mut Scratch) -> Option<(u8, usize)> {
+        let at = usize::from(slot);
+        let block = self.pool.block_of(self.candidates[at].ordinal)?;
+        let settled = self.settled();
+        let kept = self.candidates.iter().zip(&scratch.candidates);
+        let least = kept
+            .filter(|(kept, _)| kept.spreader == NO_SPREADER && kept.ordinal <= settled)
+            .map(|(_, weight)| *weight)
+            .fold(f32::INFINITY, f32::min);
+        // Who has no bursts has been taken back, for that child.
+        let back = self.candidates[at].bursts[0] == UNKNOWN;
+        if !back && scratch.candidates[at] >= least {
+            return None;
+        }
+        scratch.blocks[block] += scratch.candidates[at];
+        scratch.candidates[at] = 0.0;
+        Some((slot, block))
+    }
+
+    pub(super) fn child_settled(&mut self, parent: u8, child: u32) {
+        let after = self.next_child(parent, child);
+        let at = usize::from(self.candidates[usize::from(parent)].spreader);
+        if let Some(spreader) = self.spreaders.get_mut(at) {
+            spreader.before = child;
+            spreader.after = after;
+        }
+    }
+
+    /// Ordinal of the oldest pending child after one, or 0.
+    pub(super) fn next_child(&self, parent: u8, child: u32) -> u32 {
+        let ordinal = self.candidates[usize::from(parent)].ordinal;
+        let first = self.settled() + 1;
+        (first..)
+            .zip(&self.pending)
+            .find(|(other, pending)| {
+                *other > child && pending.known() == Known::Share(parent, ordinal)
+            })
+            .map_or(0, |(other, _)| other)
+    }
+
+    pub(super) fn finish_bursts(&mut self, newest: u32, weights: &Weights) {
+        for (which, span) in BURSTS.into_iter().enumerate() {
+            let back = span as usize + 1;
+            let Some(at) = self.pending.len().checked_sub(back) else {
+                continue;
+            };
+            let slot = usize::from(self.pending[at].slot);
+            let ordinal = newest - span;
+            let from = ordinal.saturating_sub(span);
+            let middle = self.time_of(ordinal);
+            let before = (middle - self.time_of(from)) as f32 + 1.0;
+            let after = (self.time_of(newest) - middle) as f32 + 1.0;
+            let bin = ratio(before / (ordinal - from) as f32, after / span as f32);
+            let candidate = &mut self.candidates[slot];
+            candidate.bursts[which] = bin;
+            candidate.standing = standing(candidate, weights);
+        }
+    }
+}
+
+/// Product of the factors that do not depend on the child.
+pub(super) fn standing(candidate: &Candidate, weights: &Weights) -> f32 {
+    let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
+    let bursts = BURST_TABLES.into_iter().zip(candidate.bursts);
+    of(Table::Ordinal, amount(candidate.ordinal as f32))
+        * of(Table::Origin, candidate.origin())
+        * bursts.map(|(table, bin)| of(table, bin)).product::<f32>()
+}

@@ -1,0 +1,265 @@
+//! The posterior over causes of one arrival.
+
+use super::candidate::{CANDIDATES_MAX, Candidate, NO_SPREADER};
+use super::features::{
+    CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, ratio, ratio_of_bins,
+};
+use super::learning::Example;
+use super::marks::Likeness;
+use super::pool::{BLOCKS_MAX, Block};
+use super::spread::Spread;
+use super::weights::Weights;
+
+/// Limit of the logarithm of the outside's weight.
+const OUTSIDE_LOG_MAX: f64 = 40.0;
+/// Beta prior of the outside's share among certain edges, as counts of both kinds.
+const SHARE_PRIOR: [f32; 2] = [3.2, 1.3];
+
+/// Room for the weights of one arrival's causes, to be used again for the next.
+#[derive(Clone, Debug)]
+pub struct Scratch {
+    pub(super) candidates: [f32; CANDIDATES_MAX],
+    pub(super) blocks: [f32; BLOCKS_MAX],
+    pub(super) outside: f64,
+    pub(super) shares: f64,
+    /// Filled at every settling where examples are wanted.
+    pub(super) example: Option<Example>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch {
+            candidates: [0.0; CANDIDATES_MAX],
+            blocks: [0.0; BLOCKS_MAX],
+            outside: 1.0,
+            shares: 0.0,
+            example: None,
+        }
+    }
+}
+
+/// One arrival as its causes see it, with everything that is known by now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) ordinal: u32,
+    pub(super) time: u32,
+    /// Certain edges by now, the arrival's own aside.
+    pub(super) certain: u32,
+    /// Certain edges of these that came from outside.
+    pub(super) certain_outside: u32,
+    /// Near and wide decayed counts: from outside, all.
+    pub(super) near: [f32; 2],
+    pub(super) wide: [f32; 2],
+    /// Bin of the mean gap of the 10 arrivals before.
+    pub(super) pace: u8,
+    /// Newest arrival.
+    pub(super) newest: u32,
+    pub(super) likeness: Likeness,
+    /// Added to the log-odds of the outside.
+    pub(super) outside_log_odds: f64,
+}
+
+impl Spread {
+    /// The bins of the outside world.
+    pub(super) fn outside_bins(&self, moment: &Moment) -> OutsideBins {
+        let ordinal = moment.ordinal;
+        let gap = |back: u32| {
+            let from = ordinal.saturating_sub(back);
+            let span = moment.time.saturating_sub(self.time_of(from));
+            amount(span as f32 / (ordinal - from).max(1) as f32)
+        };
+        let ahead = moment.newest.min(ordinal + 20);
+        let after = match ahead > ordinal {
+            true => {
+                let span = self.time_of(ahead).saturating_sub(moment.time);
+                amount(span as f32 / (ahead - ordinal) as f32)
+            }
+            false => UNKNOWN,
+        };
+        let odds = |[outside, all]: [f32; 2]| {
+            let shares = (all - outside).max(0.0);
+            ratio(outside + SHARE_PRIOR[0], shares + SHARE_PRIOR[1])
+        };
+        [
+            amount(ordinal as f32),
+            amount(moment.time as f32),
+            gap(1),
+            gap(5),
+            gap(20),
+            gap(64),
+            after,
+            odds([moment.certain_outside as f32, moment.certain as f32]),
+            odds(moment.near),
+            odds(moment.wide),
+            amount(moment.certain as f32),
+            ratio(1.0 + moment.certain as f32, 1.0 + ordinal as f32),
+        ]
+    }
+
+    /// The bins of a candidate; none where it cannot be the cause.
+    pub(super) fn candidate_bins(
+        &self,
+        candidate: &Candidate,
+        moment: &Moment,
+    ) -> Option<CandidateBins> {
+        if candidate.ordinal >= moment.ordinal || candidate.time > moment.time {
+            return None;
+        }
+        let spreader = match candidate.spreader {
+            NO_SPREADER => None,
+            at => self.spreaders.get(usize::from(at)),
+        };
+        let spreader = spreader.filter(|spreader| spreader.children > 0);
+        let nearest_child = spreader.map_or(UNKNOWN, |spreader| {
+            let before = match spreader.before {
+                0 => u32::MAX,
+                before => moment.ordinal.abs_diff(before),
+            };
+            let after = match spreader.after {
+                0 => u32::MAX,
+                after => moment.ordinal.abs_diff(after),
+            };
+            let newest = moment.ordinal.abs_diff(spreader.newest);
+            amount(before.min(after).min(newest) as f32)
+        });
+        Some(CandidateBins {
+            proven: spreader.is_some(),
+            delay: amount((moment.time - candidate.time) as f32),
+            rank: amount((moment.ordinal - candidate.ordinal) as f32),
+            exposure: amount(moment.certain.saturating_sub(candidate.certain_before) as f32),
+            nearest_child,
+            children: spreader.map_or(UNKNOWN, |spreader| amount(f32::from(spreader.children))),
+            ordinal: amount(candidate.ordinal as f32),
+            bursts: candidate.bursts,
+            pace: ratio_of_bins(candidate.pace(), moment.pace),
+            origin: candidate.origin(),
+        })
+    }
+
+    /// The bins of a block, as of a mean member without burst.
+    pub(super) fn block_bins(&self, block: &Block, moment: &Moment) -> CandidateBins {
+        let lag = (moment.time as f32 - block.time).max(0.0);
+        let rank = (moment.ordinal as f32 - block.ordinal).max(1.0);
+        let exposure = (moment.certain as f32 - block.certain_before).max(0.0);
+        CandidateBins {
+            proven: false,
+            delay: amount(lag),
+            rank: amount(rank),
+            exposure: amount(exposure),
+            nearest_child: UNKNOWN,
+            children: UNKNOWN,
+            ordinal: amount(block.ordinal),
+            bursts: [EVEN; 3],
+            pace: ratio_of_bins(block.pace.round() as u8, moment.pace),
+            origin: 0,
+        }
+    }
+
+    /// Weighs every candidate as one without certain child: the loop that everything waits for.
+    fn weigh_unproven<const MARKS: bool>(
+        &self,
+        moment: &Moment,
+        weights: &Weights,
+        scratch: &mut Scratch,
+    ) {
+        let delay = weights.table(Table::Delay);
+        let rank = weights.table(Table::Rank);
+        let exposure = weights.table(Table::Exposure);
+        let pace = weights.table(Table::Pace);
+        let unproven = weights.table(Table::NearestChild)[usize::from(UNKNOWN)]
+            * weights.table(Table::Children)[usize::from(UNKNOWN)];
+        for (weight, candidate) in scratch.candidates.iter_mut().zip(&self.candidates) {
+            if candidate.ordinal >= moment.ordinal || candidate.time > moment.time {
+                *weight = 0.0;
+                continue;
+            }
+            let at_delay = amount((moment.time - candidate.time) as f32);
+            let at_rank = amount((moment.ordinal - candidate.ordinal) as f32);
+            let since = moment.certain.saturating_sub(candidate.certain_before);
+            let at_pace = ratio_of_bins(candidate.pace(), moment.pace);
+            let mut product = candidate.standing
+                * delay[usize::from(at_delay & 63)]
+                * rank[usize::from(at_rank & 63)]
+                * exposure[usize::from(amount(since as f32) & 63)]
+                * pace[usize::from(at_pace & 63)]
+                * unproven;
+            if MARKS {
+                product *= moment.likeness.of(candidate);
+            }
+            *weight = product;
+        }
+    }
+
+    /// Weighs every cause of an arrival.
+    pub(super) fn weigh(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+        match moment.likeness.says_nothing() {
+            true => self.weigh_unproven::<false>(moment, weights, scratch),
+            false => self.weigh_unproven::<true>(moment, weights, scratch),
+        }
+        let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
+        for spreader in &self.spreaders {
+            let slot = usize::from(spreader.slot);
+            let candidate = &self.candidates[slot];
+            let Some(bins) = self.candidate_bins(candidate, moment) else {
+                continue;
+            };
+            if !bins.proven {
+                continue;
+            }
+            let product = candidate.standing
+                * of(Table::ProvenDelay, bins.delay)
+                * of(Table::ProvenRank, bins.rank)
+                * of(Table::ProvenExposure, bins.exposure)
+                * of(Table::NearestChild, bins.nearest_child)
+                * of(Table::Children, bins.children)
+                * of(Table::Pace, bins.pace)
+                * moment.likeness.of(candidate);
+            scratch.candidates[slot] = product;
+        }
+        let blocks = self.pool.blocks();
+        for (weight, block) in scratch.blocks.iter_mut().zip(blocks) {
+            let bins = self.block_bins(block, moment);
+            // Marks of the pool's are not kept: on average they say nothing.
+            *weight = block.standing
+                * of(Table::Delay, bins.delay)
+                * of(Table::Rank, bins.rank)
+                * of(Table::Exposure, bins.exposure)
+                * of(Table::Pace, bins.pace)
+                * of(Table::NearestChild, UNKNOWN)
+                * of(Table::Children, UNKNOWN);
+        }
+        let kept = scratch.candidates.iter().take(self.candidates.len());
+        let pooled = scratch.blocks.iter().take(blocks.len());
+        scratch.shares = f64::from(kept.sum::<f32>() + pooled.sum::<f32>());
+        let bins = self.outside_bins(moment);
+        let log: f64 = Table::ALL
+            .iter()
+            .zip(bins)
+            .map(|(table, bin)| weights.log(*table, bin))
+            .sum();
+        let log = (log + moment.outside_log_odds).clamp(-OUTSIDE_LOG_MAX, OUTSIDE_LOG_MAX);
+        scratch.outside = log.exp();
+    }
+}
+
+impl Scratch {
+    /// Room that also keeps what was seen of the settled arrival, to learn weights from.
+    pub fn with_examples() -> Self {
+        Scratch {
+            example: Some(Example::default()),
+            ..Scratch::default()
+        }
+    }
+
+    /// What was seen of the arrival that was settled last; none without
+    /// [`Scratch::with_examples`].
+    pub fn example(&self) -> Option<&Example> {
+        self.example.as_ref()
+    }
+
+    /// Probability of the outside where its log-odds are shifted.
+    pub(super) fn outside_shifted(&self, shift: f64) -> f64 {
+        let outside = self.outside * shift.exp();
+        outside / (outside + self.shares)
+    }
+}

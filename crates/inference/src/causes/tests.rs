@@ -1,0 +1,515 @@
+//! The streaming posterior against a batch recomputation from the whole history, and what must
+//! hold of it whatever comes.
+
+use proptest::prelude::*;
+
+use super::features::{CandidateBins, Table, UNKNOWN, amount, ratio, ratio_of_bins};
+use super::trees::dice;
+use super::*;
+
+/// A content's history, in seconds; node 0 is its start.
+struct History {
+    times: Vec<u32>,
+    parents: Vec<usize>,
+    certain: Vec<bool>,
+}
+
+/// A branching cascade: arrivals from outside whose pace decays, children with Lomax delays.
+fn cascade(seed: u64, nodes: usize, sharing: f64, tokens: f64) -> History {
+    let draw = |node: usize, what: usize| dice(seed, node as u32, what);
+    let lomax = |share: f64, scale: f64| scale * ((1.0 - share).powf(-2.0) - 1.0);
+    let mut events: Vec<(f64, Option<usize>)> = Vec::new();
+    let mut time = 0.0;
+    for node in 0..nodes {
+        time += -(1.0 - draw(node, 0)).ln() * (2.0 + time / 300.0);
+        events.push((time, None));
+    }
+    // Children, also of children: few readers have most of them.
+    let mut at = 0;
+    while at < events.len() && events.len() < 4 * nodes {
+        let active = draw(at, 1) < 0.15;
+        let children = if active {
+            (sharing / 0.15 * 2.0 * draw(at, 2)).round()
+        } else {
+            0.0
+        };
+        for child in 0..children as usize {
+            let delay = lomax(draw(at, 10 + child) * 0.98, 60.0);
+            events.push((events[at].0 + delay, Some(at)));
+        }
+        at += 1;
+    }
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    order.sort_by(|a, b| events[*a].0.total_cmp(&events[*b].0).then(a.cmp(b)));
+    order.truncate(nodes);
+    let mut number = vec![usize::MAX; events.len()];
+    let mut history = History {
+        times: vec![0],
+        parents: vec![0],
+        certain: vec![false],
+    };
+    for (at, event) in order.into_iter().enumerate() {
+        number[event] = at + 1;
+        history.times.push(events[event].0 as u32);
+        let parent = events[event].1.map_or(0, |parent| number[parent]);
+        history.parents.push(parent);
+        history.certain.push(draw(at, 3) < tokens);
+    }
+    history
+}
+
+fn arrival(history: &History, node: usize) -> Arrival {
+    let time = |node: usize| i64::from(history.times[node]) * 1_000;
+    let mut arrival = Arrival::new(node as u64, time(node));
+    if history.certain[node] {
+        arrival.certain = Some(match history.parents[node] {
+            0 => Certain::Outside,
+            parent => Certain::Share {
+                key: parent as u64,
+                time: time(parent),
+            },
+        });
+    }
+    arrival
+}
+
+/// Probabilities of one arrival: the outside, and each earlier node.
+type Causes = (f64, Vec<f64>);
+
+/// Streams a history; gives state and settled probabilities, those of a block spread evenly.
+fn stream(history: &History, weights: &Weights) -> (Spread, Vec<Causes>) {
+    let laws = MarkLaws::default();
+    let mut scratch = Scratch::default();
+    let mut spread = Spread::new(7, 0);
+    let mut settled = Vec::new();
+    let nodes = history.times.len();
+    for node in 1..=nodes {
+        let closed = node == nodes;
+        if !closed {
+            let arrival = arrival(history, node);
+            spread.consider(&arrival, weights, &laws, &mut scratch);
+            spread.admit(&arrival, weights, &scratch);
+        }
+        while let Some(one) = spread.settle(closed, weights, &laws, &mut scratch) {
+            let posterior = one.posterior;
+            let mut readers = vec![f64::NAN; posterior.ordinal() as usize];
+            for (key, _, probability) in posterior.readers() {
+                readers[key as usize] = probability;
+            }
+            let mut from = 1;
+            for block in posterior.pooled() {
+                for reader in &mut readers[from..=block.last as usize] {
+                    if reader.is_nan() {
+                        *reader = block.probability / f64::from(block.count.max(1));
+                    }
+                }
+                from = block.last as usize + 1;
+            }
+            settled.push((posterior.outside(), readers));
+        }
+    }
+    (spread, settled)
+}
+
+/// The same of one node from the whole history at once, nothing bounded.
+fn batch(history: &History, node: usize, weights: &Weights) -> Causes {
+    let times = &history.times;
+    let newest = (node + SETTLED_AFTER).min(times.len() - 1);
+    let certain = |other: usize| history.certain[other] && other != node;
+    let gap = |node: usize, back: usize| {
+        let from = node.saturating_sub(back);
+        amount((times[node] - times[from]) as f32 / (node - from).max(1) as f32)
+    };
+    let (mut all, mut outside) = (0.0f32, 0.0f32);
+    let (mut near, mut wide) = ([0.0f32; 2], [0.0f32; 2]);
+    for other in (1..=newest).filter(|other| certain(*other)) {
+        let out = f32::from(u8::from(history.parents[other] == 0));
+        let distance = node.abs_diff(other) as f32;
+        let [close, far] = [(-distance / 30.0).exp(), (-distance / 200.0).exp()];
+        (all, outside) = (all + 1.0, outside + out);
+        near = [near[0] + close * out, near[1] + close];
+        wide = [wide[0] + far * out, wide[1] + far];
+    }
+    let ahead = newest.min(node + 20);
+    let odds = |outside: f32, all: f32| ratio(outside + 3.2, (all - outside).max(0.0) + 1.3);
+    let bins = [
+        amount(node as f32),
+        amount(times[node] as f32),
+        gap(node, 1),
+        gap(node, 5),
+        gap(node, 20),
+        gap(node, 64),
+        match ahead > node {
+            true => amount((times[ahead] - times[node]) as f32 / (ahead - node) as f32),
+            false => UNKNOWN,
+        },
+        odds(outside, all),
+        odds(near[0], near[1]),
+        odds(wide[0], wide[1]),
+        amount(all),
+        ratio(1.0 + all, 1.0 + node as f32),
+    ];
+    let log = Table::ALL
+        .iter()
+        .zip(bins)
+        .map(|(table, bin)| weights.log(*table, bin));
+    let from_outside = log.sum::<f64>().exp();
+    let mut readers = vec![f64::NAN];
+    for reader in 1..node {
+        let known = |from: usize, to: usize| (from..=to).filter(|other| certain(*other)).count();
+        let own: Vec<usize> = (1..=newest)
+            .filter(|other| certain(*other) && history.parents[*other] == reader)
+            .collect();
+        let burst = |span: usize| {
+            if reader + span > newest {
+                return UNKNOWN;
+            }
+            let from = reader.saturating_sub(span);
+            let before = (times[reader] - times[from]) as f32 + 1.0;
+            let after = (times[reader + span] - times[reader]) as f32 + 1.0;
+            ratio(before / (reader - from) as f32, after / span as f32)
+        };
+        let nearest = own.iter().map(|child| child.abs_diff(node)).min();
+        let origin = match (history.certain[reader], history.parents[reader]) {
+            (false, _) => 0,
+            (true, 0) => 1,
+            (true, _) => 2,
+        };
+        let bins = CandidateBins {
+            proven: !own.is_empty(),
+            delay: amount((times[node] - times[reader]) as f32),
+            rank: amount((node - reader) as f32),
+            exposure: amount(known(reader + 1, newest) as f32),
+            nearest_child: nearest.map_or(UNKNOWN, |nearest| amount(nearest as f32)),
+            children: if own.is_empty() {
+                UNKNOWN
+            } else {
+                amount(own.len() as f32)
+            },
+            ordinal: amount(reader as f32),
+            bursts: [burst(4), burst(16), burst(64)],
+            pace: ratio_of_bins(gap(reader, 10), gap(node, 10)),
+            origin,
+        };
+        let logs = bins.places().map(|place| weights.logs[usize::from(place)]);
+        readers.push(logs.iter().sum::<f64>().exp());
+    }
+    let total = from_outside + readers[1..].iter().sum::<f64>();
+    readers[1..].iter_mut().for_each(|weight| *weight /= total);
+    (from_outside / total, readers)
+}
+
+#[test]
+fn streaming_equals_batch_while_everybody_is_kept() {
+    let weights = Weights::builtin();
+    for (seed, tokens) in [(1, 0.0), (2, 0.1), (3, 0.6)] {
+        let history = cascade(seed, CANDIDATES_MAX, 0.4, tokens);
+        let (_, settled) = stream(&history, &weights);
+        assert_eq!(settled.len(), history.times.len() - 1);
+        for (at, (outside, readers)) in settled.iter().enumerate() {
+            let (expected, others) = batch(&history, at + 1, &weights);
+            assert!(
+                (outside - expected).abs() < 1e-4,
+                "{seed} {at}: {outside} {expected}"
+            );
+            for (reader, (found, expected)) in readers.iter().zip(&others).enumerate().skip(1) {
+                // Sums of decayed counts may fall on the other side of a bin's edge; nothing else.
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{seed} {at} {reader}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn bounded_state_costs_less_than_two_hundredths_of_a_nat() {
+    let weights = Weights::builtin();
+    for (seed, tokens) in [(11, 0.0), (12, 0.05), (13, 0.2)] {
+        let history = cascade(seed, 1_500, 0.4, tokens);
+        let (_, settled) = stream(&history, &weights);
+        let (mut bounded, mut unbounded, mut outside_off, mut scored) = (0.0, 0.0, 0.0, 0.0);
+        for node in (1..history.times.len()).filter(|node| !history.certain[*node]) {
+            let truth = |(outside, readers): &Causes| match history.parents[node] {
+                0 => *outside,
+                parent => readers[parent],
+            };
+            let expected = batch(&history, node, &weights);
+            bounded -= truth(&settled[node - 1]).max(1e-12).ln();
+            unbounded -= truth(&expected).max(1e-12).ln();
+            outside_off += settled[node - 1].0 - expected.0;
+            scored += 1.0;
+        }
+        let loss = (bounded - unbounded) / scored;
+        assert!(loss < 0.02, "{seed}: {loss}");
+        let bias: f64 = outside_off / scored;
+        assert!(bias.abs() < 0.01, "{seed}: {bias}");
+    }
+}
+
+#[test]
+fn known_trees_have_their_exact_shape() {
+    let weights = Weights::builtin();
+    for seed in 1..6 {
+        let mut history = cascade(seed, 200, 0.5, 1.0);
+        history.certain = vec![true; history.times.len()];
+        let (spread, _) = stream(&history, &weights);
+        let shape = spread.shape(&weights);
+        let nodes = history.parents.len();
+        let mut sizes = vec![1u64; nodes];
+        let mut depths = vec![0u64; nodes];
+        for node in 1..nodes {
+            depths[node] = depths[history.parents[node]] + 1;
+        }
+        let mut distances = 0.0;
+        for node in (1..nodes).rev() {
+            sizes[history.parents[node]] += sizes[node];
+            distances += (sizes[node] * (nodes as u64 - sizes[node])) as f64;
+        }
+        let virality = 2.0 * distances / (nodes * (nodes - 1)) as f64;
+        assert!((shape.virality.likely - virality).abs() < 1e-9);
+        assert_eq!(
+            shape.depth.likely,
+            *depths.iter().max().expect("some") as f64
+        );
+        let mean = depths.iter().sum::<u64>() as f64 / (nodes - 1) as f64;
+        assert!((shape.generation - mean).abs() < 1e-9);
+        let shared = history.parents.iter().filter(|parent| **parent > 0).count();
+        assert_eq!(shape.shared.likely, shared as f64 / (nodes - 1) as f64);
+        assert_eq!(
+            (shape.shared.low, shape.shared.high),
+            (shape.shared.likely, shape.shared.likely)
+        );
+    }
+}
+
+#[test]
+fn sums_are_those_of_the_settled_posteriors() {
+    let weights = Weights::builtin();
+    let history = cascade(21, 900, 0.4, 0.1);
+    let (spread, settled) = stream(&history, &weights);
+    let shared: f64 = (1..history.times.len())
+        .map(
+            |node| match (history.certain[node], history.parents[node]) {
+                (true, 0) => 0.0,
+                (true, _) => 1.0,
+                (false, _) => 1.0 - settled[node - 1].0,
+            },
+        )
+        .sum();
+    let shape = spread.shape(&weights);
+    assert_eq!(shape.arrivals, 900);
+    assert!((shape.shared.likely - shared / 900.0).abs() < 1e-9);
+    assert!(shape.shared.low < shape.shared.likely && shape.shared.likely < shape.shared.high);
+    assert!(shape.virality.low < shape.virality.likely);
+    // Children are still to come of readers of an hour ago: the ratio is greater than the share.
+    let now = i64::from(history.times[900]) * 1_000;
+    let young = spread.reproduction(now, &weights);
+    let old = spread.reproduction(now + 10 * 365 * 86_400_000, &weights);
+    assert!(young.likely > old.likely && old.low < old.likely && old.likely < old.high);
+}
+
+#[test]
+fn state_is_bounded_and_small() {
+    let weights = Weights::builtin();
+    let (spread, _) = stream(&cascade(31, 4_000, 0.4, 0.05), &weights);
+    assert!(spread.bytes() <= 16_384, "{}", spread.bytes());
+    let (spread, _) = stream(&cascade(32, 4_000, 0.6, 1.0), &weights);
+    assert!(spread.bytes() <= 20_480, "{}", spread.bytes());
+}
+
+#[test]
+fn certain_edges_teach_and_guesses_do_not() {
+    let weights = Weights::builtin();
+    let lessons = |seeds: std::ops::Range<u64>| {
+        let mut lessons = Vec::new();
+        for seed in seeds {
+            let history = cascade(seed, 400, 0.4, 0.1);
+            let laws = MarkLaws::default();
+            let mut scratch = Scratch::with_examples();
+            let mut spread = Spread::new(seed, 0);
+            for node in 1..history.times.len() {
+                let arrival = arrival(&history, node);
+                spread.consider(&arrival, &weights, &laws, &mut scratch);
+                spread.admit(&arrival, &weights, &scratch);
+                while let Some(one) = spread.settle(false, &weights, &laws, &mut scratch) {
+                    let parent = history.parents[one.key as usize];
+                    let parent = (parent > 0).then_some((parent as u64, parent as u32));
+                    if one.certain.is_some() {
+                        let example = one.posterior.example().expect("kept");
+                        lessons.extend(example.lesson(parent));
+                    }
+                }
+            }
+        }
+        lessons
+    };
+    let taught = lessons(100..125);
+    let again = |taught: &[Lesson]| {
+        weights.learn(
+            taught,
+            Holding::default(),
+            "t".to_owned(),
+            "test".to_owned(),
+        )
+    };
+    let learned = again(&taught);
+    assert_eq!(learned, again(&taught), "the same lessons teach the same");
+    let mean = |weights: &Weights| {
+        let (mut loss, mut scored) = (0.0, 0.0);
+        for seed in 200..206 {
+            let history = cascade(seed, 400, 0.4, 0.1);
+            let (_, settled) = stream(&history, weights);
+            for node in (1..history.times.len()).filter(|node| !history.certain[*node]) {
+                let (outside, readers) = &settled[node - 1];
+                let truth = match history.parents[node] {
+                    0 => *outside,
+                    parent => readers[parent],
+                };
+                loss -= truth.max(1e-12).ln();
+                scored += 1.0;
+            }
+        }
+        loss / scored
+    };
+    let (before, after) = (mean(&weights), mean(&learned));
+    assert!(after < before - 0.02, "{before} {after}");
+    let untaught = again(&[]);
+    assert_eq!(untaught, weights);
+}
+
+#[test]
+fn who_had_left_is_back_when_a_token_names_him() {
+    let weights = Weights::builtin();
+    let laws = MarkLaws::default();
+    let mut scratch = Scratch::default();
+    let mut spread = Spread::new(1, 0);
+    let mut admit = |spread: &mut Spread, arrival: Arrival| {
+        spread.consider(&arrival, &weights, &laws, &mut scratch);
+        spread.admit(&arrival, &weights, &scratch);
+        while spread
+            .settle(false, &weights, &laws, &mut scratch)
+            .is_some()
+        {}
+    };
+    for node in 1..=1_000u64 {
+        admit(&mut spread, Arrival::new(node, node as i64 * 60_000));
+    }
+    let kept = |spread: &Spread| {
+        spread
+            .candidates
+            .iter()
+            .any(|candidate| candidate.key() == 2)
+    };
+    let gone =
+        |spread: &Spread| -> u32 { spread.pool.blocks().iter().map(|block| block.count).sum() };
+    assert!(!kept(&spread));
+    assert_eq!(gone(&spread) as usize + CANDIDATES_MAX, 1_000);
+    let mut child = Arrival::new(1_001, 1_001 * 60_000);
+    child.certain = Some(Certain::Share {
+        key: 2,
+        time: 120_000,
+    });
+    admit(&mut spread, child);
+    assert!(kept(&spread));
+    assert_eq!(gone(&spread) as usize + CANDIDATES_MAX, 1_001);
+}
+
+#[derive(Clone, Debug)]
+struct Wild {
+    step: i64,
+    cause: u8,
+    parent: f64,
+    marks: Marks,
+    log_odds: f64,
+    survival: f64,
+}
+
+fn wild() -> impl Strategy<Value = Wild> {
+    let log_odds = prop_oneof![4 => -3.0..3.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
+    let step = prop_oneof![6 => 0i64..100_000, 1 => -50_000i64..0, 1 => Just(i64::MAX / 4)];
+    (
+        step,
+        0u8..6,
+        0.0..1.0f64,
+        0u8..3,
+        0u16..4,
+        log_odds,
+        -1.0..2.0f64,
+    )
+        .prop_map(
+            |(step, cause, parent, channel, network, log_odds, survival)| Wild {
+                step,
+                cause,
+                parent,
+                marks: Marks { channel, network },
+                log_odds,
+                survival,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_comes_probabilities_sum_to_one_and_replay_is_the_same(
+        wild in prop::collection::vec(wild(), 1..700),
+        cut in 0usize..700,
+    ) {
+        let weights = Weights::builtin();
+        let laws = MarkLaws::default();
+        let mut scratch = Scratch::default();
+        let mut spread = Spread::new(5, 0);
+        let mut replayed: Option<Spread> = None;
+        let mut time = 0i64;
+        for (at, wild) in wild.iter().enumerate() {
+            time = time.saturating_add(wild.step);
+            let mut arrival = Arrival::new(at as u64 + 1, time);
+            arrival.marks = wild.marks;
+            arrival.outside_log_odds = wild.log_odds;
+            arrival.token_survival = wild.survival;
+            arrival.certain = match wild.cause {
+                0 => Some(Certain::Outside),
+                // Also keys that nobody has, and one's own.
+                1 => Some(Certain::Share { key: (wild.parent * (at + 3) as f64) as u64, time: 0 }),
+                _ => None,
+            };
+            let sum = |posterior: &Posterior<'_>| {
+                let readers: Vec<f64> = posterior.readers().map(|(_, _, p)| p).collect();
+                let pooled: Vec<f64> = posterior.pooled().map(|block| block.probability).collect();
+                let all = readers.iter().chain(&pooled).chain([&0.0]).copied();
+                assert!(all.clone().all(|p| (0.0..=1.0 + 1e-6).contains(&p)));
+                posterior.outside() + all.sum::<f64>()
+            };
+            let now = sum(&spread.consider(&arrival, &weights, &laws, &mut scratch));
+            prop_assert!((now - 1.0).abs() < 1e-4, "{}", now);
+            spread.admit(&arrival, &weights, &scratch);
+            while let Some(settled) = spread.settle(false, &weights, &laws, &mut scratch) {
+                let settled = sum(&settled.posterior);
+                prop_assert!((settled - 1.0).abs() < 1e-4, "{}", settled);
+            }
+            if let Some(replayed) = &mut replayed {
+                let mut scratch = Scratch::default();
+                replayed.consider(&arrival, &weights, &laws, &mut scratch);
+                replayed.admit(&arrival, &weights, &scratch);
+                while replayed.settle(false, &weights, &laws, &mut scratch).is_some() {}
+            }
+            if at == cut {
+                let bytes = crate::to_bytes(1, &spread).expect("serialises");
+                replayed = Some(crate::from_bytes(1, &bytes).expect("reads back"));
+            }
+        }
+        if let Some(replayed) = replayed {
+            let bytes = |spread: &Spread| crate::to_bytes(1, spread).expect("serialises");
+            prop_assert_eq!(bytes(&replayed), bytes(&spread));
+        }
+        let shape = spread.shape(&weights);
+        for range in [shape.shared, shape.virality, shape.depth, spread.reproduction(time, &weights)] {
+            prop_assert!(range.low <= range.likely && range.likely <= range.high, "{:?}", range);
+            prop_assert!(range.low >= 0.0 && range.high.is_finite(), "{:?}", range);
+        }
+        prop_assert!(spread.bytes() < 24_000, "{}", spread.bytes());
+    }
+}
