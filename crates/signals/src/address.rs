@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use crate::error::LinkError;
 use crate::escape::{Part, push_normal};
-use crate::link::LINK_BYTES_MAX;
 use crate::origins::lower;
+
+/// Bytes of a link that are accepted. Browsers stop far earlier; data in URLs does not.
+pub const LINK_BYTES_MAX: usize = 65_536;
 
 /// Longest host name (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;

@@ -47,6 +47,7 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
+pub use address::LINK_BYTES_MAX;
 pub use agents::{
     Agent, AgentKind, Device, FetchAddress, FetchTime, Fetcher, InAppBrowser, Robot, RobotPurpose,
     WebViewSigns,
@@ -55,9 +56,7 @@ pub use campaigns::{CampaignCategory, CampaignClass};
 pub use decorations::{Decoration, Place, Says};
 pub use error::{LinkError, SignalsError};
 pub use fact::{Certainty, Surface};
-pub use link::{
-    Campaign, KnownPages, LINK_BYTES_MAX, Link, Mark, SHARE_TOKEN_BYTES_MAX, is_share_token,
-};
+pub use link::{Campaign, KnownPages, Link, Mark, SHARE_TOKEN_BYTES_MAX, is_share_token};
 pub use origins::{Origin, OriginCategory, Shim};
 pub use pages::Resource;
 pub use referrer::{Referrer, ReferrerKind};

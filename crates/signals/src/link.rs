@@ -4,15 +4,12 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use crate::address::{self, Address};
+use crate::address::{self, Address, LINK_BYTES_MAX};
 use crate::decorations::{Decoration, DecorationIndex, Place, Says};
 use crate::error::LinkError;
 use crate::escape::{Part, decode, push_normal};
 use crate::pages::Pages;
 use crate::shape::Shape;
-
-/// Bytes of a link that are accepted. Browsers stop far earlier; data in URLs does not.
-pub const LINK_BYTES_MAX: usize = 65_536;
 
 /// Bytes of a share token: it is counted, compared and stored.
 pub const SHARE_TOKEN_BYTES_MAX: usize = 64;
