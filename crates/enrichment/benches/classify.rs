@@ -83,7 +83,6 @@ fn judge(criterion: &mut Criterion) {
         returning: false,
         basis: VisitorBasis::Client,
         token_again: false,
-        site_marks_links: false,
     };
     group.bench_function("decode, signals", |bencher| {
         bencher.iter(|| {

@@ -1,22 +1,24 @@
 //! `hits.classified` to `visits`, `events`, `shares`, `edges`, `cascades`: each visit gets its
 //! place in a cascade, and the evidence that only the content's history gives.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use grapevine_event::{
     Channel, Edge, EdgeMethod, Heartbeat, Method, Record, Share, ShareKind, Visit, VisitEvent,
     topic,
 };
-use grapevine_inference::chains::{Arrival, Cause, Chains, Gift, order_evidence};
+use grapevine_inference::chains::{Arrival, Cause, Chains, Gift, add_to_rest, order_evidence};
 use grapevine_inference::{COLLECTOR, Classifier, StateError, from_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 
+use crate::calibrating::Calibrating;
 use crate::classify::{RESERVED_PROPERTIES, kind_of};
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 
 /// Format of the saved state.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Cascades that changed are written when this many did, …
 const CHANGED_MAX: usize = 1_000;
 /// … or when event time has gone on this far since the first of them did, or at a heartbeat.
@@ -32,6 +34,7 @@ pub struct ChainStage {
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     chains: Chains,
+    calibrating: Calibrating,
     /// Event time at which changed cascades are due.
     due: Option<i64>,
     /// Event time of the last record that could be used.
@@ -67,15 +70,15 @@ impl Stage for ChainStage {
                 None
             }
             Ok(Record::VisitEvent(event)) => {
-                self.state.visit_event(event, record, out);
+                self.state.visit_event(&self.classifier, event, record, out);
                 None
             }
             Ok(Record::Share(share)) => {
-                self.state.share(share, record, out);
+                self.state.share(&self.classifier, share, record, out);
                 None
             }
             Ok(Record::Heartbeat(heartbeat)) => {
-                self.state.heartbeat(&heartbeat, out);
+                self.state.heartbeat(&self.classifier, &heartbeat, out);
                 None
             }
             Ok(other) => Some((
@@ -106,7 +109,7 @@ impl Stage for ChainStage {
     }
 
     fn entries(&self) -> usize {
-        self.state.chains.entries()
+        self.state.chains.entries() + self.state.calibrating.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -123,11 +126,13 @@ impl State {
     fn visit(
         &mut self,
         classifier: &Classifier,
-        mut visit: Visit<'_>,
+        visit: Visit<'_>,
         record: &[u8],
         out: &mut Outputs,
     ) {
-        self.pass(visit.time, out);
+        let version: Option<Arc<str>>;
+        let mut visit = visit;
+        self.pass(classifier, visit.time, out);
         if visit.channel == Channel::Bot {
             out.unchanged(topic::VISITS, record);
             return;
@@ -146,7 +151,9 @@ impl State {
             network: visit.network,
         };
         let hints = self.chains.landing(&arrival, classifier.model());
-        if visit.method == Method::Prior {
+        if visit.method == Method::Token {
+            add_to_rest(&mut visit.evidence, &hints);
+        } else if visit.method == Method::Prior {
             let chains = &self.chains;
             let name_of = |app: u16| {
                 let id = chains.app_name(app);
@@ -157,10 +164,12 @@ impl State {
                 hint.apply(&mut visit);
                 visit.evidence.push(hint.evidence(&name_of));
             }
-            if !hints.is_empty() {
-                order_evidence(&mut visit.evidence);
-            }
         }
+        version = self.calibrating.visit(classifier, &mut visit);
+        if let Some(version) = &version {
+            visit.model_version = Cow::Borrowed(version);
+        }
+        order_evidence(&mut visit.evidence);
         let app = visit.app.clone();
         let place = self.chains.arrive(&Arrival {
             app: &app,
@@ -199,8 +208,14 @@ impl State {
         self.changed(visit.time, out);
     }
 
-    fn visit_event(&mut self, mut event: VisitEvent<'_>, record: &[u8], out: &mut Outputs) {
-        self.pass(event.time, out);
+    fn visit_event(
+        &mut self,
+        classifier: &Classifier,
+        mut event: VisitEvent<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.pass(classifier, event.time, out);
         let [token_name, visitor_name] = RESERVED_PROPERTIES;
         let reserved = |name: &str| {
             let property = event.props.iter().find(|property| property.name == name);
@@ -228,8 +243,15 @@ impl State {
         out.visit_event(topic::EVENTS, &event);
     }
 
-    fn share(&mut self, mut share: Share<'_>, record: &[u8], out: &mut Outputs) {
-        self.pass(share.time, out);
+    fn share(
+        &mut self,
+        classifier: &Classifier,
+        mut share: Share<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.pass(classifier, share.time, out);
+        self.calibrating.share(&share);
         let sharer = self.chains.share(&share);
         if share.kind != ShareKind::Preview
             && let (Some(visit), Some(token)) = (share.sharer_visit, share.token.as_deref())
@@ -251,16 +273,18 @@ impl State {
         }
     }
 
-    fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
+    fn heartbeat(&mut self, classifier: &Classifier, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
         if heartbeat.source == COLLECTOR {
             self.chains.heartbeat(heartbeat.event_time);
         }
         self.write_changed(out);
+        self.calibrating.heartbeat(heartbeat, classifier, out);
     }
 
     /// Event time goes on.
-    fn pass(&mut self, time: i64, out: &mut Outputs) {
+    fn pass(&mut self, classifier: &Classifier, time: i64, out: &mut Outputs) {
         self.time = time;
+        self.calibrating.pass(time, classifier, out);
         if self.due.is_some_and(|due| time >= due) {
             self.write_changed(out);
         }

@@ -1,8 +1,8 @@
 //! Where a stage puts what follows from a record.
 
 use grapevine_event::{
-    Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Heartbeat, Id, Share, Visit,
-    VisitEvent, topic,
+    Calibration, Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Heartbeat, Id,
+    Share, Visit, VisitEvent, topic,
 };
 use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
 
@@ -97,6 +97,14 @@ impl Outputs {
     pub fn cascade(&mut self, cascade: &Cascade<'_>) {
         let (site, time) = (cascade.site, cascade.updated);
         self.append(topic::CASCADES, site, time, |out| cascade.encode(out));
+    }
+
+    /// Appends a calibration.
+    pub fn calibration(&mut self, calibration: &Calibration<'_>) {
+        let (site, time) = (calibration.site, calibration.time);
+        self.append(topic::CALIBRATIONS, site, time, |out| {
+            calibration.encode(out)
+        });
     }
 
     /// Appends a heartbeat.

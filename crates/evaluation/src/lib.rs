@@ -1,4 +1,5 @@
-//! How well share chains are inferred, measured on cascades whose true parents are known.
+//! How well share chains are inferred, measured on cascades whose true parents are known; and how
+//! well visits are classified ([`visits`]).
 //!
 //! [`read`] takes a cascade file, [`evaluate`] hides its edges but for a share of tokens, drives
 //! the product's own streaming inference ([`grapevine_inference::causes`]) over it and scores every
@@ -14,6 +15,7 @@ mod cascades;
 mod drive;
 mod fit;
 mod measures;
+pub mod visits;
 
 pub use baselines::{Baseline, baselines};
 pub use cascades::{Cascade, NODES_MAX, ReadError, read};

@@ -6,7 +6,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::datum;
-use crate::record::{Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent};
+use crate::record::{
+    Calibration, Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent,
+};
 use crate::schema::RecordType;
 
 const MARKER: [u8; 2] = [0xC3, 0x01];
@@ -69,6 +71,8 @@ pub enum Record<'a> {
     Edge(Edge<'a>),
     /// A tree of edges.
     Cascade(Cascade<'a>),
+    /// How well probabilities fit a site's own tokens.
+    Calibration(Calibration<'a>),
     /// What could not be processed.
     DeadLetter(DeadLetter<'a>),
     /// Time passing.
@@ -90,6 +94,7 @@ impl<'a> Record<'a> {
             RecordType::Share => Record::Share(datum_of(datum, kind)?),
             RecordType::Edge => Record::Edge(datum_of(datum, kind)?),
             RecordType::Cascade => Record::Cascade(datum_of(datum, kind)?),
+            RecordType::Calibration => Record::Calibration(datum_of(datum, kind)?),
             RecordType::DeadLetter => Record::DeadLetter(datum_of(datum, kind)?),
             RecordType::Heartbeat => Record::Heartbeat(datum_of(datum, kind)?),
         })
@@ -140,7 +145,7 @@ macro_rules! encode {
     };
 }
 
-encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, DeadLetter, Heartbeat, }
+encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, Calibration, DeadLetter, Heartbeat, }
 
 fn append<T: Serialize>(kind: RecordType, record: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();

@@ -18,7 +18,8 @@ mod vocabulary;
 pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
-    Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit, VisitEvent,
+    Calibration, Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit,
+    VisitEvent,
 };
 pub use schema::{RecordType, SchemaText};
 pub use vocabulary::{
@@ -41,11 +42,13 @@ pub mod topic {
     pub const EDGES: &str = "edges";
     /// Trees of edges, newest by offset wins.
     pub const CASCADES: &str = "cascades";
+    /// How well probabilities fit each site's own tokens, newest by offset wins.
+    pub const CALIBRATIONS: &str = "calibrations";
     /// What could not be decoded or processed.
     pub const DEAD_LETTERS: &str = "dead-letters";
 
     /// Every topic, in the order of the data flow.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         HITS_RAW,
         HITS_CLASSIFIED,
         VISITS,
@@ -53,6 +56,7 @@ pub mod topic {
         SHARES,
         EDGES,
         CASCADES,
+        CALIBRATIONS,
         DEAD_LETTERS,
     ];
 }

@@ -247,6 +247,37 @@ pub struct Cascade<'a> {
     pub reproduction_number: Option<f64>,
 }
 
+/// How well probabilities fit a site's own tokens (`schemas/calibration.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/calibration.avsc"
+)]
+pub struct Calibration<'a> {
+    pub site: &'a str,
+    pub time: i64,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+    pub landings: i64,
+    pub tokens: i64,
+    pub known: i64,
+    pub known_with_token: i64,
+    pub token_survival: Option<f64>,
+    pub token_survival_low: Option<f64>,
+    pub token_survival_high: Option<f64>,
+    pub intercept: Option<f64>,
+    pub intercept_low: Option<f64>,
+    pub intercept_high: Option<f64>,
+    pub ece: Option<f64>,
+    pub ece_low: Option<f64>,
+    pub ece_high: Option<f64>,
+    pub brier: Option<f64>,
+    pub private_part: f64,
+    pub bin_landings: Vec<i64>,
+    pub bin_tokens: Vec<i64>,
+    pub bin_predicted: Vec<f64>,
+}
+
 /// What could not be decoded or processed (`schemas/dead_letter.avsc`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(

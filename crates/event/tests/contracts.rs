@@ -254,6 +254,32 @@ fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
         }
     );
     sample!(
+        Calibration,
+        Calibration {
+            site: "s",
+            time: 1,
+            model_version: "1+site.40".into(),
+            landings: 40,
+            tokens: 20,
+            known: 2,
+            known_with_token: 1,
+            token_survival: Some(0.5),
+            token_survival_low: Some(0.25),
+            token_survival_high: Some(0.75),
+            intercept: Some(0.5),
+            intercept_low: Some(-0.5),
+            intercept_high: Some(1.5),
+            ece: Some(0.125),
+            ece_low: None,
+            ece_high: Some(0.25),
+            brier: Some(0.25),
+            private_part: 0.92,
+            bin_landings: vec![40],
+            bin_tokens: vec![20],
+            bin_predicted: vec![0.5],
+        }
+    );
+    sample!(
         DeadLetter,
         DeadLetter {
             letter_id: Id([6; 16]),
@@ -309,6 +335,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("share", "6f3922d0c4979e70"),
         ("edge", "700e93eda1960a48"),
         ("cascade", "d88cbaa5da98f7df"),
+        ("calibration", "743d22358402faf6"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),
     ];

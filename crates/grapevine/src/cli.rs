@@ -67,7 +67,7 @@ pub enum Command {
     Query(QueryArgs),
     /// Make visits and private sharing with a known truth.
     Simulate(SimulateArgs),
-    /// Score the inference of share chains against known truth, or fit its weights.
+    /// Score classification and the inference of share chains against known truth, or fit weights.
     Evaluate(EvaluateArgs),
     /// Simulate, import and report in one go; or import and report a log of your own.
     Demo(DemoArgs),
@@ -206,6 +206,10 @@ pub enum EvaluateWhat {
     Chains(EvaluateChainsArgs),
     /// Fit weights of chains on cascades whose every edge is known.
     Fit(EvaluateFitArgs),
+    /// Classify simulated visits through collector or importer and both stages, and score every one.
+    Visits(EvaluateVisitsArgs),
+    /// Fit the weights of classification on simulated sites.
+    FitVisits(EvaluateFitVisitsArgs),
 }
 
 /// How an evaluation is written.
@@ -272,6 +276,83 @@ fn token_rate(text: &str) -> Result<f64, String> {
         Ok(rate) if (0.0..1.0).contains(&rate) => Ok(rate),
         _ => Err("should be a number from 0 to less than 1, such as 0.05".to_owned()),
     }
+}
+
+/// What is evaluated is fed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum VisitsVia {
+    /// Hits of pages and servers, to the collector.
+    #[default]
+    Hits,
+    /// An access log, to the importer.
+    Log,
+}
+
+/// Arguments of `grapevine evaluate visits`.
+#[derive(Debug, Args)]
+pub struct EvaluateVisitsArgs {
+    /// Hits or an access log of `grapevine simulate` [default: simulate].
+    #[arg(value_name = "FILE", requires = "truth")]
+    pub file: Option<PathBuf>,
+    /// The truth that belongs to it.
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub truth: Option<PathBuf>,
+    /// What FILE is, or what simulated sites give.
+    #[arg(long, value_enum, default_value_t)]
+    pub via: VisitsVia,
+    /// Site that the log belongs to.
+    #[arg(long, value_name = "NAME", default_value = "news.example")]
+    pub site: String,
+    /// Scenario file to simulate [default: a mid-size publisher].
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub scenario: Option<PathBuf>,
+    /// Draw every uncertain parameter of each site from its range instead.
+    #[arg(long, conflicts_with_all = ["file", "scenario"])]
+    pub drawn: bool,
+    /// Sites to simulate, each with a seed of its own.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub sites: u64,
+    /// Seed of the first site.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// About how many landings each site has that no share brought.
+    #[arg(long, value_name = "NUMBER", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub landings: u32,
+    /// Parts of privately passed landings that carry a token, one run each.
+    #[arg(
+        long,
+        value_name = "SHARES",
+        value_delimiter = ',',
+        default_value = "0,0.01,0.05,0.2,0.5",
+        value_parser = token_rate
+    )]
+    pub token_rates: Vec<f64>,
+    /// Model to judge by [default: as shipped].
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EvaluateFormat,
+}
+
+/// Arguments of `grapevine evaluate fit-visits`.
+#[derive(Debug, Args)]
+pub struct EvaluateFitVisitsArgs {
+    /// Where to write the model.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Version to give it; it is written onto every visit.
+    #[arg(long, value_name = "NAME")]
+    pub version: String,
+    /// Sites to simulate.
+    #[arg(long, value_name = "NUMBER", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    pub sites: u64,
+    /// Seed of the first site.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_001)]
+    pub seed: u64,
+    /// About how many landings each site has that no share brought.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub landings: u32,
 }
 
 /// Arguments of `grapevine demo`.

@@ -1,5 +1,7 @@
-//! `grapevine evaluate`: how well share chains are inferred where the truth is known, and the
-//! weights that do it.
+//! `grapevine evaluate`: how well share chains are inferred and visits classified where the truth is
+//! known, and the weights that do it.
+
+mod visits;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -24,6 +26,8 @@ pub fn run(arguments: &EvaluateArgs) -> Result<(), Failure> {
     match &arguments.what {
         EvaluateWhat::Chains(arguments) => chains(arguments),
         EvaluateWhat::Fit(arguments) => fit_weights(arguments),
+        EvaluateWhat::Visits(arguments) => visits::evaluate_visits(arguments),
+        EvaluateWhat::FitVisits(arguments) => visits::fit(arguments),
     }
 }
 

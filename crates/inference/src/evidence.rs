@@ -24,6 +24,14 @@ pub const NAMES: &[(&str, &str)] = &[
         "the link carries no share token, although this site's links do",
     ),
     (
+        WITHOUT_TOKEN,
+        "what is known of the visit besides its token: its log-odds, had the token been missing",
+    ),
+    (
+        SITE,
+        "what this site's own tokens say of landings without referrer, against other sites",
+    ),
+    (
         SHARE_MARK,
         "an app or site wrote into the link how it was shared",
     ),
@@ -103,7 +111,10 @@ pub const NAMES: &[(&str, &str)] = &[
 
 macro_rules! names {
     ($($constant:ident = $name:literal,)+) => {
-        $(pub(crate) const $constant: &str = $name;)+
+        $(
+            #[doc = concat!("`", $name, "`: see [`NAMES`].")]
+            pub const $constant: &str = $name;
+        )+
     };
 }
 
@@ -113,6 +124,8 @@ names! {
     TOKEN_BROKEN = "token_broken",
     TOKEN_AGAIN = "token_again",
     NO_TOKEN = "no_token",
+    WITHOUT_TOKEN = "without_token",
+    SITE = "site",
     SHARE_MARK = "share_mark",
     REQUESTED_WITH = "requested_with",
     IN_APP_BROWSER = "in_app_browser",

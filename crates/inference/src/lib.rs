@@ -3,7 +3,8 @@
 //!
 //! [`Classifier`] judges one landing. [`shares`] turns preview fetches into share acts.
 //! [`chains`] follows share tokens from visit to visit and adds what is known of a content at the
-//! time of a landing. [`causes`] infers who passed a link on where no token tells. All figures come from a [`Model`], a data file.
+//! time of a landing. [`calibration`] learns from a site's own tokens how far its landings differ
+//! from what the model says. [`causes`] infers who passed a link on where no token tells. All figures come from a [`Model`], a data file.
 //!
 //! What this crate is not: it does no I/O, reads no clock, throws no dice, and its results depend
 //! on no order of a hash map. Sessions, topics and snapshots are `grapevine-enrichment`; what a
@@ -11,6 +12,7 @@
 //! measured in `grapevine-evaluation`.
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 pub mod causes;
 pub mod chains;
 mod classification;

@@ -51,21 +51,24 @@ pub struct Weight {
     pub dark: Range,
     /// To the log-odds of search without referrer against typed or bookmarked.
     pub search: f64,
-    /// What the figures follow from.
+    /// What `dark` would be by what is published, or by our reading of it, before any fit.
+    pub published: Range,
+    /// The same of `search`.
+    pub published_search: f64,
+    /// What the published figures follow from.
     pub source: String,
 }
 
+/// What is believed of a site before its own tokens say more.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Prior {
-    pub(crate) dark: Range,
-    pub(crate) search: f64,
-    /// What the figures follow from.
-    #[expect(
-        dead_code,
-        reason = "for the reader of the data; its presence is checked"
-    )]
-    pub(crate) source: String,
+pub(crate) struct Site {
+    /// Standard deviation, between sites, of what must be added to the log-odds of every landing.
+    pub(crate) intercept_spread: f64,
+    /// Part of privately passed links that arrive with their token: mean, 0 to 1.
+    pub(crate) survival: f64,
+    /// How many links that mean is worth.
+    pub(crate) survival_weight: f64,
 }
 
 macro_rules! table {
@@ -103,7 +106,6 @@ table!(Weights of Weight {
     preview_ten_minutes,
     preview_hour,
     preview_same_network,
-    no_token,
 });
 
 table!(Facts of Range {
@@ -139,8 +141,10 @@ table!(ShareTimes of f64 {
 #[serde(deny_unknown_fields)]
 pub struct Model {
     version: String,
-    pub(crate) prior: Prior,
+    fitted: String,
+    pub(crate) prior: Weight,
     pub(crate) weight: Weights,
+    pub(crate) site: Site,
     pub(crate) fact: Facts,
     surface: BTreeMap<String, Range>,
     pub(crate) share: ShareTimes,
@@ -160,12 +164,23 @@ impl Model {
     pub fn parse(text: &str) -> Result<Model, ModelError> {
         let model: Model =
             toml::from_str(text).map_err(|error| ModelError::Syntax(error.to_string()))?;
-        in_order("prior.dark", model.prior.dark)?;
-        in_order("prior.search", Range::from([model.prior.search; 3]))?;
+        is_weight("prior", &model.prior)?;
         for (name, weight) in model.weight.entries() {
-            in_order(&format!("weight.{name}.dark"), weight.dark)?;
-            let search = Range::from([weight.search; 3]);
-            in_order(&format!("weight.{name}.search"), search)?;
+            is_weight(&format!("weight.{name}"), weight)?;
+        }
+        let site = &model.site;
+        is_probability("site.survival", Range::from([site.survival; 3]))?;
+        for (name, figure) in [
+            ("intercept_spread", site.intercept_spread),
+            ("survival_weight", site.survival_weight),
+        ] {
+            if !(0.01..=100.0).contains(&figure) {
+                return Err(ModelError::Range {
+                    place: format!("site.{name}"),
+                    found: [figure; 3],
+                    fix: "write a number between 0.01 and 100",
+                });
+            }
         }
         for (name, range) in model.fact.entries() {
             is_probability(&format!("fact.{name}"), *range)?;
@@ -184,6 +199,26 @@ impl Model {
         &self.version
     }
 
+    /// How its weights were fitted, in words.
+    pub fn fitted(&self) -> &str {
+        &self.fitted
+    }
+
+    /// The text of [`builtin`](Self::builtin), from which a fit writes another model.
+    pub const fn builtin_text() -> &'static str {
+        BUILTIN
+    }
+
+    /// Where a landing without referrer starts, before any fact of it.
+    pub fn prior(&self) -> &Weight {
+        &self.prior
+    }
+
+    /// P(private link) for a landing with a share token and nothing else to go by.
+    pub fn token(&self) -> Range {
+        self.fact.token
+    }
+
     /// P(private link) for an app that has posts and messages.
     pub(crate) fn unknown_surface(&self, app: &str) -> Range {
         let known = self.surface.get(app);
@@ -194,6 +229,21 @@ impl Model {
     pub fn weights(&self) -> Vec<(&'static str, &Weight)> {
         self.weight.entries()
     }
+}
+
+fn is_weight(place: &str, weight: &Weight) -> Result<(), ModelError> {
+    for (name, range) in [
+        ("dark", weight.dark),
+        ("search", Range::from([weight.search; 3])),
+        ("published", weight.published),
+        (
+            "published_search",
+            Range::from([weight.published_search; 3]),
+        ),
+    ] {
+        in_order(&format!("{place}.{name}"), range)?;
+    }
+    Ok(())
 }
 
 fn in_order(place: &str, range: Range) -> Result<(), ModelError> {

@@ -26,7 +26,6 @@ const NEW: VisitorContext = VisitorContext {
     returning: false,
     basis: VisitorBasis::Client,
     token_again: false,
-    site_marks_links: false,
 };
 
 fn landing<'a>(url: &'a str, referrer: &'a str, user_agent: &'a str) -> Hit<'a> {
@@ -102,22 +101,34 @@ fn a_token_decides_and_the_last_hop_may_still_be_public() {
 }
 
 #[test]
-fn no_token_counts_where_links_carry_them() {
-    let marked = VisitorContext {
-        site_marks_links: true,
-        ..NEW
+fn a_token_that_decides_alone_says_what_the_rest_would_have_said() {
+    let rest = |hit: &Hit<'_>| {
+        let judged = judge(hit, &NEW);
+        let fact = judged
+            .evidence
+            .into_iter()
+            .find(|fact| fact.name == "without_token");
+        fact.map(|fact| f64::from(fact.log_odds))
     };
-    let plain = judge(&landing(ARTICLE, "", IPHONE), &NEW);
-    let missing = judge(&landing(ARTICLE, "", IPHONE), &marked);
-    assert!(missing.dark_probability < plain.dark_probability);
-    assert!(missing.dark_probability_low < plain.dark_probability_low);
-    assert!(missing.evidence.iter().any(|fact| fact.name == "no_token"));
-    assert!(plain.evidence.iter().all(|fact| fact.name != "no_token"));
-    let searched = judge(
-        &landing(ARTICLE, "https://www.google.com/", IPHONE),
-        &marked,
-    );
-    assert_eq!(searched.dark_probability, 0.0, "facts decide before it");
+    let marked = with("gv=Ab3xYz");
+    for agent in [IPHONE, DESKTOP] {
+        for site in [None, Some("none"), Some("cross-site")] {
+            let mut hit = landing(&marked, "", agent);
+            hit.fetch_site = site;
+            let blind = rest(&hit).expect("alone");
+            let mut missing = landing(ARTICLE, "", agent);
+            missing.fetch_site = site;
+            let p = f64::from(judge(&missing, &NEW).dark_probability);
+            assert!((blind - (p / (1.0 - p)).ln()).abs() < 1e-3, "{blind} {p}");
+        }
+    }
+    // Where another fact would have decided, the token is no label of the grey rest.
+    let in_app = format!("{IPHONE} [WAiOS/2.26.31]");
+    assert_eq!(rest(&landing(&marked, "", &in_app)), None);
+    assert_eq!(rest(&landing(&marked, "https://t.co/a", IPHONE)), None);
+    let paid = with("gv=Ab3xYz&gclid=x");
+    assert_eq!(rest(&landing(&paid, "", IPHONE)), None);
+    assert_eq!(rest(&landing(ARTICLE, "", IPHONE)), None);
 }
 
 #[test]
@@ -316,13 +327,11 @@ fn deep_landings_are_darker_than_home_pages() {
         returning: true,
         basis: VisitorBasis::Address,
         token_again: false,
-        site_marks_links: false,
     };
     let unknown = VisitorContext {
         returning: false,
         basis: VisitorBasis::Address,
         token_again: false,
-        site_marks_links: false,
     };
     assert_eq!(
         dark(ARTICLE, &address, IPHONE),
@@ -466,11 +475,7 @@ fn every_weight_moves_the_probability_its_own_way() {
             for agent in [IPHONE, DESKTOP, webview, rewritten] {
                 for site in [None, Some("none"), Some("cross-site"), Some("same-site")] {
                     for returning in [false, true] {
-                        let visitor = VisitorContext {
-                            returning,
-                            site_marks_links: site.is_some(),
-                            ..NEW
-                        };
+                        let visitor = VisitorContext { returning, ..NEW };
                         let hit = Hit {
                             fetch_site: site,
                             ..landing(url, "", agent)

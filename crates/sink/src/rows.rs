@@ -1,8 +1,9 @@
 //! From a decoded record to a row of its table, with nothing owned in between.
 
 use grapevine_event::{
-    AddressOf, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod, HitKind, Id,
-    Method, Record, RecordType, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    AddressOf, Calibration, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod,
+    HitKind, Id, Method, Record, RecordType, Share, ShareKind, Visit, VisitEvent, VisitorBasis,
+    topic,
 };
 use thiserror::Error;
 
@@ -169,6 +170,32 @@ table! {
 }
 
 table! {
+    CalibrationColumns: Calibration {
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        model_version: Text = |r| r.model_version.as_bytes(),
+        landings: Plain<i64> = |r| r.landings,
+        tokens: Plain<i64> = |r| r.tokens,
+        known: Plain<i64> = |r| r.known,
+        known_with_token: Plain<i64> = |r| r.known_with_token,
+        token_survival: Nullable<Plain<f64>> = |r| r.token_survival,
+        token_survival_low: Nullable<Plain<f64>> = |r| r.token_survival_low,
+        token_survival_high: Nullable<Plain<f64>> = |r| r.token_survival_high,
+        intercept: Nullable<Plain<f64>> = |r| r.intercept,
+        intercept_low: Nullable<Plain<f64>> = |r| r.intercept_low,
+        intercept_high: Nullable<Plain<f64>> = |r| r.intercept_high,
+        ece: Nullable<Plain<f64>> = |r| r.ece,
+        ece_low: Nullable<Plain<f64>> = |r| r.ece_low,
+        ece_high: Nullable<Plain<f64>> = |r| r.ece_high,
+        brier: Nullable<Plain<f64>> = |r| r.brier,
+        private_part: Plain<f64> = |r| r.private_part,
+        bin_landings: Numbers<i64> = |r| &r.bin_landings,
+        bin_tokens: Numbers<i64> = |r| &r.bin_tokens,
+        bin_predicted: Numbers<f64> = |r| &r.bin_predicted,
+    }
+}
+
+table! {
     DeadLetterColumns: DeadLetter {
         letter_id: Plain<Id> = |r| r.letter_id,
         time: Plain<Millis> = |r| Millis(r.time),
@@ -197,7 +224,7 @@ pub(crate) struct Table {
 }
 
 /// The tables, in the order of the data flow.
-pub(crate) const TABLES: [Table; 6] = [
+pub(crate) const TABLES: [Table; 7] = [
     Table::of(topic::VISITS, "visits", RecordType::Visit),
     Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
     Table::of(topic::SHARES, "shares", RecordType::Share),
@@ -207,6 +234,7 @@ pub(crate) const TABLES: [Table; 6] = [
         idempotent: true,
         ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
     },
+    Table::of(topic::CALIBRATIONS, "calibrations", RecordType::Calibration),
     Table::of(topic::DEAD_LETTERS, "dead_letters", RecordType::DeadLetter),
 ];
 
@@ -229,6 +257,7 @@ impl Table {
             RecordType::Share => ShareColumns::NAMES,
             RecordType::Edge => EdgeColumns::NAMES,
             RecordType::Cascade => CascadeColumns::NAMES,
+            RecordType::Calibration => CalibrationColumns::NAMES,
             RecordType::DeadLetter => DeadLetterColumns::NAMES,
             RecordType::Hit | RecordType::Heartbeat => &[],
         };
@@ -243,6 +272,7 @@ impl Table {
             RecordType::Share => ShareColumns::types(),
             RecordType::Edge => EdgeColumns::types(),
             RecordType::Cascade => CascadeColumns::types(),
+            RecordType::Calibration => CalibrationColumns::types(),
             RecordType::DeadLetter => DeadLetterColumns::types(),
             RecordType::Hit | RecordType::Heartbeat => Vec::new(),
         };
@@ -264,6 +294,7 @@ impl Table {
             Record::Share(share) => share.time,
             Record::Edge(edge) => edge.time,
             Record::Cascade(cascade) => cascade.started,
+            Record::Calibration(calibration) => calibration.time,
             Record::DeadLetter(letter) => letter.time,
             Record::Hit(_) | Record::Heartbeat(_) => 0,
         };
@@ -305,6 +336,7 @@ enum Own {
     Share(Box<ShareColumns>),
     Edge(Box<EdgeColumns>),
     Cascade(Box<CascadeColumns>),
+    Calibration(Box<CalibrationColumns>),
     DeadLetter(Box<DeadLetterColumns>),
 }
 
@@ -326,6 +358,7 @@ impl Rows {
             Record::Share(_) => Own::Share(Box::default()),
             Record::Edge(_) => Own::Edge(Box::default()),
             Record::Cascade(_) => Own::Cascade(Box::default()),
+            Record::Calibration(_) => Own::Calibration(Box::default()),
             Record::DeadLetter(_) => Own::DeadLetter(Box::default()),
             Record::Hit(_) | Record::Heartbeat(_) => return None,
         };
@@ -351,6 +384,7 @@ impl Rows {
             (Own::Share(columns), Record::Share(record)) => columns.push(record),
             (Own::Edge(columns), Record::Edge(record)) => columns.push(record),
             (Own::Cascade(columns), Record::Cascade(record)) => columns.push(record),
+            (Own::Calibration(columns), Record::Calibration(record)) => columns.push(record),
             (Own::DeadLetter(columns), Record::DeadLetter(record)) => columns.push(record),
             // `Table::decode` lets one kind of record through.
             _ => return,
@@ -374,6 +408,7 @@ impl Rows {
             Own::Share(columns) => columns.write(&mut block, more),
             Own::Edge(columns) => columns.write(&mut block, more),
             Own::Cascade(columns) => columns.write(&mut block, more),
+            Own::Calibration(columns) => columns.write(&mut block, more),
             Own::DeadLetter(columns) => columns.write(&mut block, more),
         }
         let [topic, partition, offset] = SOURCE_COLUMNS;

@@ -3,7 +3,6 @@
 
 mod agents;
 mod language;
-mod marking;
 mod records;
 mod sessions;
 
@@ -22,13 +21,12 @@ use serde::{Deserialize, Serialize};
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use agents::Agents;
-use marking::Marking;
 use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
 
 /// Format of the saved state.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Ids of clients remembered to recognise retries: 40 bytes each.
 const CLIENT_IDS_MAX: u32 = 57_344;
 /// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
@@ -51,8 +49,6 @@ struct State {
     /// Ids that clients gave; the values are nothing.
     client_ids: Recent<()>,
     previews: Previews,
-    /// Which sites mark their links.
-    marking: Marking,
     /// Event time of the last record that could be used.
     time: i64,
     counts: Counts,
@@ -79,7 +75,6 @@ impl ClassifyStage {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
                 previews: Previews::default(),
-                marking: Marking::default(),
                 time: 0,
                 counts: Counts::default(),
             },
@@ -133,10 +128,7 @@ impl Stage for ClassifyStage {
 
     fn entries(&self) -> usize {
         let state = &self.state;
-        state.sessions.len()
-            + state.client_ids.len()
-            + state.previews.entries()
-            + state.marking.len()
+        state.sessions.len() + state.client_ids.len() + state.previews.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -161,6 +153,7 @@ pub(crate) fn kind_of(record: &Record<'_>) -> String {
         Record::Share(_) => "share",
         Record::Edge(_) => "edge",
         Record::Cascade(_) => "cascade",
+        Record::Calibration(_) => "calibration",
         Record::DeadLetter(_) => "dead letter",
         Record::Heartbeat(_) => "heartbeat",
     };
@@ -301,12 +294,10 @@ impl State {
                 returning,
                 token_again,
             } => {
-                let site_marks_links = self.marking.of_landing(clock, hit.site, &link, &referrer);
                 let visitor = VisitorContext {
                     returning,
                     basis: hit.visitor_basis,
                     token_again,
-                    site_marks_links,
                 };
                 let judged = classifier.classify(&hit, &agent, &referrer, &link, &visitor);
                 let version = classifier.version();

@@ -169,13 +169,16 @@ impl Content {
 
 /// The weight of an act whose fetcher serves posts and messages alike: half, down to nothing.
 fn halved(weight: &Weight) -> Weight {
+    let half = |range: Range| Range {
+        low: range.low.min(0.0),
+        likely: range.likely / 2.0,
+        high: range.high.max(0.0),
+    };
     Weight {
-        dark: Range {
-            low: 0.0,
-            likely: weight.dark.likely / 2.0,
-            high: weight.dark.high,
-        },
+        dark: half(weight.dark),
         search: weight.search,
+        published: half(weight.published),
+        published_search: weight.published_search,
         source: String::new(),
     }
 }

@@ -14,6 +14,7 @@ use grapevine_event::{Cascade, Evidence, Id, Share};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, key};
+use crate::evidence;
 use crate::model::Model;
 use crate::recent::Recent;
 use content::{Act, Content};
@@ -258,6 +259,17 @@ impl Hint<'_> {
         let (channel, app) = crate::classification::most_probable(after);
         visit.channel = channel;
         visit.app = app.into();
+    }
+}
+
+/// Adds hints to what the rest of a visit says whose token decided.
+pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &[Hint<'_>]) {
+    let rest = facts
+        .iter_mut()
+        .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
+    if let Some(rest) = rest {
+        let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
+        rest.log_odds += hints.iter().fold(0.0, add) as f32;
     }
 }
 

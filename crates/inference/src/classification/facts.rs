@@ -1,7 +1,7 @@
 //! Facts that decide, in the order that they are tried. `docs/classification.md` states the same
 //! order; its reasons stand there.
 
-use grapevine_event::{Channel, Method, Protocol};
+use grapevine_event::{Channel, Evidence, Method, Protocol};
 use grapevine_signals::headers::asks_for_head_only;
 use grapevine_signals::{
     AgentKind, CampaignCategory, Origin, OriginCategory, ReferrerKind, Surface,
@@ -33,9 +33,41 @@ impl Classifier {
             .or_else(|| self.click_id(landing))
             .or_else(|| self.token_again(landing));
         match judged {
-            Some(judged) => self.with_origin_of_chain(landing, judged),
+            Some(judged) => {
+                let judged = self.with_origin_of_chain(landing, judged);
+                self.with_rest_of_token(landing, judged)
+            }
             None => self.weigh(landing),
         }
+    }
+
+    /// A token that decides alone: says what the rest of the visit would have said, which is what
+    /// the site's tokens calibrate. Nothing of it comes from the token.
+    fn with_rest_of_token<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
+        mut judged: Classification<'a>,
+    ) -> Classification<'a> {
+        if judged.method != Method::Token || landing.visitor.token_again || landing.internal {
+            return judged;
+        }
+        let another_fact = None
+            .or_else(|| self.share_mark(landing))
+            .or_else(|| self.named_app(landing))
+            .or_else(|| self.private_referrer(landing))
+            .or_else(|| paid(landing))
+            .or_else(|| self.campaign(landing))
+            .or_else(|| self.public_referrer(landing))
+            .or_else(|| self.unknown_share_mark(landing))
+            .or_else(|| self.click_id(landing));
+        if another_fact.is_none() {
+            judged.evidence.push(Evidence {
+                name: evidence::WITHOUT_TOKEN,
+                detail: "what the rest of the visit says by itself".into(),
+                log_odds: self.log_odds(landing) as f32,
+            });
+        }
+        judged
     }
 
     /// A share token: somebody passed the link on. Whether in private is another question where

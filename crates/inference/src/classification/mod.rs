@@ -11,7 +11,7 @@ use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals};
 use crate::model::{Model, Range};
 use wording::Wording;
 
-pub(crate) use odds::{add_to_odds, most_probable};
+pub(crate) use odds::{add_to_odds, most_probable, replace_prior_by};
 
 /// What is known of the visitor from earlier hits.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,6 @@ pub struct VisitorContext {
     /// The link's token is one that this visitor was given here, or came with before: the link
     /// was opened again.
     pub token_again: bool,
-    /// Links of this site carry share tokens: a share of those that readers pass on was seen.
-    pub site_marks_links: bool,
 }
 
 /// What a landing is judged to be.

@@ -14,7 +14,7 @@ use grapevine_signals::{AgentKind, Device};
 
 use super::{Classification, Classifier, Landing};
 use crate::evidence;
-use crate::model::{Model, Weight};
+use crate::model::{Model, Range, Weight};
 
 /// Longest path that people are taken to type, bytes: a word or two. Our reading.
 const SHORT_PATH_BYTES_MAX: u16 = 13;
@@ -25,7 +25,7 @@ const DEEP_PATH_LEVELS_MIN: u16 = 3;
 
 /// Log-odds with the distances of their ends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Odds {
+struct Odds {
     dark: f64,
     search: f64,
     below_squared: f64,
@@ -33,7 +33,7 @@ pub(crate) struct Odds {
 }
 
 impl Odds {
-    pub(crate) fn prior(model: &Model) -> Odds {
+    fn prior(model: &Model) -> Odds {
         let mut odds = Odds {
             dark: 0.0,
             search: model.prior.search,
@@ -54,13 +54,13 @@ impl Odds {
         self.above_squared += (high - likely).powi(2);
     }
 
-    pub(crate) fn add(&mut self, weight: &Weight) {
+    fn add(&mut self, weight: &Weight) {
         self.shift(weight.dark.low, weight.dark.likely, weight.dark.high);
         self.search += weight.search;
     }
 
     /// P(private) low, likely, high, and P(search).
-    pub(crate) fn probabilities(&self) -> [f32; 4] {
+    fn probabilities(&self) -> [f32; 4] {
         let likely = sigmoid(self.dark);
         let low = sigmoid(self.dark - self.below_squared.sqrt());
         let high = sigmoid(self.dark + self.above_squared.sqrt());
@@ -96,6 +96,27 @@ pub(crate) fn add_to_odds(probabilities: [f32; 4], weight: &Weight) -> [f32; 4] 
     odds.probabilities()
 }
 
+/// Puts what a site's own tokens say in the place of what is believed of sites: `site` is what they
+/// add to the log-odds with its ends; what the prior's own ends leave open is then known.
+pub(crate) fn replace_prior_by(probabilities: [f32; 4], model: &Model, site: Range) -> [f32; 4] {
+    let [low, likely, high, search] = probabilities;
+    let rest = f64::from(1.0 - likely).max(1e-5);
+    let split = (f64::from(search) / rest).clamp(1e-5, 1.0 - 1e-5) as f32;
+    let dark = logit(likely);
+    let prior = model.prior.dark;
+    let distance = |end: f32, prior_end: f64| {
+        let all = (dark - logit(end)).powi(2) - (prior.likely - prior_end).powi(2);
+        all.max(0.0)
+    };
+    let odds = Odds {
+        dark: dark + site.likely,
+        search: logit(split),
+        below_squared: distance(low, prior.low) + (site.likely - site.low).powi(2),
+        above_squared: distance(high, prior.high) + (site.high - site.likely).powi(2),
+    };
+    odds.probabilities()
+}
+
 /// Channel and app that follow from the probabilities where no fact decides.
 pub(crate) fn most_probable(probabilities: [f32; 4]) -> (Channel, &'static str) {
     let [_, dark, _, search] = probabilities;
@@ -127,7 +148,12 @@ impl<'a> Grey<'a> {
 }
 
 impl Classifier {
-    pub(super) fn weigh<'a>(&'a self, landing: &Landing<'_, 'a>) -> Classification<'a> {
+    /// The log-odds of a private link that the grey rest gives, facts that decide left aside.
+    pub(super) fn log_odds(&self, landing: &Landing<'_, '_>) -> f64 {
+        self.grey(landing).odds.dark
+    }
+
+    fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {
         let model = self.model();
         let mut grey = Grey {
             odds: Odds::prior(model),
@@ -141,10 +167,11 @@ impl Classifier {
         self.weigh_address(landing, &mut grey);
         self.weigh_visitor(landing, &mut grey);
         self.weigh_headers(landing, &mut grey);
-        if landing.visitor.site_marks_links && !landing.link.share_token_broken {
-            let detail = "no share token, although this site's links carry them";
-            grey.fact(evidence::NO_TOKEN, detail, &model.weight.no_token);
-        }
+        grey
+    }
+
+    pub(super) fn weigh<'a>(&'a self, landing: &Landing<'_, 'a>) -> Classification<'a> {
+        let grey = self.grey(landing);
         let probabilities = grey.odds.probabilities();
         let (channel, app) = most_probable(probabilities);
         let [low, likely, high, search] = probabilities;

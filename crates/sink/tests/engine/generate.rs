@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    AddressOf, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Evidence, HitKind, Id,
-    Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    AddressOf, Calibration, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Evidence,
+    HitKind, Id, Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use rand::{Rng, RngExt, SeedableRng};
@@ -76,6 +76,7 @@ impl Generator {
             topic::SHARES => self.share(days, &mut bytes),
             topic::EDGES => self.edge(days, &mut bytes),
             topic::CASCADES => self.cascade(days, &mut bytes),
+            topic::CALIBRATIONS => self.calibration(days, &mut bytes),
             topic::DEAD_LETTERS => self.dead_letter(days, &mut bytes),
             other => panic!("no records for topic {other}"),
         }
@@ -236,6 +237,36 @@ impl Generator {
             reproduction_number: optional(dice, 0.75),
         };
         cascade.encode(out).expect("fits its schema");
+    }
+
+    fn calibration(&mut self, days: i64, out: &mut Vec<u8>) {
+        let (time, site) = (self.time(days), self.site());
+        let dice = &mut self.dice;
+        let bins = dice.random_range(0..11);
+        let calibration = Calibration {
+            site,
+            time,
+            model_version: Cow::Borrowed("test-1+site.40"),
+            landings: dice.random_range(0..1000),
+            tokens: dice.random_range(0..100),
+            known: dice.random_range(0..100),
+            known_with_token: dice.random_range(0..50),
+            token_survival: optional(dice, 0.5),
+            token_survival_low: optional(dice, 0.25),
+            token_survival_high: optional(dice, 0.75),
+            intercept: optional(dice, -0.5),
+            intercept_low: optional(dice, -1.5),
+            intercept_high: optional(dice, 0.5),
+            ece: optional(dice, 0.125),
+            ece_low: optional(dice, 0.0),
+            ece_high: optional(dice, 0.25),
+            brier: optional(dice, 0.25),
+            private_part: 0.92,
+            bin_landings: (0..bins).map(|_| dice.random_range(0..500)).collect(),
+            bin_tokens: (0..bins).map(|_| dice.random_range(0..50)).collect(),
+            bin_predicted: (0..bins).map(|_| dice.random()).collect(),
+        };
+        calibration.encode(out).expect("fits its schema");
     }
 
     fn dead_letter(&mut self, days: i64, out: &mut Vec<u8>) {

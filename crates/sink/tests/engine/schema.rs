@@ -134,6 +134,7 @@ fn columns_are_those_of_the_contracts_with_their_words() {
         ("shares", RecordType::Share),
         ("edges", RecordType::Edge),
         ("cascade_states", RecordType::Cascade),
+        ("calibrations", RecordType::Calibration),
         ("dead_letters", RecordType::DeadLetter),
     ];
     let turn = Turn::take();

@@ -1,0 +1,122 @@
+//! The chain stage's part in calibration: which visits count, what a site's own tokens change of
+//! them, and when records are written.
+
+use std::sync::Arc;
+
+use grapevine_event::{AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit};
+use grapevine_inference::calibration::Calibrations;
+use grapevine_inference::{COLLECTOR, Classifier, evidence};
+use serde::{Deserialize, Serialize};
+
+use crate::outputs::Outputs;
+
+/// Records are written when event time has gone on this far since something changed, or when an
+/// import ends.
+const CHANGED_MS: i64 = 60_000;
+/// P(private link) from which an app that names itself counts as private.
+const PRIVATE_MIN: f32 = 0.9;
+
+/// What the chain stage remembers of calibration.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Calibrating {
+    sites: Calibrations,
+    /// Event time at which changed records are due.
+    due: Option<i64>,
+    /// Event time of the newest landing that counts.
+    newest: i64,
+}
+
+impl Calibrating {
+    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives
+    /// the version that it is then judged by; `None` where it stays as it was.
+    pub(crate) fn visit(
+        &mut self,
+        classifier: &Classifier,
+        visit: &mut Visit<'_>,
+    ) -> Option<Arc<str>> {
+        let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
+        let marked = visit.incoming_token.is_some();
+        let names_itself = has(evidence::REQUESTED_WITH)
+            || has(evidence::IN_APP_BROWSER)
+            || has(evidence::CLIENT)
+            || has(evidence::PRIVATE_REFERRER);
+        let private = visit.channel == Channel::DarkSocial && visit.dark_probability >= PRIVATE_MIN;
+        if names_itself && private && !has(evidence::TOKEN_AGAIN) {
+            self.sites.known(visit.site, marked);
+            return None;
+        }
+        if has(evidence::TOKEN_BROKEN) {
+            return None;
+        }
+        let (log_odds, token) = match visit.method {
+            Method::Prior => {
+                let odds = visit.evidence.iter().map(|fact| f64::from(fact.log_odds));
+                (odds.sum(), false)
+            }
+            Method::Token => {
+                let rest = |fact: &&Evidence<'_>| fact.name == evidence::WITHOUT_TOKEN;
+                (f64::from(visit.evidence.iter().find(rest)?.log_odds), true)
+            }
+            _ => return None,
+        };
+        self.newest = self.newest.max(visit.time);
+        self.due
+            .get_or_insert(visit.time.saturating_add(CHANGED_MS));
+        let (version, model) = (classifier.version(), classifier.model());
+        let learned = self
+            .sites
+            .landing(visit.site, version, log_odds, token, model)?;
+        if token {
+            learned.add_to_rest(&mut visit.evidence);
+        } else {
+            learned.apply(visit, model);
+        }
+        Some(learned.version().clone())
+    }
+
+    /// Takes a share act: a preview that the sharer's own device fetched shows the link as it is
+    /// passed on.
+    pub(crate) fn share(&mut self, share: &Share<'_>) {
+        if share.kind == ShareKind::Preview
+            && share.address_of == AddressOf::Sender
+            && share.private == Some(true)
+        {
+            self.sites.known(share.site, share.token.is_some());
+        }
+    }
+
+    /// Event time goes on.
+    pub(crate) fn pass(&mut self, time: i64, classifier: &Classifier, out: &mut Outputs) {
+        if self.due.is_some_and(|due| time >= due) {
+            self.write(classifier, out);
+        }
+    }
+
+    /// A heartbeat: the end of an import writes what changed.
+    pub(crate) fn heartbeat(
+        &mut self,
+        heartbeat: &Heartbeat<'_>,
+        classifier: &Classifier,
+        out: &mut Outputs,
+    ) {
+        if heartbeat.source != COLLECTOR && self.due.is_some() {
+            self.write(classifier, out);
+        } else {
+            self.pass(heartbeat.event_time, classifier, out);
+        }
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.sites.entries()
+    }
+
+    fn write(&mut self, classifier: &Classifier, out: &mut Outputs) {
+        self.due = None;
+        self.sites.take_changed(
+            self.newest,
+            classifier.version(),
+            classifier.model(),
+            &mut |calibration| out.calibration(calibration),
+        );
+    }
+}

@@ -1,0 +1,382 @@
+//! Scores of judged visits: accuracy, calibration, bias and what the stated ranges hold.
+
+use std::collections::BTreeMap;
+
+use grapevine_event::{Channel, Method};
+use serde::Serialize;
+
+use super::pipeline::{Judged, Outcome};
+
+/// Bins of the reliability curve and of the calibration error.
+const BINS: usize = 15;
+/// Bins of the curve as shown.
+const CURVE_BINS: usize = 10;
+/// Least probability that the log-loss is taken of, so that a method that says never or always and
+/// is wrong still has a score.
+const PROBABILITY_MIN: f64 = 1e-3;
+const DAY_MS: i64 = 86_400_000;
+/// Visits of a day before its range is asked for.
+const DAY_VISITS_MIN: usize = 30;
+
+/// How well a probability fits, over some visits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Fit {
+    /// Visits.
+    pub visits: usize,
+    /// Part that truly is so.
+    pub truth: f64,
+    /// Part that is stated: the mean probability.
+    pub stated: f64,
+    /// Stated less true.
+    pub bias: f64,
+    /// Mean squared error of the probability.
+    pub brier: f64,
+    /// Mean of −ln p(what is true), nats; p at least .001.
+    pub log_loss: f64,
+    /// Expected calibration error, 15 bins.
+    pub ece: f64,
+}
+
+/// Measures the fit of probabilities to what is true.
+pub(super) fn fit(cases: &[(f64, bool)]) -> Fit {
+    let visits = cases.len().max(1) as f64;
+    let mean = |of: &dyn Fn(f64, f64) -> f64| {
+        let sum = cases.iter().map(|(p, is)| of(*p, f64::from(u8::from(*is))));
+        sum.sum::<f64>() / visits
+    };
+    let truth = mean(&|_, is| is);
+    let stated = mean(&|p, _| p);
+    let log_loss = |p: f64, is: f64| {
+        let right = if is == 1.0 { p } else { 1.0 - p };
+        -right.max(PROBABILITY_MIN).ln()
+    };
+    let mut bins = [(0.0, 0.0); BINS];
+    for (p, is) in cases {
+        let bin = &mut bins[((p * BINS as f64) as usize).min(BINS - 1)];
+        bin.0 += p;
+        bin.1 += f64::from(u8::from(*is));
+    }
+    let off = bins.iter().map(|(stated, truth)| (stated - truth).abs());
+    Fit {
+        visits: cases.len(),
+        truth,
+        stated,
+        bias: stated - truth,
+        brier: mean(&|p, is| (p - is).powi(2)),
+        log_loss: mean(&log_loss),
+        ece: off.sum::<f64>() / visits,
+    }
+}
+
+/// A group of visits: P(private link), and what the stated range holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// Fit of P(private link).
+    #[serde(flatten)]
+    pub fit: Fit,
+    /// Stated range of the part of private links.
+    pub low: f64,
+    /// High end of it.
+    pub high: f64,
+    /// Whether the range holds the true part.
+    pub held: bool,
+    /// Part of the days of at least 30 visits whose range holds the day's true part; `None` where
+    /// there is no such day.
+    pub days_held: Option<f64>,
+}
+
+fn group(visits: &[&Judged]) -> Group {
+    let cases: Vec<(f64, bool)> = visits
+        .iter()
+        .map(|visit| (visit.dark[1], visit.truth.is_dark()))
+        .collect();
+    let [low, high, truth] = sums(visits).map(|sum| sum / visits.len().max(1) as f64);
+    let mut days: BTreeMap<i64, Vec<&Judged>> = BTreeMap::new();
+    for visit in visits {
+        let day = visit.time.div_euclid(DAY_MS);
+        days.entry(day).or_default().push(visit);
+    }
+    let full: Vec<bool> = days
+        .values()
+        .filter(|day| day.len() >= DAY_VISITS_MIN)
+        .map(|day| {
+            let [low, high, truth] = sums(day);
+            low <= truth && truth <= high
+        })
+        .collect();
+    let held = full.iter().filter(|held| **held).count();
+    Group {
+        fit: fit(&cases),
+        low,
+        high,
+        held: low <= truth && truth <= high,
+        days_held: (!full.is_empty()).then(|| held as f64 / full.len() as f64),
+    }
+}
+
+/// Sums of low, high and true.
+fn sums(visits: &[&Judged]) -> [f64; 3] {
+    let add = |[low, high, truth]: [f64; 3], visit: &&Judged| {
+        [
+            low + visit.dark[0],
+            high + visit.dark[2],
+            truth + f64::from(u8::from(visit.truth.is_dark())),
+        ]
+    };
+    visits.iter().fold([0.0; 3], add)
+}
+
+/// How a channel or an app is found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Visits that truly are of it.
+    pub truth: usize,
+    /// Visits that are stated to be of it.
+    pub stated: usize,
+    /// Visits that are both.
+    pub right: usize,
+    /// Of those that are of it, the mean P(private link).
+    pub dark: f64,
+}
+
+/// Point of a reliability curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// Visits.
+    pub visits: usize,
+    /// Mean probability stated.
+    pub stated: f64,
+    /// Part that truly is so.
+    pub truth: f64,
+}
+
+/// One way to judge visits, beside the product.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Baseline {
+    /// Its name.
+    pub name: &'static str,
+    /// Over all visits.
+    pub all: Fit,
+    /// Over what ordinary analytics books as direct.
+    pub direct: Fit,
+}
+
+/// Everything measured of one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VisitMeasures {
+    /// Part of privately passed landings that arrived with a token.
+    pub token_rate: f64,
+    /// True landings of people.
+    pub landings: usize,
+    /// Of those, landings that no visit of a person stands for.
+    pub landings_missed: usize,
+    /// Visits counted as people's that truly are no person's.
+    pub robots_taken_for_people: usize,
+    /// Part of visits whose channel is right.
+    pub channel_accuracy: f64,
+    /// Part of private links whose app is right, where the channel is.
+    pub app_accuracy: f64,
+    /// All visits.
+    pub all: Group,
+    /// What ordinary analytics books as direct.
+    pub direct: Group,
+    /// What no fact decided.
+    pub grey: Group,
+    /// What no fact decided: P(search without referrer).
+    pub grey_search: Fit,
+    /// What no fact decided: P(neither), typed or bookmarked.
+    pub grey_typed: Fit,
+    /// Reliability of P(private link) over what is booked as direct, ten bins; empty ones left out.
+    pub reliability: Vec<Point>,
+    /// By channel.
+    pub channels: Vec<Found>,
+    /// By app, of private links.
+    pub apps: Vec<Found>,
+    /// Visits by true channel, then by the channel stated.
+    pub confusion: BTreeMap<String, BTreeMap<String, usize>>,
+    /// Fit by what decided.
+    pub methods: BTreeMap<&'static str, Fit>,
+    /// Other ways to judge.
+    pub baselines: Vec<Baseline>,
+}
+
+/// Measures one run, or several taken together.
+pub fn measure(outcomes: &[Outcome], token_rate: f64) -> VisitMeasures {
+    let visits: Vec<&Judged> = outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.visits)
+        .collect();
+    let of = |wanted: &dyn Fn(&Judged) -> bool| -> Vec<&Judged> {
+        visits
+            .iter()
+            .copied()
+            .filter(|visit| wanted(visit))
+            .collect()
+    };
+    let direct = of(&|visit| visit.conventional == Channel::Direct);
+    let grey = of(&|visit| visit.method == Method::Prior);
+    let fit_of = |visits: &[&Judged], p: &dyn Fn(&Judged) -> f64, is: &dyn Fn(&Judged) -> bool| {
+        let cases: Vec<(f64, bool)> = visits.iter().map(|visit| (p(visit), is(visit))).collect();
+        fit(&cases)
+    };
+    let mut confusion: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for visit in &visits {
+        let row = confusion.entry(true_channel(visit)).or_default();
+        *row.entry(visit.channel.to_string()).or_default() += 1;
+    }
+    let mut methods: BTreeMap<&'static str, Vec<(f64, bool)>> = BTreeMap::new();
+    for visit in &visits {
+        let case = (visit.dark[1], visit.truth.is_dark());
+        methods.entry(visit.method.as_str()).or_default().push(case);
+    }
+    let dark = of(&|visit| visit.truth.is_dark());
+    let dark_found = dark
+        .iter()
+        .filter(|visit| visit.channel == Channel::DarkSocial);
+    let app_right = dark_found
+        .clone()
+        .filter(|visit| visit.app == visit.truth.app)
+        .count();
+    let channel_right = visits
+        .iter()
+        .filter(|visit| true_channel(visit) == visit.channel.as_str())
+        .count();
+    let baselines = [
+        ("prior only", prior_only as fn(&Judged) -> f64),
+        ("all deep direct is dark", deep_direct),
+        ("conventional", |_| 0.0),
+    ];
+    VisitMeasures {
+        token_rate,
+        landings: outcomes.iter().map(|outcome| outcome.landings).sum(),
+        landings_missed: outcomes.iter().map(|outcome| outcome.landings_missed).sum(),
+        robots_taken_for_people: of(&|visit| visit.truth.kind != "visit").len(),
+        channel_accuracy: channel_right as f64 / visits.len().max(1) as f64,
+        app_accuracy: app_right as f64 / dark_found.count().max(1) as f64,
+        all: group(&visits),
+        direct: group(&direct),
+        grey: group(&grey),
+        grey_search: fit_of(&grey, &|visit| visit.search, &|visit| {
+            visit.truth.is_search()
+        }),
+        grey_typed: fit_of(
+            &grey,
+            &|visit| 1.0 - visit.dark[1] - visit.search,
+            &|visit| !visit.truth.is_search() && !visit.truth.is_dark(),
+        ),
+        reliability: reliability(&direct),
+        channels: found(&visits, &true_channel, &|visit| visit.channel.to_string()),
+        apps: found(
+            &dark,
+            &|visit| visit.truth.app.clone(),
+            &|visit| match visit.channel {
+                Channel::DarkSocial => visit.app.clone(),
+                _ => "(not dark)".to_owned(),
+            },
+        ),
+        confusion,
+        methods: methods
+            .into_iter()
+            .map(|(name, cases)| (name, fit(&cases)))
+            .collect(),
+        baselines: baselines
+            .map(|(name, p)| Baseline {
+                name,
+                all: fit_of(&visits, &p, &|visit| visit.truth.is_dark()),
+                direct: fit_of(&direct, &p, &|visit| visit.truth.is_dark()),
+            })
+            .into(),
+    }
+}
+
+/// The published share of private links among landings without referrer (`[prior]` of the model's
+/// data, as published), and nothing else.
+fn prior_only(visit: &Judged) -> f64 {
+    const PUBLISHED: f64 = 0.45;
+    match visit.conventional {
+        Channel::Direct => PUBLISHED,
+        _ => 0.0,
+    }
+}
+
+/// Chartbeat's rule of 2012: whatever is booked as direct and is no front is dark.
+fn deep_direct(visit: &Judged) -> f64 {
+    f64::from(u8::from(
+        visit.conventional == Channel::Direct && visit.deep,
+    ))
+}
+
+fn true_channel(visit: &Judged) -> String {
+    match visit.truth.kind.as_str() {
+        "visit" => visit.truth.channel.to_string(),
+        _ => Channel::Bot.to_string(),
+    }
+}
+
+fn reliability(visits: &[&Judged]) -> Vec<Point> {
+    let mut bins = [(0usize, 0.0, 0.0); CURVE_BINS];
+    for visit in visits {
+        let p = visit.dark[1];
+        let bin = &mut bins[((p * CURVE_BINS as f64) as usize).min(CURVE_BINS - 1)];
+        bin.0 += 1;
+        bin.1 += p;
+        bin.2 += f64::from(u8::from(visit.truth.is_dark()));
+    }
+    let full = bins.iter().filter(|bin| bin.0 > 0);
+    full.map(|(visits, stated, truth)| Point {
+        visits: *visits,
+        stated: stated / *visits as f64,
+        truth: truth / *visits as f64,
+    })
+    .collect()
+}
+
+fn found(
+    visits: &[&Judged],
+    truth: &dyn Fn(&Judged) -> String,
+    stated: &dyn Fn(&Judged) -> String,
+) -> Vec<Found> {
+    let mut rows: BTreeMap<String, (usize, usize, usize, f64)> = BTreeMap::new();
+    for visit in visits {
+        let (is, says) = (truth(visit), stated(visit));
+        let right = is == says;
+        let row = rows.entry(is).or_default();
+        row.0 += 1;
+        row.2 += usize::from(right);
+        row.3 += visit.dark[1];
+        rows.entry(says).or_default().1 += 1;
+    }
+    let row = |(name, (truth, stated, right, dark)): (String, (usize, usize, usize, f64))| Found {
+        name,
+        truth,
+        stated,
+        right,
+        dark: dark / truth.max(1) as f64,
+    };
+    let mut rows: Vec<Found> = rows.into_iter().map(row).collect();
+    rows.sort_by(|one, other| other.truth.cmp(&one.truth).then(one.name.cmp(&other.name)));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_counted_by_hand() {
+        let cases = [(0.9, true), (0.9, false), (0.1, false), (0.1, false)];
+        let found = fit(&cases);
+        assert_eq!((found.visits, found.truth, found.stated), (4, 0.25, 0.5));
+        // (.01 + .81 + .01 + .01) / 4.
+        assert!((found.brier - 0.21).abs() < 1e-12);
+        // Bins of .9 and .1: |1.8 - 1| + |.2 - 0| over 4.
+        assert!((found.ece - 0.25).abs() < 1e-12);
+        let log_loss = -(0.9f64.ln() + 0.1f64.ln() + 2.0 * 0.9f64.ln()) / 4.0;
+        assert!((found.log_loss - log_loss).abs() < 1e-12);
+        let never = fit(&[(0.0, true)]);
+        assert!((never.log_loss - 1000f64.ln()).abs() < 1e-9);
+        assert_eq!(fit(&[]).ece, 0.0);
+    }
+}

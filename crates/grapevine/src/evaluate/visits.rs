@@ -1,0 +1,437 @@
+//! `grapevine evaluate visits` and `fit-visits`: how well visits are classified where the truth is
+//! known, and the weights that do it.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use grapevine_evaluation::visits::{
+    DriveError, Fit, Group, Outcome, SimulatedSite, Via, VisitMeasures, drive, fit_visits, measure,
+    published_model, read_truth, scaled_to, simulated,
+};
+use grapevine_inference::Model;
+use grapevine_signals::Signals;
+use grapevine_simulator::Scenario;
+use serde::Serialize;
+
+use crate::cli::{EvaluateFitVisitsArgs, EvaluateFormat, EvaluateVisitsArgs, VisitsVia};
+use crate::exit::{Ends, ExitKind, Failure};
+
+/// The JSON document.
+#[derive(Serialize)]
+struct Document<'a> {
+    of: &'a str,
+    model: &'a str,
+    fitted: &'a str,
+    runs: &'a [Run],
+}
+
+/// One token rate.
+#[derive(Serialize)]
+struct Run {
+    /// What was asked for; `None` where the input's own was taken.
+    asked_token_rate: Option<f64>,
+    /// Sites whose stated range holds the true part of private links among what is booked as
+    /// direct, of all sites.
+    sites_held: [usize; 2],
+    /// Mean over sites of the calibration error of each, of what is booked as direct.
+    ece_of_each_site: f64,
+    #[serde(flatten)]
+    measures: VisitMeasures,
+}
+
+pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Failure> {
+    let model = model(arguments.model.as_deref())?;
+    let signals = Arc::new(Signals::builtin());
+    let (of, runs) = match &arguments.file {
+        Some(file) => {
+            let site = from_files(arguments, file)?;
+            let outcome = driven(&site, &signals, &model)?;
+            (
+                file.display().to_string(),
+                vec![run_of(&[outcome], None, f64::NAN)],
+            )
+        }
+        None => of_simulations(arguments, &signals, &model)?,
+    };
+    if runs.iter().any(|run| run.measures.all.fit.visits == 0) {
+        let problem = "no visit could be joined with the truth: are the files of one simulation, \
+                       and is --via right?";
+        return Err(Failure::new(ExitKind::Data, problem));
+    }
+    let mut out = io::stdout().lock();
+    let written = match arguments.format {
+        EvaluateFormat::Json => {
+            let document = Document {
+                of: &of,
+                model: model.version(),
+                fitted: model.fitted(),
+                runs: &runs,
+            };
+            serde_json::to_writer_pretty(&mut out, &document)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out))
+        }
+        EvaluateFormat::Text => write_text(&of, &model, &runs, &mut out),
+    };
+    match written {
+        // `| head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.ends(ExitKind::InputOutput),
+    }
+}
+
+pub(super) fn fit(arguments: &EvaluateFitVisitsArgs) -> Result<(), Failure> {
+    let model = published_model().ends(ExitKind::Software)?;
+    let signals = Arc::new(Signals::builtin());
+    let mut outcomes = Vec::new();
+    for number in 0..arguments.sites {
+        let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
+        // Logs say less than hits: the weights serve both.
+        let via = [Via::Hits, Via::Log][(number % 2) as usize];
+        let site = simulated(&scenario, via, Some(0.0)).map_err(drive_failure)?;
+        outcomes.push(driven(&site, &signals, &model)?);
+        tracing::info!(site = number + 1, of = arguments.sites, "simulated");
+    }
+    let from = format!(
+        "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each, half of \
+         them as hits, half as access logs, without tokens",
+        arguments.sites, arguments.seed, arguments.landings
+    );
+    let text = fit_visits(&outcomes, &arguments.version, &from).ends(ExitKind::Data)?;
+    std::fs::write(&arguments.out, text).map_err(|error| {
+        let path = arguments.out.display();
+        Failure::new(
+            ExitKind::InputOutput,
+            format!("cannot write {path}: {error}"),
+        )
+    })
+}
+
+fn drawn(seed: u64, landings: u32) -> Scenario {
+    scaled_to(&Scenario::drawn(seed), f64::from(landings))
+}
+
+fn model(path: Option<&Path>) -> Result<Model, Failure> {
+    let Some(path) = path else {
+        return Ok(Model::builtin());
+    };
+    let text = read(path, "model")?;
+    let name = path.display();
+    Model::parse(&text).map_err(|error| Failure::new(ExitKind::Data, format!("{name}: {error}")))
+}
+
+fn read(path: &Path, what: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            ExitKind::NoInput,
+            format!("{what} {}: {error}", path.display()),
+        )
+    })
+}
+
+fn from_files(arguments: &EvaluateVisitsArgs, file: &Path) -> Result<SimulatedSite, Failure> {
+    // The command line demands both.
+    let truth = arguments.truth.as_deref().unwrap_or(file);
+    let rows = read_truth(&read(truth, "truth")?)
+        .map_err(|error| Failure::new(ExitKind::Data, format!("{}: {error}", truth.display())))?;
+    Ok(SimulatedSite {
+        site: arguments.site.clone(),
+        input: read(file, "input")?,
+        via: via(arguments.via),
+        truth: rows,
+        token_rate: f64::NAN,
+    })
+}
+
+fn via(via: VisitsVia) -> Via {
+    match via {
+        VisitsVia::Hits => Via::Hits,
+        VisitsVia::Log => Via::Log,
+    }
+}
+
+fn of_simulations(
+    arguments: &EvaluateVisitsArgs,
+    signals: &Arc<Signals>,
+    model: &Model,
+) -> Result<(String, Vec<Run>), Failure> {
+    let seeds = (0..arguments.sites).map(|number| arguments.seed.wrapping_add(number));
+    let (of, scenarios): (String, Vec<Scenario>) = match &arguments.scenario {
+        None if arguments.drawn => (
+            format!(
+                "{} sites drawn from seed {}",
+                arguments.sites, arguments.seed
+            ),
+            seeds.map(|seed| drawn(seed, arguments.landings)).collect(),
+        ),
+        path => {
+            let base = match path {
+                Some(path) => {
+                    let text = read(path, "scenario")?;
+                    Scenario::from_toml(&text).map_err(|error| {
+                        let name = path.display();
+                        Failure::new(ExitKind::Config, format!("scenario {name}: {error}"))
+                    })?
+                }
+                None => Scenario::default(),
+            };
+            let name = path.as_ref().map_or("the default scenario".into(), |path| {
+                path.display().to_string()
+            });
+            let scaled = scaled_to(&base, f64::from(arguments.landings));
+            let scenario = |seed| Scenario {
+                seed,
+                ..scaled.clone()
+            };
+            (
+                format!("{name}, {} seeds from {}", arguments.sites, arguments.seed),
+                seeds.map(scenario).collect(),
+            )
+        }
+    };
+    let mut runs = Vec::new();
+    for rate in &arguments.token_rates {
+        let mut outcomes = Vec::new();
+        let mut found = 0.0;
+        for scenario in &scenarios {
+            let site =
+                simulated(scenario, via(arguments.via), Some(*rate)).map_err(drive_failure)?;
+            found += site.token_rate / scenarios.len() as f64;
+            outcomes.push(driven(&site, signals, model)?);
+        }
+        runs.push(run_of(&outcomes, Some(*rate), found));
+    }
+    let of = format!(
+        "{of}, about {} landings each, as {}",
+        arguments.landings,
+        match arguments.via {
+            VisitsVia::Hits => "hits",
+            VisitsVia::Log => "access logs",
+        }
+    );
+    Ok((of, runs))
+}
+
+fn driven(site: &SimulatedSite, signals: &Arc<Signals>, model: &Model) -> Result<Outcome, Failure> {
+    let SimulatedSite {
+        site: name,
+        input,
+        via,
+        truth,
+        ..
+    } = site;
+    drive(input, *via, name, truth, signals, model.clone()).map_err(drive_failure)
+}
+
+fn drive_failure(error: DriveError) -> Failure {
+    let kind = match error {
+        DriveError::Site(_) => ExitKind::Usage,
+        DriveError::Refused { .. } => ExitKind::Data,
+        DriveError::Product(_) => ExitKind::Software,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: f64) -> Run {
+    let each: Vec<VisitMeasures> = outcomes
+        .iter()
+        .map(|outcome| measure(std::slice::from_ref(outcome), found))
+        .collect();
+    let held = each.iter().filter(|site| site.direct.held).count();
+    let ece = each.iter().map(|site| site.direct.fit.ece);
+    Run {
+        asked_token_rate: asked,
+        sites_held: [held, each.len()],
+        ece_of_each_site: ece.sum::<f64>() / each.len().max(1) as f64,
+        measures: measure(outcomes, found),
+    }
+}
+
+fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{of}")?;
+    writeln!(
+        out,
+        "model {}, fitted on {}\n",
+        model.version(),
+        model.fitted()
+    )?;
+    writeln!(
+        out,
+        "P(private link). held: the stated range holds the true part; sites: how many do; days: \
+         part of days of 30 visits that do"
+    )?;
+    let head = [
+        "visits", "true %", "stated %", "range %", "held", "Brier", "log-loss", "ECE", "sites",
+        "days %",
+    ];
+    let mut table = table("token rate, visits", &head);
+    for run in runs {
+        let measures = &run.measures;
+        let rate = percent(run.asked_token_rate.unwrap_or(measures.token_rate));
+        let [held, sites] = run.sites_held;
+        let groups = [
+            ("all", &measures.all, String::new()),
+            ("booked direct", &measures.direct, format!("{held}/{sites}")),
+            ("no deciding fact", &measures.grey, String::new()),
+        ];
+        for (name, group, sites) in groups {
+            table.add_row(group_row(&format!("{rate} {name}"), group, sites));
+        }
+        for baseline in &measures.baselines {
+            let name = format!("{rate} direct: {}", baseline.name);
+            table.add_row(fit_row(&name, &baseline.direct));
+        }
+        let search = format!("{rate} P(dark search)");
+        table.add_row(fit_row(&search, &measures.grey_search));
+        table.add_row(fit_row(&format!("{rate} P(typed)"), &measures.grey_typed));
+    }
+    writeln!(out, "{table}\n")?;
+    // What follows hangs little on the rate: the last stands for all.
+    let Some(last) = runs.last() else {
+        return Ok(());
+    };
+    let measures = &last.measures;
+    writeln!(
+        out,
+        "at token rate {}: {} of {} landings have no visit of their own, {} robots are taken for \
+         people, the channel is right for {} of visits, the app for {} of private links found",
+        percent(measures.token_rate),
+        measures.landings_missed,
+        measures.landings,
+        measures.robots_taken_for_people,
+        percent(measures.channel_accuracy),
+        percent(measures.app_accuracy),
+    )?;
+    writeln!(out, "\nReliability of what is booked as direct")?;
+    for point in &measures.reliability {
+        let cells = (point.truth * 40.0).round() as usize;
+        writeln!(
+            out,
+            "{:>7} stated {:>6} true {:>6} {}",
+            point.visits,
+            percent(point.stated),
+            percent(point.truth),
+            "█".repeat(cells)
+        )?;
+    }
+    let head = [
+        "true",
+        "stated",
+        "right",
+        "recall",
+        "precision",
+        "mean P(private)",
+    ];
+    for (title, rows) in [
+        ("\nChannels", &measures.channels),
+        ("\nApps of private links", &measures.apps),
+    ] {
+        writeln!(out, "{title}")?;
+        let mut table = self::table("", &head);
+        for row in rows {
+            let part = |of: usize| match of {
+                0 => "·".to_owned(),
+                of => percent(row.right as f64 / of as f64),
+            };
+            table.add_row(cells(
+                &row.name,
+                [
+                    row.truth.to_string(),
+                    row.stated.to_string(),
+                    row.right.to_string(),
+                    part(row.truth),
+                    part(row.stated),
+                    format!("{:.3}", row.dark),
+                ],
+            ));
+        }
+        writeln!(out, "{table}")?;
+    }
+    writeln!(out, "\nTrue channel, then what is stated of it")?;
+    for (truth, stated) in &measures.confusion {
+        let stated: Vec<String> = stated
+            .iter()
+            .map(|(name, visits)| format!("{name} {visits}"))
+            .collect();
+        writeln!(out, "{truth}: {}", stated.join(", "))?;
+    }
+    writeln!(out, "\nWhat decided")?;
+    let mut table = self::table("", &["visits", "true %", "stated %", "ECE"]);
+    for (name, fit) in &measures.methods {
+        table.add_row(cells(
+            name,
+            [
+                fit.visits.to_string(),
+                format!("{:.1}", 100.0 * fit.truth),
+                format!("{:.1}", 100.0 * fit.stated),
+                format!("{:.3}", fit.ece),
+            ],
+        ));
+    }
+    writeln!(out, "{table}")
+}
+
+fn percent(part: f64) -> String {
+    match part.is_nan() {
+        true => "as it is".to_owned(),
+        false => format!("{:.1} %", 100.0 * part),
+    }
+}
+
+fn table(first: &str, head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
+        .set_content_arrangement(ContentArrangement::Disabled);
+    let mut cells = vec![Cell::new(first)];
+    cells.extend(head.iter().map(|text| right((*text).to_owned())));
+    table.set_header(cells);
+    table
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn cells(name: &str, figures: impl IntoIterator<Item = String>) -> Vec<Cell> {
+    let mut row = vec![Cell::new(name)];
+    row.extend(figures.into_iter().map(right));
+    row
+}
+
+fn group_row(name: &str, group: &Group, sites: String) -> Vec<Cell> {
+    let mut row = fit_row(name, &group.fit);
+    row[4] = right(format!(
+        "{:.1}–{:.1}",
+        100.0 * group.low,
+        100.0 * group.high
+    ));
+    row[5] = right(if group.held { "yes" } else { "no" }.to_owned());
+    row.push(right(sites));
+    row.push(right(
+        group
+            .days_held
+            .map_or_else(String::new, |held| format!("{:.0}", 100.0 * held)),
+    ));
+    row
+}
+
+fn fit_row(name: &str, fit: &Fit) -> Vec<Cell> {
+    cells(
+        name,
+        [
+            fit.visits.to_string(),
+            format!("{:.1}", 100.0 * fit.truth),
+            format!("{:.1}", 100.0 * fit.stated),
+            String::new(),
+            String::new(),
+            format!("{:.3}", fit.brier),
+            format!("{:.3}", fit.log_loss),
+            format!("{:.3}", fit.ece),
+        ],
+    )
+}

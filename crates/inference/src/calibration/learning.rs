@@ -1,0 +1,255 @@
+//! Survival and intercept from counts: the posterior over both, on a grid of survivals.
+//!
+//! For one survival ρ the intercept b has the likelihood Π (ρ p)^t (1 - ρ p)^(n-t) over the bins,
+//! p = σ(facts + b), and the prior N(0, spread²); its mode by Fisher scoring, its width by Laplace's
+//! approximation. ρ has a Beta law: what is believed before, and the links whose way is known.
+
+use std::sync::Arc;
+
+use grapevine_event::{Evidence, Visit};
+use serde::{Deserialize, Serialize};
+
+use super::site::{FACT_BINS, Facts, sigmoid};
+use crate::classification::{add_to_odds, most_probable, replace_prior_by};
+use crate::evidence;
+use crate::model::{Model, Range, Weight};
+
+/// Survivals that are tried.
+const GRID: usize = 25;
+/// Standard deviations of what is believed of the survival that the grid reaches to each side.
+const GRID_REACH: f64 = 2.6;
+/// Links of known way count as this many at the most: apps that name themselves, and those that
+/// fetch previews, lose tokens as the others do, but not exactly so. Our reading.
+const KNOWN_MAX: f64 = 150.0;
+/// Landings that one share brings are not independent of each other: their number counts as this
+/// many times less. Our reading.
+const DESIGN_EFFECT: f64 = 2.0;
+/// Normal quantile of a 90 % range.
+const QUANTILE: f64 = 1.645;
+const INTERCEPT_MAX: f64 = 4.0;
+const STEPS: usize = 12;
+
+/// What is known of a site's tokens.
+pub(super) struct Seen<'s> {
+    pub(super) facts: &'s [Facts; FACT_BINS],
+    pub(super) known: f64,
+    pub(super) known_with_token: f64,
+}
+
+/// What a site's own tokens say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    #[serde(with = "shared")]
+    version: Arc<str>,
+    intercept: [f64; 3],
+    survival: [f64; 3],
+}
+
+impl Learned {
+    /// Version of model, signals and of what was learned, as written into visits.
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
+    }
+
+    /// What the site adds to the log-odds of a private link, -4 to 4.
+    pub fn intercept(&self) -> f64 {
+        self.intercept[1]
+    }
+
+    /// The same with its 90 % range.
+    pub fn intercept_range(&self) -> Range {
+        Range::from(self.intercept)
+    }
+
+    /// Part of privately passed links that arrive with their token, with its 90 % range; above 0,
+    /// below 1.
+    pub fn survival(&self) -> Range {
+        Range::from(self.survival)
+    }
+
+    /// Puts what the site's tokens say into the judgement of a visit without one, which was made
+    /// by log-odds.
+    pub fn apply(&self, visit: &mut Visit<'_>, model: &Model) {
+        let before = [
+            visit.dark_probability_low,
+            visit.dark_probability,
+            visit.dark_probability_high,
+            visit.dark_search_probability,
+        ];
+        let missing = self.missing_token();
+        let after = replace_prior_by(before, model, self.intercept_range());
+        let after = add_to_odds(after, &missing);
+        let [low, likely, high, search] = after;
+        visit.dark_probability_low = low;
+        visit.dark_probability = likely;
+        visit.dark_probability_high = high;
+        visit.dark_search_probability = search;
+        let (channel, app) = most_probable(after);
+        visit.channel = channel;
+        visit.app = app.into();
+        visit.evidence.push(Evidence {
+            name: evidence::SITE,
+            detail: "links with a token on this site, against what is expected elsewhere".into(),
+            log_odds: self.intercept() as f32,
+        });
+        visit.evidence.push(Evidence {
+            name: evidence::NO_TOKEN,
+            detail: "no share token, although this site's links carry them".into(),
+            log_odds: missing.dark.likely as f32,
+        });
+    }
+
+    /// Puts it into what the rest of a visit says whose token decided.
+    pub fn add_to_rest(&self, facts: &mut [Evidence<'_>]) {
+        let rest = facts
+            .iter_mut()
+            .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
+        if let Some(rest) = rest {
+            rest.log_odds += self.intercept() as f32;
+        }
+    }
+
+    /// What a missing token adds, by Bayes' rule: odds times 1 - survival.
+    fn missing_token(&self) -> Weight {
+        let [low, likely, high] = self.survival.map(|survival| (1.0 - survival).ln());
+        let dark = Range {
+            low: high,
+            likely,
+            high: low,
+        };
+        Weight {
+            dark,
+            search: 0.0,
+            published: dark,
+            published_search: 0.0,
+            source: String::new(),
+        }
+    }
+}
+
+/// Learns from what was seen; a function of nothing else.
+pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
+    let private = model.token().likely;
+    let landings: f64 = seen.facts.iter().map(|facts| facts.landings).sum();
+    let tokens: f64 = seen.facts.iter().map(|facts| facts.tokens).sum::<f64>() * private;
+    let (with, without) = survival_law(seen, model);
+    let mean = with / (with + without);
+    let width = GRID_REACH / ((with + without) * mean * (1.0 - mean)).sqrt();
+    let logit = |p: f64| (p / (1.0 - p)).ln();
+    // Not all landings are private, so the survival is above the part of them that has a token.
+    let least = logit((0.7 * tokens / landings.max(1.0)).clamp(1e-4, 0.9));
+    let low = (logit(mean) - width).min(least).max(-9.0);
+    let high = (logit(mean) + width).min(7.0);
+    let mut points = [Point::default(); GRID];
+    for (at, point) in points.iter_mut().enumerate() {
+        let survival = sigmoid(low + (high - low) * at as f64 / (GRID - 1) as f64);
+        let (intercept, information, likelihood) = intercept(seen, survival, private, model);
+        // Beta(with, without), by the logit.
+        let law = with * survival.ln() + without * (1.0 - survival).ln();
+        *point = Point {
+            survival,
+            intercept,
+            variance: 1.0 / information,
+            log_weight: likelihood + law - information.ln() / 2.0,
+            weight: 0.0,
+        };
+    }
+    let most = points.iter().map(|point| point.log_weight);
+    let most = most.fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for point in &mut points {
+        point.weight = (point.log_weight - most).exp();
+        total += point.weight;
+    }
+    let mean = |of: &dyn Fn(&Point) -> f64| {
+        let sum = points.iter().map(|point| point.weight * of(point));
+        sum.sum::<f64>() / total
+    };
+    let likely = mean(&|point| point.intercept);
+    let variance = mean(&|point| point.variance + (point.intercept - likely).powi(2));
+    let reach = QUANTILE * variance.sqrt();
+    let survival = mean(&|point| point.survival);
+    let quantile = |part: f64| {
+        let mut sum = 0.0;
+        let found = points.iter().find(|point| {
+            sum += point.weight / total;
+            sum >= part
+        });
+        found.map_or(survival, |point| point.survival)
+    };
+    Learned {
+        version: format!("{version}+site.{landings:.0}").into(),
+        intercept: [likely - reach, likely, likely + reach],
+        survival: [
+            quantile(0.05).min(survival),
+            survival,
+            quantile(0.95).max(survival),
+        ],
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Point {
+    survival: f64,
+    intercept: f64,
+    variance: f64,
+    log_weight: f64,
+    weight: f64,
+}
+
+/// The two figures of the Beta law of the survival.
+fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
+    let site = &model.site;
+    let counts = (KNOWN_MAX / seen.known.max(1.0)).min(1.0);
+    let with = site.survival * site.survival_weight + seen.known_with_token * counts;
+    let without = (1.0 - site.survival) * site.survival_weight
+        + (seen.known - seen.known_with_token) * counts;
+    (with.max(0.05), without.max(0.05))
+}
+
+/// The likeliest intercept for a survival, its information, and the log-likelihood there.
+fn intercept(seen: &Seen<'_>, survival: f64, private: f64, model: &Model) -> (f64, f64, f64) {
+    let precision = model.site.intercept_spread.powi(-2);
+    let mut intercept = 0.0f64;
+    let mut information = precision;
+    let mut likelihood = 0.0;
+    for step in 0..=STEPS {
+        let mut slope = -intercept * precision;
+        information = precision;
+        likelihood = -intercept * intercept * precision / 2.0;
+        for facts in seen.facts {
+            if facts.landings == 0.0 {
+                continue;
+            }
+            let landings = facts.landings / DESIGN_EFFECT;
+            let tokens = facts.tokens * private / DESIGN_EFFECT;
+            let p = sigmoid(facts.log_odds / facts.landings + intercept).clamp(1e-6, 1.0 - 1e-6);
+            let token = survival * p;
+            slope += tokens * (1.0 - p) - (landings - tokens) * token * (1.0 - p) / (1.0 - token);
+            information += landings * token * (1.0 - p).powi(2) / (1.0 - token);
+            likelihood += tokens * token.ln() + (landings - tokens) * (1.0 - token).ln();
+        }
+        if step < STEPS {
+            let next = intercept + (slope / information).clamp(-1.0, 1.0);
+            intercept = next.clamp(-INTERCEPT_MAX, INTERCEPT_MAX);
+        }
+    }
+    (intercept, information, likelihood)
+}
+
+/// Shared text as text: visits borrow it without a copy of their own.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
+}

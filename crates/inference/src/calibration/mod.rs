@@ -1,0 +1,106 @@
+//! What a site's own share tokens say of its landings without referrer.
+//!
+//! A token is a label that costs nothing: whoever arrives with one was sent a link. Of privately
+//! passed links a part, the survival, arrives with its token, so that among landings that look the
+//! same, and could carry one, P(token) = survival · P(private). Two things follow. Where the
+//! predicted P(private) is off for a whole site, the number of tokens says by how much: a site's own
+//! intercept ([`Learned`]). And the reliability of P(private) shows in the running pipeline, up to
+//! the survival ([`Calibrations::take_changed`]).
+//!
+//! The survival is seen where the way of a link is known without its token: arrivals from private
+//! apps that name themselves, and previews that a sharer's own device fetches. Where neither is
+//! seen, survival and intercept can only be known together, and the ranges say so.
+//!
+//! The label is never a feature: a landing is scored as if its token were missing, by what was
+//! learned from landings before it.
+
+mod learning;
+mod site;
+
+use grapevine_event::Calibration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::key;
+use crate::model::Model;
+use crate::recent::Recent;
+pub use learning::Learned;
+use site::Site;
+
+/// Sites remembered: about 1.5 MB.
+const SITES_MAX: u32 = 1_024;
+
+/// What is remembered of every site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Calibrations {
+    sites: Recent<Site>,
+}
+
+impl Default for Calibrations {
+    fn default() -> Self {
+        Calibrations {
+            sites: Recent::new(SITES_MAX),
+        }
+    }
+}
+
+impl Calibrations {
+    /// Takes a landing without referrer that could carry a token: `log_odds` is what everything but
+    /// the token says of a private link. Gives what was learned from the site's earlier landings;
+    /// `None` while that is nothing.
+    pub fn landing(
+        &mut self,
+        site: &str,
+        version: &str,
+        log_odds: f64,
+        token: bool,
+        model: &Model,
+    ) -> Option<&Learned> {
+        let site = self.site(site);
+        site.learn_where_due(version, model);
+        site.count(log_odds, token);
+        site.learned()
+    }
+
+    /// Takes a link that is known to be passed on in private by something else than its token:
+    /// `token` says whether it carried one.
+    pub fn known(&mut self, site: &str, token: bool) {
+        self.site(site).count_known(token);
+    }
+
+    /// Gives a record of every site that changed since it was given last, in the order of use.
+    pub fn take_changed(
+        &mut self,
+        time: i64,
+        version: &str,
+        model: &Model,
+        emit: &mut dyn FnMut(&Calibration<'_>),
+    ) {
+        let keys: Vec<u64> = self
+            .sites
+            .iter()
+            .filter_map(|(key, site)| site.changed().then_some(key))
+            .collect();
+        for key in keys {
+            if let Some(site) = self.sites.peek_mut(key) {
+                site.take(time, version, model, emit);
+            }
+        }
+    }
+
+    /// How many sites are remembered.
+    pub fn entries(&self) -> usize {
+        self.sites.len()
+    }
+
+    fn site(&mut self, name: &str) -> &mut Site {
+        let key = key("calibration", &[name.as_bytes()]);
+        if self.sites.peek(key).is_none() {
+            self.sites.set(key, Site::new(name));
+        }
+        // Set just now, where it was not there.
+        self.sites.get(key).expect("remembered")
+    }
+}
+
+#[cfg(test)]
+mod tests;

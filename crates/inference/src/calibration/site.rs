@@ -1,0 +1,238 @@
+//! The counts of one site, and the measures that follow from them.
+
+use std::borrow::Cow;
+
+use grapevine_event::Calibration;
+use serde::{Deserialize, Serialize};
+
+use super::learning::{Learned, Seen, learn};
+use crate::model::{Model, Range};
+
+/// Bins of what the facts say, each half a unit of log-odds wide, around 0.
+pub(super) const FACT_BINS: usize = 24;
+const FACT_BIN_WIDTH: f64 = 0.5;
+/// Bins of the reliability curve, each a tenth of P(private) wide.
+pub(super) const SCORE_BINS: usize = 10;
+/// Landings with a token before anything is learned: one link found in an old mail, or forged,
+/// makes no site that marks its links.
+const TOKENS_MIN: f64 = 20.0;
+/// Everything is halved when so many landings were counted, so that a site that changes is noticed.
+const LANDINGS_MAX: f64 = 65_536.0;
+/// What was learned is learned anew when this part of all landings is new.
+const NEWS: f64 = 0.125;
+
+/// Landings by what their facts say.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Facts {
+    pub(super) landings: f64,
+    pub(super) tokens: f64,
+    /// Sum of the log-odds.
+    pub(super) log_odds: f64,
+}
+
+/// Landings by what was predicted of them before their token was looked at.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Scored {
+    landings: f64,
+    tokens: f64,
+    predicted: f64,
+    predicted_squared: f64,
+    /// Sum of what was predicted of those with a token.
+    predicted_with_token: f64,
+}
+
+/// What is remembered of one site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Site {
+    name: String,
+    facts: [Facts; FACT_BINS],
+    scored: [Scored; SCORE_BINS],
+    known: f64,
+    known_with_token: f64,
+    learned: Option<Learned>,
+    /// Landings that were counted since something was learned.
+    news: f64,
+    changed: bool,
+}
+
+impl Site {
+    pub(super) fn new(name: &str) -> Site {
+        Site {
+            name: name.to_owned(),
+            facts: [Facts::default(); FACT_BINS],
+            scored: [Scored::default(); SCORE_BINS],
+            known: 0.0,
+            known_with_token: 0.0,
+            learned: None,
+            news: 0.0,
+            changed: false,
+        }
+    }
+
+    pub(super) fn learned(&self) -> Option<&Learned> {
+        self.learned.as_ref()
+    }
+
+    pub(super) fn changed(&self) -> bool {
+        self.changed
+    }
+
+    pub(super) fn count(&mut self, log_odds: f64, token: bool) {
+        let log_odds = match log_odds.is_finite() {
+            true => log_odds.clamp(-12.0, 12.0),
+            false => 0.0,
+        };
+        let label = f64::from(u8::from(token));
+        let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
+        let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
+        facts.landings += 1.0;
+        facts.tokens += label;
+        facts.log_odds += log_odds;
+        let intercept = self.learned.as_ref().map_or(0.0, Learned::intercept);
+        let predicted = sigmoid(log_odds + intercept);
+        let bin = (predicted * SCORE_BINS as f64) as usize;
+        let scored = &mut self.scored[bin.min(SCORE_BINS - 1)];
+        scored.landings += 1.0;
+        scored.tokens += label;
+        scored.predicted += predicted;
+        scored.predicted_squared += predicted * predicted;
+        scored.predicted_with_token += label * predicted;
+        self.news += 1.0;
+        self.changed = true;
+        if self.landings() >= LANDINGS_MAX {
+            self.halve();
+        }
+    }
+
+    pub(super) fn count_known(&mut self, token: bool) {
+        self.known += 1.0;
+        self.known_with_token += f64::from(u8::from(token));
+        if self.known >= LANDINGS_MAX {
+            self.known /= 2.0;
+            self.known_with_token /= 2.0;
+        }
+    }
+
+    fn halve(&mut self) {
+        for facts in &mut self.facts {
+            facts.landings /= 2.0;
+            facts.tokens /= 2.0;
+            facts.log_odds /= 2.0;
+        }
+        for scored in &mut self.scored {
+            scored.landings /= 2.0;
+            scored.tokens /= 2.0;
+            scored.predicted /= 2.0;
+            scored.predicted_squared /= 2.0;
+            scored.predicted_with_token /= 2.0;
+        }
+    }
+
+    fn landings(&self) -> f64 {
+        self.facts.iter().map(|facts| facts.landings).sum()
+    }
+
+    fn tokens(&self) -> f64 {
+        self.facts.iter().map(|facts| facts.tokens).sum()
+    }
+
+    /// Learns from what was counted, where there is enough and enough of it is new.
+    pub(super) fn learn_where_due(&mut self, version: &str, model: &Model) {
+        if self.news < TOKENS_MIN || self.news < NEWS * self.landings() {
+            return;
+        }
+        self.news = 0.0;
+        self.learned = match self.tokens() >= TOKENS_MIN {
+            true => Some(learn(&self.seen(), version, model)),
+            false => None,
+        };
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            facts: &self.facts,
+            known: self.known,
+            known_with_token: self.known_with_token,
+        }
+    }
+
+    /// The record as it stands.
+    pub(super) fn take(
+        &mut self,
+        time: i64,
+        version: &str,
+        model: &Model,
+        emit: &mut dyn FnMut(&Calibration<'_>),
+    ) {
+        self.changed = false;
+        let tokens = self.tokens();
+        // What would be learned now, which the next landings are judged by.
+        let now = (tokens >= TOKENS_MIN).then(|| learn(&self.seen(), version, model));
+        let survival = now.as_ref().map(Learned::survival);
+        let intercept = now.as_ref().map(Learned::intercept_range);
+        let measures = survival.map(|survival| self.measures(survival, model.token().likely));
+        emit(&Calibration {
+            site: &self.name,
+            time,
+            model_version: match &now {
+                Some(learned) => Cow::Borrowed(&**learned.version()),
+                None => Cow::Borrowed(version),
+            },
+            landings: self.landings().round() as i64,
+            tokens: tokens.round() as i64,
+            known: self.known.round() as i64,
+            known_with_token: self.known_with_token.round() as i64,
+            token_survival: survival.map(|range| range.likely),
+            token_survival_low: survival.map(|range| range.low),
+            token_survival_high: survival.map(|range| range.high),
+            intercept: intercept.map(|range| range.likely),
+            intercept_low: intercept.map(|range| range.low),
+            intercept_high: intercept.map(|range| range.high),
+            ece: measures.map(|[likely, ..]| likely),
+            ece_low: measures.map(|[_, low, ..]| low),
+            ece_high: measures.map(|[_, _, high, _]| high),
+            brier: measures.map(|[.., brier]| brier),
+            private_part: model.token().likely,
+            bin_landings: self.each(|bin| bin.landings.round() as i64),
+            bin_tokens: self.each(|bin| bin.tokens.round() as i64),
+            bin_predicted: self.each(|bin| bin.predicted / bin.landings.max(1.0)),
+        });
+    }
+
+    fn each<T>(&self, of: impl Fn(&Scored) -> T) -> Vec<T> {
+        self.scored.iter().map(of).collect()
+    }
+
+    /// ECE under the likely survival, the least and the most of it under those of its range, and the
+    /// Brier score.
+    fn measures(&self, survival: Range, private: f64) -> [f64; 4] {
+        let ece = |survival| self.ece(survival, private);
+        let likely = ece(survival.likely);
+        let ends = [ece(survival.low), ece(survival.high)];
+        let low = ends.into_iter().fold(likely, f64::min);
+        let high = ends.into_iter().fold(likely, f64::max);
+        [likely, low, high, self.brier(survival.likely, private)]
+    }
+
+    /// Expected calibration error of P(private): the true part of each bin is its tokens over the
+    /// survival, of which some were passed on in public.
+    fn ece(&self, survival: f64, private: f64) -> f64 {
+        let off = |bin: &Scored| (bin.predicted - bin.tokens * private / survival).abs();
+        self.scored.iter().map(off).sum::<f64>() / self.landings().max(1.0)
+    }
+
+    /// Brier score of P(private): (p - d)² = p² - 2pd + d, where d is seen in the part `survival`
+    /// of the cases only, so every token stands for 1 / survival of them.
+    fn brier(&self, survival: f64, private: f64) -> f64 {
+        let weight = private / survival;
+        let of = |bin: &Scored| {
+            bin.predicted_squared - 2.0 * weight * bin.predicted_with_token + weight * bin.tokens
+        };
+        let brier = self.scored.iter().map(of).sum::<f64>() / self.landings().max(1.0);
+        brier.clamp(0.0, 1.0)
+    }
+}
+
+pub(super) fn sigmoid(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}

@@ -1,0 +1,202 @@
+use grapevine_event::Calibration;
+use proptest::prelude::*;
+
+use super::*;
+use crate::state::{from_bytes, to_bytes};
+
+/// A fixed stream of numbers from 0 to 1.
+struct Dice(u64);
+
+impl Dice {
+    fn unit(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn sigmoid(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+/// A site whose private links are `off` more likely than the facts say, of which `survival` keep
+/// their token; `known` links of known way beside them.
+fn site(off: f64, survival: f64, landings: usize, known: usize) -> Calibrations {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut dice = Dice(7);
+    for at in 0..landings.max(known) {
+        if at < known {
+            calibrations.known("s", dice.unit() < survival);
+        }
+        if at < landings {
+            let facts = 4.0 * dice.unit() - 2.5;
+            let private = dice.unit() < sigmoid(facts + off);
+            let token = private && dice.unit() < survival / model.token().likely;
+            calibrations.landing("s", "v", facts, token, &model);
+        }
+    }
+    calibrations
+}
+
+fn record<T>(calibrations: &mut Calibrations, read: impl Fn(&Calibration<'_>) -> T) -> T {
+    let mut found = None;
+    calibrations.take_changed(5, "v", &Model::builtin(), &mut |record| {
+        found = Some(read(record));
+    });
+    found.expect("a record")
+}
+
+#[test]
+fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
+    for (off, survival) in [(0.0, 0.5), (1.0, 0.5), (-1.0, 0.3), (0.7, 0.8), (0.0, 0.05)] {
+        let mut calibrations = site(off, survival, 8_000, 800);
+        let model = Model::builtin();
+        let learned = calibrations.landing("s", "v", 0.0, false, &model);
+        let learned = learned.expect("learned");
+        let found = learned.intercept_range();
+        assert!((found.low..=found.high).contains(&off), "{off}: {found:?}");
+        assert!((found.likely - off).abs() < 0.45, "{off}: {found:?}");
+        let found = learned.survival();
+        assert!(
+            (found.low..=found.high).contains(&survival),
+            "{survival}: {found:?}"
+        );
+        assert!(learned.version().starts_with("v+site."));
+    }
+}
+
+#[test]
+fn without_links_of_known_way_the_range_says_so() {
+    let model = Model::builtin();
+    let range = |known: usize| {
+        let mut calibrations = site(0.5, 0.5, 8_000, known);
+        let learned = calibrations.landing("s", "v", 0.0, false, &model);
+        let range = learned.expect("learned").intercept_range();
+        assert!((range.low..=range.high).contains(&0.5), "{range:?}");
+        range.high - range.low
+    };
+    assert!(range(0) > 1.5 * range(800));
+}
+
+#[test]
+fn nothing_is_learned_from_a_few_tokens_and_a_site_without_any_stays_as_it_was() {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    for at in 0..5_000 {
+        let learned = calibrations.landing("s", "v", 0.3, at % 400 == 0, &model);
+        assert!(learned.is_none());
+    }
+    assert_eq!(record(&mut calibrations, |record| record.ece), None);
+    assert_eq!(record_count(&mut calibrations), 0, "unchanged since");
+}
+
+fn record_count(calibrations: &mut Calibrations) -> usize {
+    let mut count = 0;
+    calibrations.take_changed(5, "v", &Model::builtin(), &mut |_| count += 1);
+    count
+}
+
+#[test]
+fn the_curve_is_straight_where_the_facts_are_right_and_not_where_they_are_wrong() {
+    // Learned as it goes, so what was scored early is still off.
+    let right = record(&mut site(0.0, 0.5, 20_000, 800), |record| record.ece);
+    assert!(right.expect("measured") < 0.05, "{right:?}");
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut dice = Dice(9);
+    for at in 0..20_000 {
+        if at % 20 == 0 {
+            calibrations.known("s", dice.unit() < 0.5);
+        }
+        // The facts are worth a third of what they claim, around the same mean.
+        let facts = 6.0 * dice.unit() - 3.0;
+        let private = dice.unit() < sigmoid(facts / 3.0);
+        let token = private && dice.unit() < 0.5 / model.token().likely;
+        calibrations.landing("s", "v", facts, token, &model);
+    }
+    let (ece, brier, landings) = record(&mut calibrations, |record| {
+        assert_eq!(record.bin_landings.len(), 10);
+        assert_eq!(record.bin_landings.iter().sum::<i64>(), record.landings);
+        assert_eq!(record.bin_tokens.iter().sum::<i64>(), record.tokens);
+        assert!(record.ece_low <= record.ece && record.ece <= record.ece_high);
+        (record.ece, record.brier, record.landings)
+    });
+    assert_eq!(landings, 20_000);
+    assert!(ece.expect("measured") > 0.1, "{ece:?}");
+    // Mean of (p - d)² under these laws, by integration: .25.
+    assert!((brier.expect("measured") - 0.25).abs() < 0.03, "{brier:?}");
+}
+
+#[test]
+fn counts_are_bounded_and_a_site_that_changes_is_noticed() {
+    let model = Model::builtin();
+    let mut calibrations = site(1.5, 0.5, 60_000, 500);
+    let mut dice = Dice(3);
+    for _ in 0..300_000 {
+        let facts = 4.0 * dice.unit() - 2.5;
+        let private = dice.unit() < sigmoid(facts - 1.0);
+        let token = private && dice.unit() < 0.5 / model.token().likely;
+        calibrations.landing("s", "v", facts, token, &model);
+    }
+    let intercept = calibrations
+        .landing("s", "v", 0.0, false, &model)
+        .expect("learned")
+        .intercept();
+    assert!((intercept + 1.0).abs() < 0.5, "{intercept}");
+    assert!(record(&mut calibrations, |record| record.landings) < 65_536);
+}
+
+#[test]
+fn sites_are_kept_apart_and_bounded() {
+    let model = Model::builtin();
+    let mut calibrations = site(1.0, 0.5, 2_000, 200);
+    assert!(
+        calibrations
+            .landing("other", "v", 0.0, false, &model)
+            .is_none()
+    );
+    for at in 0..3 * SITES_MAX {
+        calibrations.known(&format!("site-{at}"), true);
+    }
+    assert_eq!(calibrations.entries(), SITES_MAX as usize);
+}
+
+proptest! {
+    #[test]
+    fn any_history_gives_numbers_and_a_snapshot_goes_on_the_same(
+        landings in prop::collection::vec((prop::num::f64::ANY, any::<bool>(), any::<bool>()), 0..300),
+        cut in 0usize..300,
+    ) {
+        let model = Model::builtin();
+        let mut whole = Calibrations::default();
+        let mut resumed = Calibrations::default();
+        for (at, (log_odds, token, known)) in landings.iter().enumerate() {
+            if at == cut {
+                let bytes = to_bytes(1, &resumed).expect("writes");
+                resumed = from_bytes(1, &bytes).expect("reads");
+            }
+            for calibrations in [&mut whole, &mut resumed] {
+                if *known {
+                    calibrations.known("s", *token);
+                }
+                if let Some(learned) = calibrations.landing("s", "v", *log_odds, *token, &model) {
+                    let (intercept, survival) = (learned.intercept_range(), learned.survival());
+                    prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
+                    prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());
+                    prop_assert!(0.0 < survival.low && survival.low <= survival.likely);
+                    prop_assert!(survival.likely <= survival.high && survival.high < 1.0);
+                }
+            }
+        }
+        prop_assert_eq!(to_bytes(1, &whole), to_bytes(1, &resumed));
+        let mut texts = [Vec::new(), Vec::new()];
+        for (calibrations, text) in [&mut whole, &mut resumed].into_iter().zip(&mut texts) {
+            calibrations.take_changed(5, "v", &model, &mut |record| text.push(format!("{record:?}")));
+        }
+        prop_assert_eq!(&texts[0], &texts[1]);
+        prop_assert!(texts[0].iter().all(|text| !text.contains("NaN") && !text.contains("inf")));
+    }
+}
