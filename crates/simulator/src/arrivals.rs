@@ -3,13 +3,17 @@
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 
-use crate::app::Network;
+use crate::app::{App, Network};
+use crate::arithmetic::{exp, pow};
+use crate::dice::Dice;
 use crate::event::Cause;
 use crate::link::Link;
 use crate::opening::Carrier;
-use crate::reading::Arrival;
+use crate::passing::app_weight;
+use crate::person::Person;
+use crate::reading::{Arrival, Origin};
 use crate::robots;
-use crate::scenario::BurstKind;
+use crate::scenario::{Burst, BurstKind};
 use crate::simulation::{Coming, Simulation};
 
 /// Arrivals are drawn slot by slot, so that no more than a slot of them waits in memory.
@@ -33,7 +37,7 @@ pub(crate) fn begin_slot(simulation: &mut Simulation, start: i64) {
 }
 
 /// In the order of `Channels::weights`.
-const CAUSES: [Cause; 9] = [
+const CAUSES: [Cause; 10] = [
     Cause::Search,
     Cause::DarkSearch,
     Cause::Typed,
@@ -43,6 +47,7 @@ const CAUSES: [Cause; 9] = [
     Cause::Assistant,
     Cause::Newsletter,
     Cause::Paid,
+    Cause::Message,
 ];
 
 /// The rate at a time against the mean rate.
@@ -67,6 +72,7 @@ fn usual(simulation: &mut Simulation, cause: Cause, time: i64) -> Arrival {
     let page = landing_page(simulation, cause);
     let carrier = match cause {
         Cause::PublicPost => Carrier::Network(pick_network(simulation)),
+        Cause::Message => Carrier::App(message_app(simulation, &person)),
         _ => Carrier::None,
     };
     let campaign = (cause == Cause::Newsletter).then(|| {
@@ -132,43 +138,97 @@ pub(crate) fn pick_network(simulation: &mut Simulation) -> Network {
         .unwrap_or(Network::Facebook)
 }
 
+/// The app of a message that came from outside the site's readers.
+fn message_app(simulation: &mut Simulation, reader: &Person) -> App {
+    let scenario = &simulation.scenario;
+    let weights = scenario.apps.iter().map(|(app, how)| {
+        let possible = *app != App::Imessage || reader.iphone;
+        let weight = app_weight(scenario, *app, how.weight, reader.language);
+        if possible { weight } else { 0.0 }
+    });
+    let which = simulation.dice.pick(weights);
+    let app = scenario.apps.keys().nth(which);
+    app.copied().unwrap_or(App::Mail)
+}
+
+/// A link that a reader has put into a public place.
+#[derive(Clone, Debug)]
+pub(crate) struct PublicLink {
+    pub(crate) since: i64,
+    pub(crate) link: Link,
+    pub(crate) origin: Origin,
+}
+
+/// The network of a burst: one post, one network. Drawn from the number of the burst, the same in
+/// every slot.
+pub(crate) fn burst_network(simulation: &Simulation, index: usize) -> Network {
+    let networks = &simulation.scenario.networks;
+    let mut post = Dice::new(simulation.scenario.seed, 1000 + index as u64);
+    let which = post.pick(networks.values().map(|how| how.weight));
+    let network = networks.keys().nth(which);
+    network.copied().unwrap_or(Network::Facebook)
+}
+
+/// The part of a burst's landings that has come when it is `hours` old.
+fn come(burst: &Burst, hours: f64) -> f64 {
+    /// The rate doubles this often before its peak.
+    const DOUBLINGS: f64 = 5.0;
+    if hours <= 0.0 {
+        return 0.0;
+    }
+    let doubling = burst.rise_hours;
+    let peak = DOUBLINGS * doubling;
+    let scale = doubling / std::f64::consts::LN_2;
+    // The area below 2^((t - peak) / doubling) from 0 on.
+    let risen =
+        |until: f64| scale * (pow(2.0, until / doubling - DOUBLINGS) - pow(2.0, -DOUBLINGS));
+    let rise = if doubling > 0.0 { risen(peak) } else { 0.0 };
+    let area = if hours < peak {
+        risen(hours)
+    } else {
+        rise + burst.decay_hours * (1.0 - exp(-(hours - peak) / burst.decay_hours))
+    };
+    area / (rise + burst.decay_hours)
+}
+
+/// The article of a burst that has begun; chosen, and made to spread, when it is first asked for.
+fn burst_article(simulation: &mut Simulation, index: usize, begin: i64) -> u32 {
+    if let Some(article) = simulation.burst_articles[index] {
+        return article;
+    }
+    let article = simulation.catalogue.newest(begin);
+    let scenario = &simulation.scenario;
+    let reproduction = scenario.bursts[index].reproduction;
+    simulation
+        .catalogue
+        .set_reproduction(article, reproduction, scenario);
+    simulation.burst_articles[index] = Some(article);
+    article
+}
+
 fn burst_slot(simulation: &mut Simulation, index: usize, start: i64) {
+    const HOUR_MS: f64 = 3_600_000.0;
     let burst = simulation.scenario.bursts[index].clone();
-    let begin = simulation.scenario.start.as_millisecond() + (burst.at_hours * 3_600_000.0) as i64;
-    if start + SLOT_MS <= begin {
+    let announced = simulation.scenario.start.as_millisecond() + (burst.at_hours * HOUR_MS) as i64;
+    let end = start + SLOT_MS;
+    if end <= announced {
         return;
     }
-    let article = match simulation.burst_articles[index] {
-        Some(article) => article,
-        None => {
-            let article = simulation.catalogue.newest(begin);
-            let scenario = &simulation.scenario;
-            simulation
-                .catalogue
-                .set_reproduction(article, burst.reproduction, scenario);
-            simulation.burst_articles[index] = Some(article);
-            article
-        }
+    let article = burst_article(simulation, index, announced);
+    let public_link = simulation.public_links[index].clone();
+    let begin = match (burst.kind, &public_link) {
+        (BurstKind::PublicLink, None) => return,
+        (BurstKind::PublicLink, Some(link)) => link.since,
+        _ => announced,
     };
-    // The part of an exponential decay that falls into this slot.
-    let decay_ms = burst.decay_hours * 3_600_000.0;
-    let gone = |time: i64| crate::arithmetic::exp(-((time - begin).max(0) as f64) / decay_ms);
-    let mean = burst.landings * (gone(start) - gone(start + SLOT_MS));
-    // One post, one network: drawn from the number of the burst, the same in every slot.
-    let networks = &simulation.scenario.networks;
-    let mut post = crate::dice::Dice::new(simulation.scenario.seed, 1000 + index as u64);
-    let which = post.pick(networks.values().map(|how| how.weight));
-    let network = networks
-        .keys()
-        .nth(which)
-        .copied()
-        .unwrap_or(Network::Facebook);
+    let hours = |time: i64| (time - begin) as f64 / HOUR_MS;
+    let mean = burst.landings * (come(&burst, hours(end)) - come(&burst, hours(start)));
     for _ in 0..simulation.dice.poisson(mean) {
-        let time = simulation
-            .dice
-            .between(start.max(begin), start + SLOT_MS - 1);
+        let time = simulation.dice.between(start.max(begin), end - 1);
         let cause = match burst.kind {
             BurstKind::PublicPost => Cause::PublicPost,
+            BurstKind::Rumour => Cause::Message,
+            BurstKind::PublicLink => Cause::Share,
             BurstKind::News => {
                 let parts = [0.45, 0.2, 0.05, 0.3];
                 [
@@ -183,9 +243,38 @@ fn burst_slot(simulation: &mut Simulation, index: usize, start: i64) {
         if cause != Cause::Typed {
             arrival.page = article;
         }
-        if burst.kind == BurstKind::PublicPost {
-            arrival.carrier = Carrier::Network(network);
+        if matches!(burst.kind, BurstKind::PublicPost | BurstKind::PublicLink) {
+            arrival.carrier = Carrier::Network(burst_network(simulation, index));
+        }
+        if let Some(public) = &public_link {
+            arrival.link = public.link.clone();
+            arrival.origin = Some(public.origin);
         }
         simulation.schedule(time, Coming::Arrival(Box::new(arrival)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_brings_all_its_landings_and_doubles_while_it_rises() {
+        for rise_hours in [0.0, 0.25, 3.0] {
+            let burst = Burst {
+                rise_hours,
+                ..Burst::default()
+            };
+            assert!((come(&burst, 1_000.0) - 1.0).abs() < 1e-9);
+            let steps: Vec<f64> = (0..=400)
+                .map(|at| come(&burst, f64::from(at) * 0.1))
+                .collect();
+            assert!(steps.is_sorted(), "{rise_hours}");
+            if rise_hours > 0.0 {
+                let rate = |at: f64| come(&burst, at + 1e-4) - come(&burst, at);
+                let twice = rate(3.0 * rise_hours) / rate(2.0 * rise_hours);
+                assert!((twice - 2.0).abs() < 1e-3, "{twice}");
+            }
+        }
     }
 }

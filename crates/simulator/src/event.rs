@@ -179,6 +179,8 @@ pub enum Cause {
     Newsletter,
     /// An advertisement.
     Paid,
+    /// A private message of someone who is no reader of the site: has no parent.
+    Message,
     /// A reader's share, private or public: has a parent.
     Share,
     /// The same person opening the same page again.
@@ -204,6 +206,7 @@ impl Cause {
             Cause::Assistant => "assistant",
             Cause::Newsletter => "newsletter",
             Cause::Paid => "paid",
+            Cause::Message => "message",
             Cause::Share => "share",
             Cause::Return => "return",
             Cause::Internal => "internal",
@@ -246,6 +249,8 @@ pub struct Truth {
     pub token_of: Option<u64>,
     /// Whether the message itself was forwarded, with the link it had.
     pub forwarded: bool,
+    /// People between parent and visit who passed the link on without opening it.
+    pub unseen_hops: u32,
     /// Path of the content, without query.
     pub content: Arc<str>,
 }

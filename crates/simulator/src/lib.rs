@@ -41,8 +41,9 @@ mod write;
 pub use app::{App, Network};
 pub use event::{Actor, Cause, Client, Event, EventKind, Headers, Request, Truth};
 pub use scenario::{
-    AppBehaviour, Arrivals, Audience, Burst, BurstKind, Channels, Content, NetworkBehaviour,
-    Problem, Reading, Robots, Scenario, ScenarioError, Sharing, TokenPlace, Tokens,
+    AppBehaviour, Arrivals, Audience, Burst, BurstKind, Channels, Content, DrawnLaw, DrawnRange,
+    NetworkBehaviour, Problem, Reading, Robots, Scenario, ScenarioError, Sharing, TokenPlace,
+    Tokens,
 };
 pub use simulation::{Simulation, simulate};
 pub use summary::{CascadeSize, TruthSummary};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use grapevine_event::{Channel, HitKind};
 
 use crate::app::{App, Network};
-use crate::arrivals::pick_network;
+use crate::arrivals::{PublicLink, burst_network, pick_network};
 use crate::event::{Actor, Cause, Client, EventKind, Truth};
 use crate::link::{Link, address_of, token_text, without};
 use crate::opening::Carrier;
 use crate::person::{Person, preview_server};
 use crate::preview::{self, Fetcher, Side};
 use crate::reading::{Arrival, Origin};
+use crate::scenario::{Burst, BurstKind, Scenario};
 use crate::simulation::{Coming, Draft, Simulation};
 use crate::unread::{machine, scan};
 
@@ -54,9 +55,14 @@ enum Way {
 }
 
 pub(crate) fn share(simulation: &mut Simulation, time: i64, act: ShareAct) {
-    let carrier = choose_carrier(simulation, &act);
+    let public = goes_public(simulation, &act);
+    let carrier = match public {
+        Some(burst) => Carrier::Network(burst_network(simulation, burst)),
+        None => choose_carrier(simulation, &act),
+    };
     let way = choose_way(simulation, &act, carrier);
     let mut link = match way {
+        _ if public.is_some() => act.bar.clone(),
         Way::Forwarded => act.incoming.clone(),
         Way::Typed => Link::default(),
         Way::Button | Way::CopySeen if act.own_token => act.bar.clone(),
@@ -69,6 +75,20 @@ pub(crate) fn share(simulation: &mut Simulation, time: i64, act: ShareAct) {
         link.query = without(query, &["fbclid", "gclid", "msclkid"]);
     }
     let share = simulation.next_share();
+    if let Some(burst) = public {
+        simulation.public_links[burst] = Some(PublicLink {
+            since: time,
+            link: link.clone(),
+            origin: Origin {
+                visit: act.visit,
+                share,
+                root: act.root,
+                generation: act.generation + 1,
+                forwarded: false,
+                unseen_hops: 0,
+            },
+        });
+    }
     tell(simulation, time, &act, carrier, way, share, &link);
     if way != Way::Forwarded {
         fetch_preview(simulation, time, &act, carrier, way, share, &link);
@@ -98,20 +118,11 @@ fn choose_carrier(simulation: &mut Simulation, act: &ShareAct) -> Carrier {
     {
         return Carrier::App(app);
     }
-    let languages = &scenario.audience.languages;
-    let language = languages
-        .keys()
-        .nth(act.sharer.language.into())
-        .map_or("", String::as_str);
     let weight = |app: App, weight: f64| {
-        if !can_send(app, act) {
-            return 0.0;
-        }
-        match app.home_language() {
-            // Nearly everyone of the language uses it, hardly anyone else does.
-            Some(home) if language.starts_with(home) => weight * 40.0,
-            Some(_) => weight * 0.05,
-            None => weight,
+        if can_send(app, act) {
+            app_weight(scenario, app, weight, act.sharer.language)
+        } else {
+            0.0
         }
     };
     let weights = scenario
@@ -127,6 +138,30 @@ fn choose_carrier(simulation: &mut Simulation, act: &ShareAct) -> Carrier {
             .copied()
             .unwrap_or(App::Mail),
     )
+}
+
+/// The weight of an app for people of a language.
+pub(crate) fn app_weight(scenario: &Scenario, app: App, weight: f64, language: u16) -> f64 {
+    let tag = scenario.audience.languages.keys().nth(language.into());
+    match app.home_language() {
+        // Nearly everyone of the language uses it, hardly anyone else does.
+        Some(home) if tag.is_some_and(|tag| tag.starts_with(home)) => weight * 40.0,
+        Some(_) => weight * 0.05,
+        None => weight,
+    }
+}
+
+/// The burst whose article this is and that waits for a tagged link to go public.
+fn goes_public(simulation: &Simulation, act: &ShareAct) -> Option<usize> {
+    let waits = |(index, burst): (usize, &Burst)| {
+        let waiting = burst.kind == BurstKind::PublicLink
+            && act.own_token
+            && simulation.burst_articles[index] == Some(act.page)
+            && simulation.public_links[index].is_none();
+        waiting.then_some(index)
+    };
+    let mut bursts = simulation.scenario.bursts.iter().enumerate();
+    bursts.find_map(waits)
 }
 
 /// Apple's Link Tracking Protection: links that leave by Messages and Mail lose click ids.
@@ -233,6 +268,7 @@ fn tell(
         returns_to: None,
         token_of: link.token,
         forwarded: way == Way::Forwarded,
+        unseen_hops: 0,
         content: content.path.clone(),
     };
     let draft = Draft {
@@ -417,36 +453,53 @@ fn bring_readers(
             .map_or(0.0, |how| how.token_lost),
         _ => 0.0,
     };
-    let readers = simulation.dice.negative_binomial(mean, sharing.dispersion);
-    for _ in 0..readers {
-        let limit = sharing.delay_limit_hours * 3600.0;
-        let seconds =
-            simulation
-                .dice
-                .lomax(sharing.delay_exponent, sharing.delay_scale_seconds, limit);
-        let at = sent + (seconds * 1000.0) as i64;
-        let person = recipient(simulation, act, carrier);
-        let mut link = link.clone();
-        if link.token.is_some() && simulation.dice.chance(token_lost) {
-            link = Link::default();
+    // Each of those who get the link passes it on unseen with probability u and comes with 1 - u.
+    // With m of them a share, the visits it brings are M = m (1 - u + u M) on average.
+    let unseen = match carrier {
+        Carrier::App(_) => sharing.unseen,
+        _ => 0.0,
+    };
+    let reached = mean / (1.0 - unseen + unseen * mean);
+    let mut passed = vec![(sent, 0)];
+    while let Some((sent, hops)) = passed.pop() {
+        let people = simulation
+            .dice
+            .negative_binomial(reached, sharing.dispersion);
+        for _ in 0..people {
+            let limit = sharing.delay_limit_hours * 3600.0;
+            let (theta, scale) = (sharing.delay_exponent, sharing.delay_scale_seconds);
+            let seconds = simulation.dice.lomax(theta, scale, limit);
+            let at = sent + (seconds * 1000.0) as i64;
+            if unseen > 0.0 && simulation.dice.chance(unseen) {
+                if at < simulation.end {
+                    passed.push((at, hops + 1));
+                }
+                continue;
+            }
+            let person = recipient(simulation, act, carrier);
+            let mut link = link.clone();
+            if link.token.is_some() && simulation.dice.chance(token_lost) {
+                link = Link::default();
+            }
+            let arrival = Arrival {
+                person,
+                page: act.page,
+                cause: Cause::Share,
+                carrier,
+                link,
+                origin: Some(Origin {
+                    visit: act.visit,
+                    share,
+                    root: act.root,
+                    generation: act.generation + 1,
+                    forwarded: way == Way::Forwarded,
+                    unseen_hops: hops,
+                }),
+                returns_to: None,
+                mobile: None,
+            };
+            simulation.schedule(at, Coming::Arrival(Box::new(arrival)));
         }
-        let arrival = Arrival {
-            person,
-            page: act.page,
-            cause: Cause::Share,
-            carrier,
-            link,
-            origin: Some(Origin {
-                visit: act.visit,
-                share,
-                root: act.root,
-                generation: act.generation + 1,
-                forwarded: way == Way::Forwarded,
-            }),
-            returns_to: None,
-            mobile: None,
-        };
-        simulation.schedule(at, Coming::Arrival(Box::new(arrival)));
     }
 }
 

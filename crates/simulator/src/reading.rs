@@ -22,6 +22,7 @@ pub(crate) struct Origin {
     pub(crate) root: u64,
     pub(crate) generation: u32,
     pub(crate) forwarded: bool,
+    pub(crate) unseen_hops: u32,
 }
 
 /// A reader about to land.
@@ -56,7 +57,7 @@ fn channel(cause: Cause, carrier: Carrier) -> Channel {
         (Cause::Search | Cause::DarkSearch, _) => Channel::Search,
         (Cause::Typed | Cause::Bookmark | Cause::Return, _) => Channel::Direct,
         (Cause::PublicPost, _) | (Cause::Share, Carrier::Network(_)) => Channel::Social,
-        (Cause::Share, _) => Channel::DarkSocial,
+        (Cause::Share | Cause::Message, _) => Channel::DarkSocial,
         (Cause::Referral, _) => Channel::Referral,
         (Cause::Assistant, _) => Channel::Assistant,
         (Cause::Newsletter, _) => Channel::Mail,
@@ -116,6 +117,7 @@ pub(crate) fn arrive(simulation: &mut Simulation, time: i64, arrival: Arrival) {
         returns_to,
         token_of: link.token,
         forwarded: origin.is_some_and(|origin| origin.forwarded),
+        unseen_hops: origin.map_or(0, |origin| origin.unseen_hops),
         content: simulation.catalogue.page(page).path.clone(),
     };
     let headers = opening::headers(
@@ -327,6 +329,7 @@ fn next_view(simulation: &mut Simulation, seat: &Seat, from: &Arc<str>, session:
         returns_to: None,
         token_of: None,
         forwarded: false,
+        unseen_hops: 0,
         content: target.clone(),
     };
     let referrer = Some(format!("https://{}{from}", simulation.scenario.site).into());

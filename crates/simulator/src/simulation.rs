@@ -83,6 +83,9 @@ pub struct Simulation {
     pub(crate) accept_language: Vec<Arc<str>>,
     /// Article of each burst, once it has begun.
     pub(crate) burst_articles: Vec<Option<u32>>,
+    /// The link that each burst of [`BurstKind::PublicLink`](crate::BurstKind::PublicLink) put into
+    /// a public place, once it has.
+    pub(crate) public_links: Vec<Option<arrivals::PublicLink>>,
     /// When a server last fetched an address: by service, page and token.
     pub(crate) fetched: BTreeMap<(usize, u32, u64), i64>,
     queue: BinaryHeap<Scheduled>,
@@ -190,6 +193,7 @@ impl Simulation {
             languages,
             accept_language,
             burst_articles: vec![None; scenario.bursts.len()],
+            public_links: vec![None; scenario.bursts.len()],
             fetched: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,

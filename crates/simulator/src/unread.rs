@@ -90,6 +90,7 @@ pub(crate) fn machine(
         returns_to: None,
         token_of: None,
         forwarded: false,
+        unseen_hops: 0,
         content,
     }
 }

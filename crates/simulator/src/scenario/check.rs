@@ -308,6 +308,7 @@ impl Scenario {
                 ("same_language", sharing.same_language),
                 ("public", sharing.public),
                 ("forward", sharing.forward),
+                ("unseen", sharing.unseen),
                 ("button", sharing.button),
                 ("copy_seen", sharing.copy_seen),
                 ("composed_unsent", sharing.composed_unsent),
@@ -374,6 +375,7 @@ impl Scenario {
                 self.days.max(0.0) * 24.0,
             );
             check.range(&key("landings"), burst.landings, 0.0, 1e7);
+            check.range(&key("rise_hours"), burst.rise_hours, 0.0, 100.0);
             check.range(&key("decay_hours"), burst.decay_hours, 0.05, 1000.0);
             check.range(&key("reproduction"), burst.reproduction, 0.0, 0.98);
         }

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod check;
+mod drawn;
 mod preset;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use behaviour::{AppBehaviour, NetworkBehaviour};
 pub use check::{Problem, ScenarioError};
+pub use drawn::{DrawnLaw, DrawnRange};
 
 use crate::app::{App, Network};
 use std::collections::BTreeMap;
@@ -173,6 +175,9 @@ pub struct Channels {
     pub newsletter: f64,
     /// Advertisements, with click ids.
     pub paid: f64,
+    /// Private messages of people who did not visit first. Not published by anyone: 0 leaves every
+    /// private share to visitors.
+    pub message: f64,
 }
 
 impl Default for Channels {
@@ -187,6 +192,7 @@ impl Default for Channels {
             assistant: 2.0,
             newsletter: 8.0,
             paid: 5.0,
+            message: 0.0,
         }
     }
 }
@@ -226,6 +232,9 @@ pub struct Sharing {
     /// Part of private shares by app-borne readers that forward the message itself: the incoming
     /// link with its token, no new preview, 0 to 1. Assumption.
     pub forward: f64,
+    /// Part of those who get a link and pass it on without opening it, 0 to 1: hops that no site
+    /// sees. The mean number of visits a share brings stays the same. Not published by anyone.
+    pub unseen: f64,
     /// Part of shares made with a button on the page, 0 to 1: AddThis ≈2011 gives 5–30 %.
     pub button: f64,
     /// Part of shares by copying that page script sees, 0 to 1; the address bar shows none.
@@ -253,6 +262,7 @@ impl Default for Sharing {
             same_language: 0.8,
             public: 0.16,
             forward: 0.2,
+            unseen: 0.0,
             button: 0.15,
             copy_seen: 0.2,
             composed_unsent: 0.1,
@@ -439,6 +449,21 @@ pub enum BurstKind {
     PublicPost,
     /// News that everyone looks for: search with and without referrer, typed, social.
     News,
+    /// A rumour in private chats: all arrive by private apps, none from a reader of the site.
+    Rumour,
+    /// The first reader who shares the article from then on does so in a public place, tagged link
+    /// and all: every arrival is that reader's child, and all come from one network.
+    PublicLink,
+}
+
+impl BurstKind {
+    /// Every kind.
+    pub const ALL: &'static [BurstKind] = &[
+        BurstKind::PublicPost,
+        BurstKind::News,
+        BurstKind::Rumour,
+        BurstKind::PublicLink,
+    ];
 }
 
 /// Sudden attention for the article that is newest at that time.
@@ -447,11 +472,15 @@ pub enum BurstKind {
 pub struct Burst {
     /// Hours after the start, 0 or more, within the period.
     pub at_hours: f64,
-    /// What sets it off: `public_post` or `news`.
+    /// What sets it off: `public_post`, `news`, `rumour` or `public_link`.
     pub kind: BurstKind,
     /// Mean number of landings it brings by itself, 0 to 10⁷.
     pub landings: f64,
-    /// Hours after which the rate has fallen to 1/e, 0.05 to 1000.
+    /// Hours in which the rate doubles while it rises, from a 32nd of its peak; 0 to 100, 0 starts
+    /// at the peak. Left out: 0.
+    #[serde(default)]
+    pub rise_hours: f64,
+    /// Hours after the peak after which the rate has fallen to 1/e, 0.05 to 1000.
     pub decay_hours: f64,
     /// Reproduction of the article (see `sharing.reproduction`), 0 to 0.98: how far it then
     /// spreads in private.
@@ -464,6 +493,7 @@ impl Default for Burst {
             at_hours: 80.0,
             kind: BurstKind::PublicPost,
             landings: 1_500.0,
+            rise_hours: 0.0,
             decay_hours: 6.0,
             reproduction: 0.6,
         }

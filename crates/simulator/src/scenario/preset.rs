@@ -10,6 +10,7 @@ impl Scenario {
             at_hours,
             kind,
             landings,
+            rise_hours: 0.0,
             decay_hours,
             reproduction,
         };
@@ -65,7 +66,7 @@ impl Scenario {
 }
 
 impl Channels {
-    pub(crate) fn weights(&self) -> [(&'static str, f64); 9] {
+    pub(crate) fn weights(&self) -> [(&'static str, f64); 10] {
         [
             ("search", self.search),
             ("dark_search", self.dark_search),
@@ -76,6 +77,7 @@ impl Channels {
             ("assistant", self.assistant),
             ("newsletter", self.newsletter),
             ("paid", self.paid),
+            ("message", self.message),
         ]
     }
 }

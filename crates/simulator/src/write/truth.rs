@@ -41,11 +41,12 @@ struct Row<'a> {
     returns_to: Option<u64>,
     token_of: Option<u64>,
     forwarded: bool,
+    unseen_hops: u32,
 }
 
 const COLUMNS: &str = "id,line,hit,time,kind,landing,cause,channel,app,content,status,referrer,\
                        person,visit,session,parent,share,root,generation,returns_to,token_of,\
-                       forwarded";
+                       forwarded,unseen_hops";
 
 /// Writes truth rows, counting the lines of the access log of the same events.
 ///
@@ -120,6 +121,7 @@ impl TruthWriter {
             returns_to: truth.returns_to,
             token_of: truth.token_of,
             forwarded: truth.forwarded,
+            unseen_hops: truth.unseen_hops,
         }
     }
 }
@@ -147,7 +149,7 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
     }
     writeln!(
         out,
-        ",{},{},{},{},{},{},{},{},{},{},{},{}",
+        ",{},{},{},{},{},{},{},{},{},{},{},{},{}",
         row.status,
         row.referrer,
         number(row.person),
@@ -159,7 +161,8 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
         row.generation,
         number(row.returns_to),
         number(row.token_of),
-        row.forwarded
+        row.forwarded,
+        row.unseen_hops
     )
 }
 

@@ -208,3 +208,34 @@ fn returns_scripts_and_pages_have_their_parts() {
     assert!((redirects as f64 / landings as f64) < 0.03 * 1.2);
     assert!((redirects as f64 / landings as f64) > 0.03 * 0.6);
 }
+
+#[test]
+fn unseen_hops_leave_the_visits_a_share_brings_as_they_are() {
+    let mut scenario = plain_sharing();
+    scenario.sharing.public = 0.0;
+    scenario.sharing.unseen = 0.3;
+    let last_day = scenario.start.as_millisecond() + 9 * 86_400_000;
+    let (mut shares, mut caused, mut direct) = (0usize, 0usize, 0usize);
+    let mut early = std::collections::HashSet::new();
+    for event in simulate(&scenario).unwrap() {
+        let truth = &event.truth;
+        if event.is_share_act() && event.time < last_day {
+            shares += 1;
+            early.insert(truth.share);
+        }
+        if event.is_visit() && truth.parent.is_some() && early.contains(&truth.share) {
+            caused += 1;
+            direct += usize::from(truth.unseen_hops == 0);
+        }
+    }
+    // Mean 3. Each message reaches m = 3 / (0.7 + 0.3 · 3) = 1.875; 1.3125 of them come at once. The
+    // scatter of a share is that of a branching process, some 30: five standard errors.
+    let mean = caused as f64 / shares as f64;
+    let error = (30.0 / shares as f64).sqrt();
+    assert!(
+        (mean - 3.0).abs() < 5.0 * error && error < 0.15,
+        "{mean} of {shares}"
+    );
+    let part = direct as f64 / caused as f64;
+    assert!((part - 1.3125 / 3.0).abs() < 0.05, "{part} of {caused}");
+}

@@ -1,4 +1,6 @@
-use grapevine_simulator::{App, Burst, Scenario, ScenarioError, TokenPlace, simulate};
+use grapevine_simulator::{
+    App, Burst, BurstKind, DrawnLaw, Scenario, ScenarioError, TokenPlace, simulate,
+};
 use proptest::prelude::*;
 
 const PUBLISHER: &str = include_str!("../../scenarios/publisher.toml");
@@ -17,6 +19,40 @@ fn presets_are_valid_and_survive_toml() {
             Scenario::from_toml(&scenario.to_toml().unwrap()).unwrap(),
             scenario
         );
+    }
+}
+
+#[test]
+fn drawn_scenarios_are_valid_within_their_ranges_and_fill_them() {
+    let drawn: Vec<Scenario> = (0..200).map(Scenario::drawn).collect();
+    for scenario in &drawn {
+        scenario.validate().unwrap();
+        assert_eq!(&Scenario::drawn(scenario.seed), scenario);
+    }
+    for range in Scenario::drawn_ranges() {
+        let mut values: Vec<f64> = drawn.iter().map(|scenario| range.of(scenario)).collect();
+        values.sort_by(f64::total_cmp);
+        let (key, low, high) = (range.key, range.low, range.high);
+        // Whole numbers are cut off below.
+        assert!(values[0] >= low - 1.0 && values[199] <= high, "{key}");
+        let [first, last] = [values[10], values[189]].map(|value| match range.law {
+            DrawnLaw::Even => (value - low) / (high - low),
+            DrawnLaw::Ratio => (value / low).ln() / (high / low).ln(),
+        });
+        assert!(first < 0.15 && last > 0.85, "{key}: {first} to {last}");
+    }
+    let bursts = drawn.iter().flat_map(|scenario| &scenario.bursts);
+    let kinds: Vec<BurstKind> = bursts.map(|burst| burst.kind).collect();
+    assert!(BurstKind::ALL.iter().all(|kind| kinds.contains(kind)));
+}
+
+#[test]
+fn keys_of_drawn_ranges_are_keys_of_a_scenario_file() {
+    for range in Scenario::drawn_ranges() {
+        let (table, key) = range.key.split_once('.').unwrap();
+        let text = format!("[{table}]\n{key} = {}", range.high);
+        let scenario = Scenario::from_toml(&text).unwrap();
+        assert_eq!(range.of(&scenario), range.high, "{}", range.key);
     }
 }
 

@@ -1,7 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
 use grapevine_event::Channel;
-use grapevine_simulator::{Actor, Cause, EventKind, Scenario, TokenPlace, TruthSummary, simulate};
+use grapevine_simulator::{
+    Actor, Burst, BurstKind, Cause, EventKind, Scenario, TokenPlace, TruthSummary, simulate,
+};
 
 use crate::{COUNTED, SMALL, counted, events};
 
@@ -292,4 +294,49 @@ fn nothing_comes_of_nobody() {
         ..scenario
     };
     assert_eq!(events(&targeted).len(), 0);
+}
+
+#[test]
+fn a_rumour_has_no_parent_and_a_public_link_has_one() {
+    let mut scenario = counted();
+    let burst = |kind, at_hours| Burst {
+        kind,
+        at_hours,
+        landings: 800.0,
+        rise_hours: 0.5,
+        ..Burst::default()
+    };
+    scenario.bursts = vec![
+        burst(BurstKind::Rumour, 20.0),
+        burst(BurstKind::PublicLink, 60.0),
+    ];
+    let (mut messages, mut children) = (HashMap::new(), HashMap::new());
+    for event in events(&scenario) {
+        let truth = &event.truth;
+        if !event.is_landing() {
+            continue;
+        }
+        match (truth.cause, truth.parent) {
+            (Cause::Message, parent) => {
+                assert_eq!((parent, truth.channel), (None, Channel::DarkSocial));
+                *messages.entry(truth.content.clone()).or_insert(0) += 1;
+            }
+            (Cause::Share, Some(parent)) if truth.channel == Channel::Social => {
+                let known = children.entry(parent).or_insert((0, truth.carrier));
+                known.0 += 1;
+                assert_eq!(known.1, truth.carrier);
+                if known.0 > 100 && event.request.status != 404 {
+                    assert!(truth.token_of.is_some());
+                }
+            }
+            _ => {}
+        }
+    }
+    // Landings cut short have an address of their own.
+    assert!(
+        messages.len() <= 2 && messages.values().any(|count| *count > 700),
+        "{messages:?}"
+    );
+    let largest = children.values().map(|known| known.0).max();
+    assert!(largest.is_some_and(|count| count > 650), "{largest:?}");
 }
