@@ -69,7 +69,7 @@ impl Calibrating {
         if token {
             learned.add_to_rest(&mut visit.evidence);
         } else {
-            learned.apply(visit, model);
+            learned.apply(visit, log_odds, model);
         }
         Some(learned.version().clone())
     }

@@ -268,6 +268,7 @@ pub struct Calibration<'a> {
     pub intercept: Option<f64>,
     pub intercept_low: Option<f64>,
     pub intercept_high: Option<f64>,
+    pub slope: Option<f64>,
     pub ece: Option<f64>,
     pub ece_low: Option<f64>,
     pub ece_high: Option<f64>,

@@ -63,7 +63,7 @@ record_types! {
     /// [`Cascade`](crate::Cascade).
     Cascade = "cascade" 0xd88c_baa5_da98_f7df,
     /// [`Calibration`](crate::Calibration).
-    Calibration = "calibration" 0x743d_2235_8402_faf6,
+    Calibration = "calibration" 0x0728_c897_bdd9_511f,
     /// [`DeadLetter`](crate::DeadLetter).
     DeadLetter = "dead_letter" 0x397f_27a5_c70c_ae02,
     /// [`Heartbeat`](crate::Heartbeat).

@@ -269,6 +269,7 @@ fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
             intercept: Some(0.5),
             intercept_low: Some(-0.5),
             intercept_high: Some(1.5),
+            slope: Some(-0.25),
             ece: Some(0.125),
             ece_low: None,
             ece_high: Some(0.25),
@@ -335,7 +336,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("share", "6f3922d0c4979e70"),
         ("edge", "700e93eda1960a48"),
         ("cascade", "d88cbaa5da98f7df"),
-        ("calibration", "743d22358402faf6"),
+        ("calibration", "0728c897bdd9511f"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),
     ];

@@ -125,6 +125,9 @@ pub struct ReportArgs {
     /// Last day, UTC [default: the last day there is].
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub to: Option<String>,
+    /// Show instead how well the probabilities fit the site's own share tokens, as it stands now.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub calibration: bool,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,

@@ -65,6 +65,8 @@ pub struct Weight {
 pub(crate) struct Site {
     /// Standard deviation, between sites, of what must be added to the log-odds of every landing.
     pub(crate) intercept_spread: f64,
+    /// Standard deviation, between sites, of what facts are worth against the model, less 1.
+    pub(crate) slope_spread: f64,
     /// Part of privately passed links that arrive with their token: mean, 0 to 1.
     pub(crate) survival: f64,
     /// How many links that mean is worth.
@@ -148,6 +150,8 @@ pub struct Model {
     pub(crate) fact: Facts,
     surface: BTreeMap<String, Range>,
     pub(crate) share: ShareTimes,
+    published_fact: Facts,
+    published_surface: BTreeMap<String, Range>,
 }
 
 impl Model {
@@ -172,6 +176,7 @@ impl Model {
         is_probability("site.survival", Range::from([site.survival; 3]))?;
         for (name, figure) in [
             ("intercept_spread", site.intercept_spread),
+            ("slope_spread", site.slope_spread),
             ("survival_weight", site.survival_weight),
         ] {
             if !(0.01..=100.0).contains(&figure) {
@@ -185,8 +190,16 @@ impl Model {
         for (name, range) in model.fact.entries() {
             is_probability(&format!("fact.{name}"), *range)?;
         }
-        for (name, range) in &model.surface {
-            is_probability(&format!("surface.{name}"), *range)?;
+        for (name, range) in model.published_fact.entries() {
+            is_probability(&format!("published_fact.{name}"), *range)?;
+        }
+        for (table, surfaces) in [
+            ("surface", &model.surface),
+            ("published_surface", &model.published_surface),
+        ] {
+            for (name, range) in surfaces {
+                is_probability(&format!("{table}.{name}"), *range)?;
+            }
         }
         for (name, share) in model.share.entries() {
             is_probability(&format!("share.{name}"), Range::from([*share; 3]))?;
@@ -212,6 +225,26 @@ impl Model {
     /// Where a landing without referrer starts, before any fact of it.
     pub fn prior(&self) -> &Weight {
         &self.prior
+    }
+
+    /// P(private link) where a fact decides, by the fact's name: in use, and as published.
+    pub fn facts(&self) -> Vec<(&'static str, Range, Range)> {
+        let published = self.published_fact.entries();
+        let facts = self.fact.entries().into_iter().zip(published);
+        facts
+            .map(|((name, range), (_, published))| (name, *range, *published))
+            .collect()
+    }
+
+    /// P(private link) for apps that have posts and messages, by app: in use, and as published.
+    pub fn surfaces(&self) -> Vec<(&str, Range, Range)> {
+        let surfaces = self.surface.iter();
+        surfaces
+            .map(|(app, range)| {
+                let published = self.published_surface.get(app).unwrap_or(range);
+                (app.as_str(), *range, *published)
+            })
+            .collect()
     }
 
     /// P(private link) for a landing with a share token and nothing else to go by.

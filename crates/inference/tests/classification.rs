@@ -445,6 +445,69 @@ proptest! {
 }
 
 #[test]
+fn hostile_landings_have_a_defined_result() {
+    let long = format!("https://example.org/{}", "a/".repeat(32_000));
+    let many = format!("https://example.org/a?{}", "x=1&".repeat(16_000));
+    let urls = [
+        long.as_str(),
+        many.as_str(),
+        // Mixed scripts, punycode, what looks like another letter, marks that turn text round.
+        "https://xn--e1afmkfd.xn--p1ai/\u{0440}\u{0430}ypal/\u{4f60}\u{597d}-abc",
+        "https://ex\u{0430}mple.org/\u{202e}gro.elpmaxe",
+        "https://example.org/%00%ff%fe/..%2f..%2f?gv=%00",
+        "https://example.org:65535/?gv=a&gv=b&utm_source=%f0%28%8c%bc",
+        "https://example.org/?fbclid=&gclid=&from=singlemessage",
+    ];
+    let control: String = (0u8..32).map(char::from).collect();
+    let huge = "WhatsApp/2 ".repeat(6_000);
+    let agents = [
+        control.as_str(),
+        huge.as_str(),
+        "\u{202e}tobelgooG",
+        "Mozilla/5.0 (iPhone; [FBAN/FBIOS;FBAV/;FBOP/80",
+        "WhatsApp/2\0",
+    ];
+    let referrers = [
+        "",
+        "https://xn--80ak6aa92e.com/",
+        "https://\u{0440}eddit.com/",
+        "javascript:alert(1)",
+        "android-app://",
+        long.as_str(),
+    ];
+    for url in urls {
+        // Some are no addresses at all: then there is nothing to judge, and they are dead letters.
+        if signals().link(url).is_err() {
+            continue;
+        }
+        for agent in agents {
+            for referrer in referrers {
+                let hit = landing(url, referrer, agent);
+                let judged = judge(&hit, &NEW);
+                let (low, high) = (judged.dark_probability_low, judged.dark_probability_high);
+                assert!(low <= judged.dark_probability && judged.dark_probability <= high);
+                assert!((0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high));
+                assert!(!judged.evidence.is_empty());
+                for fact in &judged.evidence {
+                    assert!(fact.log_odds.is_finite());
+                }
+                assert_eq!(judge(&hit, &NEW), judged, "the same again");
+            }
+        }
+    }
+    // What looks like a network's name in another script is not that network.
+    let lookalike = judge(
+        &landing(ARTICLE, "https://\u{0440}eddit.com/", IPHONE),
+        &NEW,
+    );
+    assert_ne!(lookalike.app, "reddit");
+    // Signal's exact name with anything after it is not Signal.
+    let judged = judge(&landing(ARTICLE, "", "WhatsApp/2 (compatible; Evil)"), &NEW);
+    assert_eq!(judged.channel, Channel::Bot);
+    assert_ne!(judged.app, "signal");
+}
+
+#[test]
 fn every_weight_moves_the_probability_its_own_way() {
     let text = include_str!("../data/model.toml");
     let model = Model::builtin();

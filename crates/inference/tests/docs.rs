@@ -1,6 +1,6 @@
 //! `docs/classification.md` and the code list the same names, weights and figures.
 
-use grapevine_inference::{Model, evidence};
+use grapevine_inference::{Model, Range, evidence};
 
 const PAGE: &str = include_str!("../../../docs/classification.md");
 
@@ -37,17 +37,51 @@ fn the_page_shows_the_weights_of_the_model() {
         .weights()
         .iter()
         .map(|(name, weight)| {
-            let dark = weight.dark;
-            let range = format!("{:.2} ({:.2} to {:.2})", dark.likely, dark.low, dark.high);
             vec![
                 (*name).to_owned(),
-                range,
+                log_odds(weight.dark),
                 format!("{:.2}", weight.search),
+                log_odds(weight.published),
+                format!("{:.2}", weight.published_search),
                 weight.source.clone(),
             ]
         })
         .collect();
     assert_eq!(listed, known);
+    let prior = model.prior();
+    for figure in [log_odds(prior.dark), log_odds(prior.published)] {
+        assert!(PAGE.contains(&figure), "prior {figure}");
+    }
+    assert!(PAGE.contains(&prior.source));
+}
+
+fn log_odds(range: Range) -> String {
+    format!(
+        "{:.2} ({:.2} to {:.2})",
+        range.likely, range.low, range.high
+    )
+}
+
+#[test]
+fn the_page_shows_the_probabilities_where_facts_decide() {
+    let row = |(name, range, published): (&str, Range, Range)| {
+        vec![
+            name.to_owned(),
+            format!("{} ({} to {})", range.likely, range.low, range.high),
+            format!("{}", published.likely),
+        ]
+    };
+    let model = Model::builtin();
+    let facts: Vec<Vec<String>> = model.facts().into_iter().map(row).collect();
+    assert_eq!(
+        table("## Probabilities of a private link where a fact decides"),
+        facts
+    );
+    let mut apps: Vec<Vec<String>> = model.surfaces().into_iter().map(row).collect();
+    let mut listed = table("For apps with posts and messages");
+    apps.sort();
+    listed.sort();
+    assert_eq!(listed, apps);
 }
 
 #[test]

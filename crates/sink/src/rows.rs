@@ -184,6 +184,7 @@ table! {
         intercept: Nullable<Plain<f64>> = |r| r.intercept,
         intercept_low: Nullable<Plain<f64>> = |r| r.intercept_low,
         intercept_high: Nullable<Plain<f64>> = |r| r.intercept_high,
+        slope: Nullable<Plain<f64>> = |r| r.slope,
         ece: Nullable<Plain<f64>> = |r| r.ece,
         ece_low: Nullable<Plain<f64>> = |r| r.ece_low,
         ece_high: Nullable<Plain<f64>> = |r| r.ece_high,

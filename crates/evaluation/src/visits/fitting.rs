@@ -53,15 +53,24 @@ pub fn published_model() -> Result<Model, FitError> {
         let dark = weight.published;
         text = with_weight(&text, &name, dark, weight.published_search);
     }
+    for fact in deciding(&model) {
+        text = with_line(&text, fact.table, &fact.name, &as_text(fact.published));
+    }
     Ok(Model::parse(&text)?)
 }
 
-/// Fits a model on sites that were driven with [`published_model`], without tokens. `from` says in
-/// words what the sites are. Gives the text of the model.
+/// Fits a model on sites that were driven with [`published_model`]: `sites` without tokens, `marked`
+/// with them, which only the probabilities where tokens decide are fitted on. `from` says in words
+/// what the sites are. Gives the text of the model.
 ///
 /// # Errors
 /// Too few landings.
-pub fn fit_visits(sites: &[Outcome], version: &str, from: &str) -> Result<String, FitError> {
+pub fn fit_visits(
+    sites: &[Outcome],
+    marked: &[Outcome],
+    version: &str,
+    from: &str,
+) -> Result<String, FitError> {
     let model = published_model()?;
     let weights = named(&model);
     let cases: Vec<Vec<Case>> = sites
@@ -98,6 +107,14 @@ pub fn fit_visits(sites: &[Outcome], version: &str, from: &str) -> Result<String
     for (at, (name, _)) in weights.iter().enumerate() {
         let range = moved(published[at], dark[at], wider);
         text = with_weight(&text, name, range, rounded(search[at]));
+    }
+    for fact in deciding(&model) {
+        let outcomes = match fact.name.starts_with("token") {
+            true => marked,
+            false => sites,
+        };
+        let range = fact.fitted(outcomes);
+        text = with_line(&text, fact.table, &fact.name, &as_text(range));
     }
     text = with_line(&text, "site", "intercept_spread", &format!("{spread:.2}"));
     text = with_line(&text, "", "version", &format!("{version:?}"));
@@ -153,6 +170,97 @@ fn preview(
         .flat_map(|(at, (_, weight))| [(at, 1.0, weight), (at, 0.5, weight)])
         .find(|(_, part, weight)| (weight.dark.likely * part - log_odds).abs() < 1e-3)
         .map(|(at, part, _)| (at, part))
+}
+
+/// A probability that is used where a fact decides.
+struct Deciding {
+    table: &'static str,
+    name: String,
+    published: Range,
+}
+
+fn deciding(model: &Model) -> Vec<Deciding> {
+    let facts = model.facts().into_iter();
+    let facts = facts.map(|(name, _, published)| Deciding {
+        table: "fact",
+        name: name.to_owned(),
+        published,
+    });
+    let surfaces = model.surfaces().into_iter();
+    let surfaces = surfaces.map(|(app, _, published)| Deciding {
+        table: "surface",
+        name: app.to_owned(),
+        published,
+    });
+    facts.chain(surfaces).collect()
+}
+
+impl Deciding {
+    /// Whether it gave a visit its probability: by what decided, and by the figure.
+    fn decided(&self, visit: &Judged) -> bool {
+        let same = (visit.dark[1] - self.published.likely).abs() < 1e-6;
+        let app = matches!(
+            visit.method,
+            Method::InAppBrowser | Method::RequestedWith | Method::Client | Method::Referrer
+        );
+        let of_surface = self.table == "surface" && visit.app == self.name;
+        same && match (self.name.as_str(), visit.method) {
+            _ if self.table == "surface" => app && of_surface,
+            ("token" | "token_private" | "token_again" | "token_public", Method::Token) => true,
+            (
+                "share_mark_private" | "share_mark_public" | "share_mark_unknown",
+                Method::ShareMark,
+            ) => true,
+            ("private_app" | "public_app" | "unknown_surface", _) => app,
+            ("mail_referrer" | "public_referrer", Method::Referrer) => true,
+            ("click_id", Method::ClickId) => true,
+            ("campaign_without_referrer" | "campaign_messenger", Method::Campaign) => true,
+            _ => false,
+        }
+    }
+
+    /// The published range with the likely value that the sites ask for, held to the published one
+    /// by its range and inside it.
+    fn fitted(&self, sites: &[Outcome]) -> Range {
+        let logit = |p: f64| {
+            let p = p.clamp(0.005, 0.995);
+            (p / (1.0 - p)).ln()
+        };
+        let Range { low, likely, high } = self.published;
+        let width = ((logit(high) - logit(low)) / 2.0 / QUANTILE).max(WIDTH_MIN);
+        let mut counts = Vec::new();
+        for site in sites {
+            let visits = site.visits.iter().filter(|visit| self.decided(visit));
+            let (all, dark) = visits.fold((0.0, 0.0), |(all, dark), visit| {
+                (all + 1.0, dark + f64::from(u8::from(visit.truth.is_dark())))
+            });
+            let weight = SITE_VISITS / site.visits.len().max(1) as f64;
+            counts.push((weight * all, weight * dark));
+        }
+        let mut figure = logit(likely);
+        for _ in 0..STEPS {
+            let precision = width.powi(-2);
+            let mut slope = (logit(likely) - figure) * precision;
+            let mut bend = precision;
+            let p = sigmoid(figure);
+            for (all, dark) in &counts {
+                slope += dark - all * p;
+                bend += all * p * (1.0 - p);
+            }
+            figure += (slope / bend).clamp(-1.0, 1.0);
+        }
+        let fitted = (sigmoid(figure) * 1_000.0).round() / 1_000.0;
+        Range {
+            low,
+            likely: fitted.clamp(low, high),
+            high,
+        }
+    }
+}
+
+fn as_text(range: Range) -> String {
+    let Range { low, likely, high } = range;
+    format!("[{low:?}, {likely:?}, {high:?}]")
 }
 
 fn log_odds(case: &Case, figures: &[f64]) -> f64 {
@@ -378,7 +486,7 @@ mod tests {
 
     #[test]
     fn weights_follow_the_visits_and_the_published_figures_stay_visible() {
-        let text = fit_visits(&sites(), "test.1", "made up sites").expect("fits");
+        let text = fit_visits(&sites(), &[], "test.1", "made up sites").expect("fits");
         let model = Model::parse(&text).expect("a model");
         assert_eq!(model.version(), "test.1");
         assert!(model.fitted().contains("60000 landings") && model.fitted().contains("made up"));
@@ -441,9 +549,9 @@ mod tests {
 
     #[test]
     fn the_same_visits_give_the_same_text() {
-        let fitted = || fit_visits(&sites(), "test.1", "made up sites").expect("fits");
+        let fitted = || fit_visits(&sites(), &[], "test.1", "made up sites").expect("fits");
         assert_eq!(fitted(), fitted());
-        assert!(fit_visits(&[], "v", "nothing").is_err());
+        assert!(fit_visits(&[], &[], "v", "nothing").is_err());
     }
 
     #[test]

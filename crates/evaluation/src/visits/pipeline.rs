@@ -120,7 +120,12 @@ pub fn drive(
     let log = Log::open(&directory.path().join("log.redb")).map_err(failed)?;
     let log = Arc::new(log);
     let by_visit = match via {
-        Via::Hits => collect(input, &log, truth)?,
+        // The collector's routes run in a runtime of their own, and the caller may be in one.
+        Via::Hits => std::thread::scope(|scope| {
+            let collecting = scope.spawn(|| collect(input, &log, truth));
+            let ended = collecting.join();
+            ended.unwrap_or_else(|_| Err(failed("the collector broke off")))
+        })?,
         Via::Log => import(input, site, &log, signals, truth)?,
     };
     let classifier = Arc::new(Classifier::new(signals.clone(), model));

@@ -9,6 +9,9 @@ use super::pipeline::{DriveError, Via};
 use super::tokens::thin;
 use super::truth::{Truth, read_truth};
 
+/// Events of a site at the most: where a cascade grows beyond that, the period ends there.
+const EVENTS_MAX: usize = 100_000;
+
 /// What a simulated site gives the product, and what is true of it.
 #[derive(Clone, Debug)]
 pub struct SimulatedSite {
@@ -35,9 +38,8 @@ pub fn simulated(
     rate: Option<f64>,
 ) -> Result<SimulatedSite, DriveError> {
     let failed = |error: &dyn std::fmt::Display| DriveError::Product(error.to_string());
-    let mut events: Vec<Event> = simulate(scenario)
-        .map_err(|error| failed(&error))?
-        .collect();
+    let events = simulate(scenario).map_err(|error| failed(&error))?;
+    let mut events: Vec<Event> = events.take(EVENTS_MAX).collect();
     let token_rate = thin(&mut events, rate.unwrap_or(1.0), scenario.seed);
     let (mut input, mut rows) = (Vec::new(), Vec::new());
     let mut writer = TruthWriter::new(TruthFormat::Ndjson);

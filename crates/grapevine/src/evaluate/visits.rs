@@ -85,21 +85,26 @@ pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Fail
 pub(super) fn fit(arguments: &EvaluateFitVisitsArgs) -> Result<(), Failure> {
     let model = published_model().ends(ExitKind::Software)?;
     let signals = Arc::new(Signals::builtin());
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut marked) = (Vec::new(), Vec::new());
     for number in 0..arguments.sites {
         let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
         // Logs say less than hits: the weights serve both.
         let via = [Via::Hits, Via::Log][(number % 2) as usize];
         let site = simulated(&scenario, via, Some(0.0)).map_err(drive_failure)?;
         outcomes.push(driven(&site, &signals, &model)?);
+        // Tokens decide the same way everywhere: every third site tells enough of them.
+        if number % 3 == 0 {
+            let site = simulated(&scenario, via, None).map_err(drive_failure)?;
+            marked.push(driven(&site, &signals, &model)?);
+        }
         tracing::info!(site = number + 1, of = arguments.sites, "simulated");
     }
     let from = format!(
         "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each, half of \
-         them as hits, half as access logs, without tokens",
+         them as hits, half as access logs, without tokens; a third of them with tokens as well, for what tokens decide",
         arguments.sites, arguments.seed, arguments.landings
     );
-    let text = fit_visits(&outcomes, &arguments.version, &from).ends(ExitKind::Data)?;
+    let text = fit_visits(&outcomes, &marked, &arguments.version, &from).ends(ExitKind::Data)?;
     std::fs::write(&arguments.out, text).map_err(|error| {
         let path = arguments.out.display();
         Failure::new(

@@ -178,7 +178,7 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         .await?;
     let models: Vec<String> = asker
         .query(&format!(
-            "SELECT DISTINCT toString(model_version) AS version FROM {PEOPLE} ORDER BY version"
+            "SELECT DISTINCT splitByString('+site.', toString(model_version))[1] AS version FROM {PEOPLE} ORDER BY version"
         ))
         .fetch_all()
         .await?;
@@ -201,7 +201,7 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
     Ok(report)
 }
 
-async fn chosen_site(client: &Client, asked: Option<&str>) -> Result<String, AskError> {
+pub(super) async fn chosen_site(client: &Client, asked: Option<&str>) -> Result<String, AskError> {
     let sites = sites(client).await?;
     match asked.map(str::to_ascii_lowercase) {
         _ if sites.is_empty() => Err(AskError::Nothing),

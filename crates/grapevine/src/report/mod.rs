@@ -4,6 +4,7 @@
 //! Every figure that rests on a guess carries the range of that guess.
 
 mod ask;
+mod calibration;
 mod figures;
 mod machine;
 mod terminal;
@@ -14,6 +15,7 @@ use clickhouse::Client;
 use jiff::civil::Date;
 
 pub use ask::{AskError, Period, ask};
+pub use calibration::{Calibration, ask_calibration};
 pub use figures::Report;
 
 use crate::cli::{ReportArgs, ReportFormat};
@@ -34,6 +36,12 @@ pub async fn run(arguments: &ReportArgs, settings: &Settings) -> Result<(), Fail
         to: day("--to", arguments.to.as_deref())?,
     };
     let database = Database::open(settings).await?;
+    if arguments.calibration {
+        let site = arguments.site.as_deref();
+        let shown = show_calibration(&database.owner(), site, arguments.format).await;
+        let closed = database.close().await;
+        return shown.and(closed);
+    }
     let shown = show(
         &database.owner(),
         arguments.site.as_deref(),
@@ -55,13 +63,7 @@ pub async fn show(
     period: Period,
     format: ReportFormat,
 ) -> Result<Report, Failure> {
-    let report = ask(client, site, period).await.map_err(|error| {
-        let kind = match &error {
-            AskError::ClickHouse(_) | AskError::Day(_) => ExitKind::Unavailable,
-            _ => ExitKind::NoInput,
-        };
-        Failure::of(kind, error)
-    })?;
+    let report = ask(client, site, period).await.map_err(ask_failure)?;
     let mut out = io::stdout().lock();
     let written = match format {
         ReportFormat::Text => terminal::write_text(&report, width(), &mut out),
@@ -74,6 +76,33 @@ pub async fn show(
         written => written.ends(ExitKind::InputOutput)?,
     }
     Ok(report)
+}
+
+async fn show_calibration(
+    client: &Client,
+    site: Option<&str>,
+    format: ReportFormat,
+) -> Result<(), Failure> {
+    let (site, found) = ask_calibration(client, site).await.map_err(ask_failure)?;
+    let mut out = io::stdout().lock();
+    let written = match format {
+        ReportFormat::Text => calibration::write_text(&site, found.as_ref(), width(), &mut out),
+        ReportFormat::Json => calibration::write_json(&site, found.as_ref(), &mut out),
+        ReportFormat::Csv => calibration::write_csv(found.as_ref(), &mut out),
+    };
+    match written.and_then(|()| out.flush()) {
+        // `| head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.ends(ExitKind::InputOutput),
+    }
+}
+
+fn ask_failure(error: AskError) -> Failure {
+    let kind = match &error {
+        AskError::ClickHouse(_) | AskError::Day(_) => ExitKind::Unavailable,
+        _ => ExitKind::NoInput,
+    };
+    Failure::of(kind, error)
 }
 
 /// Columns of the terminal; `COLUMNS` overrides it.

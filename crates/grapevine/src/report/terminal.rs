@@ -9,7 +9,7 @@ use super::figures::{Estimate, Report};
 use crate::numerals::{count, percent, plural};
 
 /// Narrowest width that a table is laid out for.
-const WIDTH_MIN: u16 = 40;
+pub(super) const WIDTH_MIN: u16 = 40;
 /// Below this many columns tables leave out what explains least.
 const WIDTH_FULL: u16 = 72;
 /// Apps that are listed; JSON and CSV have more.
@@ -380,7 +380,7 @@ impl Page<'_> {
         self.paragraph(
             out,
             &format!(
-                "Judged by model {}. Priors come from published measurements, not from this site: docs/classification.md says which. Probabilities are not yet calibrated on this site's own labels.",
+                "Judged by model {}. Its weights are fitted on simulated sites and held to published measurements, not to this site: docs/classification.md says how. What this site's own tokens say of them: grapevine report --calibration.",
                 self.report.models.join(", ")
             ),
         )
@@ -450,7 +450,7 @@ fn take_width(chars: impl Iterator<Item = char>, width: usize) -> String {
         .collect()
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {

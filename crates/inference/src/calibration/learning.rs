@@ -1,8 +1,10 @@
-//! Survival and intercept from counts: the posterior over both, on a grid of survivals.
+//! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
-//! For one survival ρ the intercept b has the likelihood Π (ρ p)^t (1 - ρ p)^(n-t) over the bins,
-//! p = σ(facts + b), and the prior N(0, spread²); its mode by Fisher scoring, its width by Laplace's
-//! approximation. ρ has a Beta law: what is believed before, and the links whose way is known.
+//! For one survival ρ, intercept b and slope s have the likelihood Π (ρ p)^t (1 - ρ p)^(n-t) over the
+//! bins, p = σ(f + b + s (f - mean)) where f is what the facts say, and normal priors around 0; their
+//! mode by Fisher scoring, their width by Laplace's approximation. ρ has a Beta law: what is believed
+//! before, and the links whose way is known. The slope keeps facts that are worth less on a site than
+//! the model says from being taken for another survival.
 
 use std::sync::Arc;
 
@@ -20,14 +22,16 @@ const GRID: usize = 25;
 const GRID_REACH: f64 = 2.6;
 /// Links of known way count as this many at the most: apps that name themselves, and those that
 /// fetch previews, lose tokens as the others do, but not exactly so. Our reading.
-const KNOWN_MAX: f64 = 150.0;
+const KNOWN_MAX: f64 = 400.0;
 /// Landings that one share brings are not independent of each other: their number counts as this
 /// many times less. Our reading.
 const DESIGN_EFFECT: f64 = 2.0;
 /// Normal quantile of a 90 % range.
 const QUANTILE: f64 = 1.645;
 const INTERCEPT_MAX: f64 = 4.0;
-const STEPS: usize = 12;
+/// Facts stay worth something, and not more than thrice what the model says.
+const SLOPES: [f64; 2] = [-0.9, 2.0];
+const STEPS: usize = 15;
 
 /// What is known of a site's tokens.
 pub(super) struct Seen<'s> {
@@ -42,6 +46,9 @@ pub struct Learned {
     #[serde(with = "shared")]
     version: Arc<str>,
     intercept: [f64; 3],
+    slope: f64,
+    /// Log-odds of the mean landing, of which `intercept` is.
+    mean: f64,
     survival: [f64; 3],
 }
 
@@ -51,14 +58,19 @@ impl Learned {
         &self.version
     }
 
-    /// What the site adds to the log-odds of a private link, -4 to 4.
-    pub fn intercept(&self) -> f64 {
-        self.intercept[1]
+    /// What the site adds to the log-odds of a private link where the facts say `log_odds`.
+    pub fn adds(&self, log_odds: f64) -> f64 {
+        self.intercept[1] + self.slope * (log_odds - self.mean)
     }
 
-    /// The same with its 90 % range.
-    pub fn intercept_range(&self) -> Range {
+    /// What the site adds to the log-odds of its mean landing, -4 to 4, with its 90 % range.
+    pub fn intercept(&self) -> Range {
         Range::from(self.intercept)
+    }
+
+    /// What facts are worth on the site against the model, less 1.
+    pub fn slope(&self) -> f64 {
+        self.slope
     }
 
     /// Part of privately passed links that arrive with their token, with its 90 % range; above 0,
@@ -68,8 +80,8 @@ impl Learned {
     }
 
     /// Puts what the site's tokens say into the judgement of a visit without one, which was made
-    /// by log-odds.
-    pub fn apply(&self, visit: &mut Visit<'_>, model: &Model) {
+    /// by log-odds: by facts that say `log_odds`.
+    pub fn apply(&self, visit: &mut Visit<'_>, log_odds: f64, model: &Model) {
         let before = [
             visit.dark_probability_low,
             visit.dark_probability,
@@ -77,7 +89,14 @@ impl Learned {
             visit.dark_search_probability,
         ];
         let missing = self.missing_token();
-        let after = replace_prior_by(before, model, self.intercept_range());
+        let adds = self.adds(log_odds);
+        let [low, likely, high] = self.intercept;
+        let site = Range {
+            low: adds - (likely - low),
+            likely: adds,
+            high: adds + (high - likely),
+        };
+        let after = replace_prior_by(before, model, site);
         let after = add_to_odds(after, &missing);
         let [low, likely, high, search] = after;
         visit.dark_probability_low = low;
@@ -90,7 +109,7 @@ impl Learned {
         visit.evidence.push(Evidence {
             name: evidence::SITE,
             detail: "links with a token on this site, against what is expected elsewhere".into(),
-            log_odds: self.intercept() as f32,
+            log_odds: adds as f32,
         });
         visit.evidence.push(Evidence {
             name: evidence::NO_TOKEN,
@@ -105,7 +124,7 @@ impl Learned {
             .iter_mut()
             .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
         if let Some(rest) = rest {
-            rest.log_odds += self.intercept() as f32;
+            rest.log_odds += self.adds(f64::from(rest.log_odds)) as f32;
         }
     }
 
@@ -140,19 +159,15 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
     let least = logit((0.7 * tokens / landings.max(1.0)).clamp(1e-4, 0.9));
     let low = (logit(mean) - width).min(least).max(-9.0);
     let high = (logit(mean) + width).min(7.0);
+    let sum: f64 = seen.facts.iter().map(|facts| facts.log_odds).sum();
+    let mean_landing = sum / landings.max(1.0);
     let mut points = [Point::default(); GRID];
     for (at, point) in points.iter_mut().enumerate() {
         let survival = sigmoid(low + (high - low) * at as f64 / (GRID - 1) as f64);
-        let (intercept, information, likelihood) = intercept(seen, survival, private, model);
         // Beta(with, without), by the logit.
         let law = with * survival.ln() + without * (1.0 - survival).ln();
-        *point = Point {
-            survival,
-            intercept,
-            variance: 1.0 / information,
-            log_weight: likelihood + law - information.ln() / 2.0,
-            weight: 0.0,
-        };
+        *point = mode(seen, survival, mean_landing, private, model);
+        point.log_weight += law;
     }
     let most = points.iter().map(|point| point.log_weight);
     let most = most.fold(f64::NEG_INFINITY, f64::max);
@@ -180,6 +195,8 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
     Learned {
         version: format!("{version}+site.{landings:.0}").into(),
         intercept: [likely - reach, likely, likely + reach],
+        slope: mean(&|point| point.slope),
+        mean: mean_landing,
         survival: [
             quantile(0.05).min(survival),
             survival,
@@ -192,6 +209,8 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
 struct Point {
     survival: f64,
     intercept: f64,
+    slope: f64,
+    /// Of the intercept.
     variance: f64,
     log_weight: f64,
     weight: f64,
@@ -207,34 +226,55 @@ fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
     (with.max(0.05), without.max(0.05))
 }
 
-/// The likeliest intercept for a survival, its information, and the log-likelihood there.
-fn intercept(seen: &Seen<'_>, survival: f64, private: f64, model: &Model) -> (f64, f64, f64) {
-    let precision = model.site.intercept_spread.powi(-2);
-    let mut intercept = 0.0f64;
-    let mut information = precision;
-    let mut likelihood = 0.0;
+/// The likeliest intercept and slope for a survival, and how likely all of it is.
+fn mode(seen: &Seen<'_>, survival: f64, mean: f64, private: f64, model: &Model) -> Point {
+    let of_intercept = model.site.intercept_spread.powi(-2);
+    let of_slope = model.site.slope_spread.powi(-2);
+    let (mut intercept, mut slope) = (0.0f64, 0.0f64);
+    let mut point = Point::default();
     for step in 0..=STEPS {
-        let mut slope = -intercept * precision;
-        information = precision;
-        likelihood = -intercept * intercept * precision / 2.0;
+        // Gradient, information and log-likelihood.
+        let mut up = [-intercept * of_intercept, -slope * of_slope];
+        let mut information = [of_intercept, 0.0, of_slope];
+        let mut likelihood =
+            -(intercept * intercept * of_intercept + slope * slope * of_slope) / 2.0;
         for facts in seen.facts {
             if facts.landings == 0.0 {
                 continue;
             }
             let landings = facts.landings / DESIGN_EFFECT;
             let tokens = facts.tokens * private / DESIGN_EFFECT;
-            let p = sigmoid(facts.log_odds / facts.landings + intercept).clamp(1e-6, 1.0 - 1e-6);
+            let log_odds = facts.log_odds / facts.landings;
+            let off = log_odds - mean;
+            let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);
             let token = survival * p;
-            slope += tokens * (1.0 - p) - (landings - tokens) * token * (1.0 - p) / (1.0 - token);
-            information += landings * token * (1.0 - p).powi(2) / (1.0 - token);
+            let pull = tokens * (1.0 - p) - (landings - tokens) * token * (1.0 - p) / (1.0 - token);
+            let bend = landings * token * (1.0 - p).powi(2) / (1.0 - token);
+            up[0] += pull;
+            up[1] += pull * off;
+            information[0] += bend;
+            information[1] += bend * off;
+            information[2] += bend * off * off;
             likelihood += tokens * token.ln() + (landings - tokens) * (1.0 - token).ln();
         }
+        let [a, b, c] = information;
+        let determinant = (a * c - b * b).max(1e-9);
+        point = Point {
+            survival,
+            intercept,
+            slope,
+            variance: c / determinant,
+            log_weight: likelihood - determinant.ln() / 2.0,
+            weight: 0.0,
+        };
         if step < STEPS {
-            let next = intercept + (slope / information).clamp(-1.0, 1.0);
+            let next = intercept + ((c * up[0] - b * up[1]) / determinant).clamp(-1.0, 1.0);
             intercept = next.clamp(-INTERCEPT_MAX, INTERCEPT_MAX);
+            let next = slope + ((a * up[1] - b * up[0]) / determinant).clamp(-0.5, 0.5);
+            slope = next.clamp(SLOPES[0], SLOPES[1]);
         }
     }
-    (intercept, information, likelihood)
+    point
 }
 
 /// Shared text as text: visits borrow it without a copy of their own.

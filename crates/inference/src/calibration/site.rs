@@ -88,8 +88,9 @@ impl Site {
         facts.landings += 1.0;
         facts.tokens += label;
         facts.log_odds += log_odds;
-        let intercept = self.learned.as_ref().map_or(0.0, Learned::intercept);
-        let predicted = sigmoid(log_odds + intercept);
+        let learned = self.learned.as_ref();
+        let added = learned.map_or(0.0, |learned| learned.adds(log_odds));
+        let predicted = sigmoid(log_odds + added);
         let bin = (predicted * SCORE_BINS as f64) as usize;
         let scored = &mut self.scored[bin.min(SCORE_BINS - 1)];
         scored.landings += 1.0;
@@ -169,7 +170,7 @@ impl Site {
         // What would be learned now, which the next landings are judged by.
         let now = (tokens >= TOKENS_MIN).then(|| learn(&self.seen(), version, model));
         let survival = now.as_ref().map(Learned::survival);
-        let intercept = now.as_ref().map(Learned::intercept_range);
+        let intercept = now.as_ref().map(Learned::intercept);
         let measures = survival.map(|survival| self.measures(survival, model.token().likely));
         emit(&Calibration {
             site: &self.name,
@@ -188,6 +189,7 @@ impl Site {
             intercept: intercept.map(|range| range.likely),
             intercept_low: intercept.map(|range| range.low),
             intercept_high: intercept.map(|range| range.high),
+            slope: now.as_ref().map(Learned::slope),
             ece: measures.map(|[likely, ..]| likely),
             ece_low: measures.map(|[_, low, ..]| low),
             ece_high: measures.map(|[_, _, high, _]| high),

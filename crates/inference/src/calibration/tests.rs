@@ -24,6 +24,11 @@ fn sigmoid(log_odds: f64) -> f64 {
 /// A site whose private links are `off` more likely than the facts say, of which `survival` keep
 /// their token; `known` links of known way beside them.
 fn site(off: f64, survival: f64, landings: usize, known: usize) -> Calibrations {
+    site_of(4.0, off, survival, landings, known)
+}
+
+/// The same, where what the facts say is `wide` log-odds wide.
+fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) -> Calibrations {
     let model = Model::builtin();
     let mut calibrations = Calibrations::default();
     let mut dice = Dice(7);
@@ -32,7 +37,7 @@ fn site(off: f64, survival: f64, landings: usize, known: usize) -> Calibrations 
             calibrations.known("s", dice.unit() < survival);
         }
         if at < landings {
-            let facts = 4.0 * dice.unit() - 2.5;
+            let facts = wide * (dice.unit() - 0.6);
             let private = dice.unit() < sigmoid(facts + off);
             let token = private && dice.unit() < survival / model.token().likely;
             calibrations.landing("s", "v", facts, token, &model);
@@ -56,7 +61,7 @@ fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
         let model = Model::builtin();
         let learned = calibrations.landing("s", "v", 0.0, false, &model);
         let learned = learned.expect("learned");
-        let found = learned.intercept_range();
+        let found = learned.intercept();
         assert!((found.low..=found.high).contains(&off), "{off}: {found:?}");
         assert!((found.likely - off).abs() < 0.45, "{off}: {found:?}");
         let found = learned.survival();
@@ -72,9 +77,9 @@ fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
 fn without_links_of_known_way_the_range_says_so() {
     let model = Model::builtin();
     let range = |known: usize| {
-        let mut calibrations = site(0.5, 0.5, 8_000, known);
+        let mut calibrations = site_of(1.0, 0.5, 0.5, 8_000, known);
         let learned = calibrations.landing("s", "v", 0.0, false, &model);
-        let range = learned.expect("learned").intercept_range();
+        let range = learned.expect("learned").intercept();
         assert!((range.low..=range.high).contains(&0.5), "{range:?}");
         range.high - range.low
     };
@@ -100,7 +105,7 @@ fn record_count(calibrations: &mut Calibrations) -> usize {
 }
 
 #[test]
-fn the_curve_is_straight_where_the_facts_are_right_and_not_where_they_are_wrong() {
+fn the_curve_is_straight_and_facts_that_are_worth_less_are_noticed() {
     // Learned as it goes, so what was scored early is still off.
     let right = record(&mut site(0.0, 0.5, 20_000, 800), |record| record.ece);
     assert!(right.expect("measured") < 0.05, "{right:?}");
@@ -117,17 +122,20 @@ fn the_curve_is_straight_where_the_facts_are_right_and_not_where_they_are_wrong(
         let token = private && dice.unit() < 0.5 / model.token().likely;
         calibrations.landing("s", "v", facts, token, &model);
     }
-    let (ece, brier, landings) = record(&mut calibrations, |record| {
+    let (slope, ece, brier, landings) = record(&mut calibrations, |record| {
         assert_eq!(record.bin_landings.len(), 10);
         assert_eq!(record.bin_landings.iter().sum::<i64>(), record.landings);
         assert_eq!(record.bin_tokens.iter().sum::<i64>(), record.tokens);
         assert!(record.ece_low <= record.ece && record.ece <= record.ece_high);
-        (record.ece, record.brier, record.landings)
+        (record.slope, record.ece, record.brier, record.landings)
     });
     assert_eq!(landings, 20_000);
-    assert!(ece.expect("measured") > 0.1, "{ece:?}");
-    // Mean of (p - d)² under these laws, by integration: .25.
-    assert!((brier.expect("measured") - 0.25).abs() < 0.03, "{brier:?}");
+    // Found, and then put right: worth a third is a slope of -2/3.
+    assert!((slope.expect("learned") + 0.66).abs() < 0.15, "{slope:?}");
+    assert!(ece.expect("measured") < 0.05, "{ece:?}");
+    // What remains is the variance of private links themselves: the mean of p (1 - p) for
+    // p = σ(f / 3), f even from -3 to 3, is tanh(1 / 2) / 2 = .231.
+    assert!((brier.expect("measured") - 0.231).abs() < 0.03, "{brier:?}");
 }
 
 #[test]
@@ -144,7 +152,7 @@ fn counts_are_bounded_and_a_site_that_changes_is_noticed() {
     let intercept = calibrations
         .landing("s", "v", 0.0, false, &model)
         .expect("learned")
-        .intercept();
+        .adds(-0.5);
     assert!((intercept + 1.0).abs() < 0.5, "{intercept}");
     assert!(record(&mut calibrations, |record| record.landings) < 65_536);
 }
@@ -183,7 +191,7 @@ proptest! {
                     calibrations.known("s", *token);
                 }
                 if let Some(learned) = calibrations.landing("s", "v", *log_odds, *token, &model) {
-                    let (intercept, survival) = (learned.intercept_range(), learned.survival());
+                    let (intercept, survival) = (learned.intercept(), learned.survival());
                     prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
                     prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());
                     prop_assert!(0.0 < survival.low && survival.low <= survival.likely);

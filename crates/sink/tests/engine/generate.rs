@@ -257,6 +257,7 @@ impl Generator {
             intercept: optional(dice, -0.5),
             intercept_low: optional(dice, -1.5),
             intercept_high: optional(dice, 0.5),
+            slope: optional(dice, 0.25),
             ece: optional(dice, 0.125),
             ece_low: optional(dice, 0.0),
             ece_high: optional(dice, 0.25),

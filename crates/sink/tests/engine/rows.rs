@@ -157,6 +157,7 @@ fn expected(record: &Record<'_>) -> Value {
             "intercept": calibration.intercept,
             "intercept_low": calibration.intercept_low,
             "intercept_high": calibration.intercept_high,
+            "slope": calibration.slope,
             "ece": calibration.ece,
             "ece_low": calibration.ece_low,
             "ece_high": calibration.ece_high,

@@ -1,0 +1,170 @@
+//! A site's own tokens through both stages: what is learned, when it is written, and that a label is
+//! never a feature of itself.
+
+use std::sync::{Arc, OnceLock};
+
+use grapevine_enrichment::{ChainStage, ClassifyStage, StopSignal, run};
+use grapevine_event::*;
+use grapevine_inference::{Classifier, Model};
+use grapevine_log::{Commit, Durability, Log};
+use grapevine_signals::Signals;
+
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+const T0: i64 = 1_760_000_000_000;
+
+fn classifier() -> Arc<Classifier> {
+    static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
+    let build = || {
+        Arc::new(Classifier::new(
+            Arc::new(Signals::builtin()),
+            Model::builtin(),
+        ))
+    };
+    CLASSIFIER.get_or_init(build).clone()
+}
+
+/// Landings of readers of their own: every `with_token`th carries a token, every tenth comes in
+/// WhatsApp's browser, where half of the links have one.
+fn landings(count: u64, with_token: u64) -> Vec<Vec<u8>> {
+    let in_app = format!("{IPHONE} [WAiOS/2.26.31]");
+    let landing = |at: u64| {
+        let known = at.is_multiple_of(10);
+        let marked = match known {
+            true => at.is_multiple_of(20),
+            false => at.is_multiple_of(with_token),
+        };
+        let token = if marked {
+            format!("?gv=tok{at}")
+        } else {
+            String::new()
+        };
+        let url = format!(
+            "https://example.org/politics/a-long-story-{}{token}",
+            at % 9
+        );
+        let hit = Hit {
+            protocol: Protocol::Native,
+            visitor: Some(at as i64),
+            visitor_basis: VisitorBasis::Client,
+            network: Some(at as i64),
+            user_agent: if known { &in_app } else { IPHONE },
+            ..Hit::page_view(
+                Id::builder("calibration").number(at).finish(),
+                "example.org",
+                T0 + at as i64 * 1_000,
+                &url,
+            )
+        };
+        let mut record = Vec::new();
+        hit.encode(&mut record).expect("encodes");
+        record
+    };
+    (0..count).map(landing).collect()
+}
+
+/// Runs both stages; the log afterwards.
+fn world(records: &[Vec<u8>]) -> (tempfile::TempDir, Log) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = Log::open(&directory.path().join("log.redb")).expect("opens");
+    let mut commit = Commit::default();
+    for record in records {
+        commit.append(topic::HITS_RAW, record);
+    }
+    let heartbeat = Heartbeat {
+        event_time: T0 + records.len() as i64 * 1_000,
+        source: "import/access.log",
+    };
+    let mut end = Vec::new();
+    heartbeat.encode(&mut end).expect("encodes");
+    commit.append(topic::HITS_RAW, &end);
+    log.commit(&commit, Durability::Durable).expect("commits");
+    let stop = StopSignal::new();
+    stop.drain();
+    run(ClassifyStage::new(classifier()), &log, &stop).expect("runs");
+    run(ChainStage::new(classifier()), &log, &stop).expect("runs");
+    (directory, log)
+}
+
+fn visits(log: &Log) -> Vec<(String, f32, Vec<(String, f32)>)> {
+    let batch = log.read(topic::VISITS, 0, usize::MAX).expect("reads");
+    let visit = |(_, bytes): (u64, &[u8])| {
+        let Record::Visit(visit) = Record::decode(bytes).expect("decodes") else {
+            panic!("no visit");
+        };
+        let facts = visit.evidence.iter();
+        let facts = facts.map(|fact| (fact.name.to_owned(), fact.log_odds));
+        (
+            visit.model_version.into_owned(),
+            visit.dark_probability,
+            facts.collect(),
+        )
+    };
+    batch.iter().map(visit).collect()
+}
+
+fn fact(facts: &[(String, f32)], name: &str) -> Option<f32> {
+    let found = facts.iter().find(|(known, _)| known == name);
+    found.map(|(_, log_odds)| *log_odds)
+}
+
+#[test]
+fn a_site_is_judged_by_its_own_tokens_once_there_are_enough() {
+    let (_directory, log) = world(&landings(2_000, 4));
+    let visits = visits(&log);
+    let (version, early, facts) = &visits[1];
+    assert!(!version.contains("+site.") && fact(facts, "no_token").is_none());
+    let (version, late, facts) = &visits[1_999];
+    assert!(
+        version.starts_with(classifier().version()) && version.contains("+site."),
+        "{version}"
+    );
+    let missing = fact(facts, "no_token").expect("said");
+    // Half of the links of known way keep their token, so odds are halved.
+    assert!((missing - 0.5f32.ln()).abs() < 0.15, "{missing}");
+    assert!(fact(facts, "site").is_some());
+    let sum: f32 = facts.iter().map(|(_, log_odds)| log_odds).sum();
+    let p = 1.0 / (1.0 + (-sum).exp());
+    assert!((p - late).abs() < 1e-3, "evidence adds up: {p} {late}");
+    assert!(late < early, "no token speaks against");
+}
+
+#[test]
+fn records_are_written_as_time_goes_on_and_at_the_end() {
+    let (_directory, log) = world(&landings(600, 4));
+    let batch = log.read(topic::CALIBRATIONS, 0, usize::MAX).expect("reads");
+    let records: Vec<Calibration<'_>> = batch
+        .iter()
+        .map(|(_, bytes)| match Record::decode(bytes).expect("decodes") {
+            Record::Calibration(calibration) => calibration,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // Ten minutes of landings: one record a minute, and one at the end.
+    assert!((9..=11).contains(&records.len()), "{}", records.len());
+    assert!(records.is_sorted_by_key(|record| record.landings));
+    let last = records.last().expect("a record");
+    assert_eq!(last.landings, 540, "all but those in the app's own browser");
+    assert_eq!(last.known, 60);
+    assert_eq!(last.known_with_token, 30);
+    assert_eq!(last.time, T0 + 599_000);
+    assert!(last.ece.is_some() && last.brier.is_some());
+    assert_eq!(last.bin_landings.iter().sum::<i64>(), last.landings);
+    assert!(last.model_version.contains("+site."));
+}
+
+#[test]
+fn the_label_is_no_feature_of_itself() {
+    let with = landings(1_000, 4);
+    // The same landings, but the token of one of them is missing.
+    let mut without = with.clone();
+    without[904].clone_from(&landings(1_000, 1_000_000)[904]);
+    let (_one, with) = world(&with);
+    let (_other, without) = world(&without);
+    let (with, without) = (visits(&with), visits(&without));
+    let rest = fact(&with[904].2, "without_token").expect("a token decided");
+    let facts = &without[904].2;
+    let sum: f32 = facts.iter().map(|(_, log_odds)| log_odds).sum();
+    let blind = sum - fact(facts, "no_token").expect("none");
+    assert!((rest - blind).abs() < 1e-4, "{rest} {blind}");
+    assert_eq!(with[..904], without[..904]);
+}
