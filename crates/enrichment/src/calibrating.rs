@@ -51,11 +51,12 @@ impl Calibrating {
         let (log_odds, token) = match visit.method {
             Method::Prior => {
                 let odds = visit.evidence.iter().map(|fact| f64::from(fact.log_odds));
-                (odds.sum(), false)
+                (odds.sum(), None)
             }
             Method::Token => {
                 let rest = |fact: &&Evidence<'_>| fact.name == evidence::WITHOUT_TOKEN;
-                (f64::from(visit.evidence.iter().find(rest)?.log_odds), true)
+                let log_odds = visit.evidence.iter().find(rest)?.log_odds;
+                (f64::from(log_odds), Some(f64::from(visit.dark_probability)))
             }
             _ => return None,
         };
@@ -66,7 +67,7 @@ impl Calibrating {
         let learned = self
             .sites
             .landing(visit.site, version, log_odds, token, model)?;
-        if token {
+        if token.is_some() {
             learned.add_to_rest(&mut visit.evidence);
         } else {
             learned.apply(visit, log_odds, model);

@@ -112,6 +112,7 @@ table!(Weights of Weight {
 
 table!(Facts of Range {
     token,
+    token_without_id,
     token_private,
     token_again,
     token_unknown_surface,
@@ -127,6 +128,7 @@ table!(Facts of Range {
     campaign_without_referrer,
     campaign_messenger,
     public_referrer,
+    paid_without_referrer,
 });
 
 table!(ShareTimes of f64 {

@@ -75,7 +75,11 @@ fn a_token_decides_and_the_last_hop_may_still_be_public() {
             certain.dark_probability,
             certain.dark_probability_high
         ),
-        (0.7, 0.92, 1.0),
+        (
+            Model::builtin().token().low as f32,
+            Model::builtin().token().likely as f32,
+            Model::builtin().token().high as f32,
+        ),
         "a share for certain, a private one not"
     );
     let again = VisitorContext {

@@ -206,14 +206,15 @@ impl Deciding {
         let of_surface = self.table == "surface" && visit.app == self.name;
         same && match (self.name.as_str(), visit.method) {
             _ if self.table == "surface" => app && of_surface,
-            ("token" | "token_private" | "token_again" | "token_public", Method::Token) => true,
+            ("token" | "token_without_id" | "token_private", Method::Token) => true,
+            ("token_again" | "token_public", Method::Token) => true,
             (
                 "share_mark_private" | "share_mark_public" | "share_mark_unknown",
                 Method::ShareMark,
             ) => true,
             ("private_app" | "public_app" | "unknown_surface", _) => app,
             ("mail_referrer" | "public_referrer", Method::Referrer) => true,
-            ("click_id", Method::ClickId) => true,
+            ("click_id" | "paid_without_referrer", Method::ClickId) => true,
             ("campaign_without_referrer" | "campaign_messenger", Method::Campaign) => true,
             _ => false,
         }
@@ -250,9 +251,15 @@ impl Deciding {
             figure += (slope / bend).clamp(-1.0, 1.0);
         }
         let fitted = (sigmoid(figure) * 1_000.0).round() / 1_000.0;
+        // The simulator knows Instagram and its like from their messages only: that must not turn
+        // their posts into messages.
+        let high_of_surface = match self.table == "surface" || self.name == "unknown_surface" {
+            true if likely < 0.5 => high.min(0.45),
+            _ => high,
+        };
         Range {
             low,
-            likely: fitted.clamp(low, high),
+            likely: fitted.clamp(low, high_of_surface),
             high,
         }
     }

@@ -36,6 +36,8 @@ const STEPS: usize = 15;
 /// What is known of a site's tokens.
 pub(super) struct Seen<'s> {
     pub(super) facts: &'s [Facts; FACT_BINS],
+    /// Part of the landings with a token that are taken to be private.
+    pub(super) private: f64,
     pub(super) known: f64,
     pub(super) known_with_token: f64,
 }
@@ -148,7 +150,7 @@ impl Learned {
 
 /// Learns from what was seen; a function of nothing else.
 pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
-    let private = model.token().likely;
+    let private = seen.private;
     let landings: f64 = seen.facts.iter().map(|facts| facts.landings).sum();
     let tokens: f64 = seen.facts.iter().map(|facts| facts.tokens).sum::<f64>() * private;
     let (with, without) = survival_law(seen, model);
@@ -166,7 +168,7 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
         let survival = sigmoid(low + (high - low) * at as f64 / (GRID - 1) as f64);
         // Beta(with, without), by the logit.
         let law = with * survival.ln() + without * (1.0 - survival).ln();
-        *point = mode(seen, survival, mean_landing, private, model);
+        *point = mode(seen, survival, mean_landing, model);
         point.log_weight += law;
     }
     let most = points.iter().map(|point| point.log_weight);
@@ -227,7 +229,7 @@ fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
 }
 
 /// The likeliest intercept and slope for a survival, and how likely all of it is.
-fn mode(seen: &Seen<'_>, survival: f64, mean: f64, private: f64, model: &Model) -> Point {
+fn mode(seen: &Seen<'_>, survival: f64, mean: f64, model: &Model) -> Point {
     let of_intercept = model.site.intercept_spread.powi(-2);
     let of_slope = model.site.slope_spread.powi(-2);
     let (mut intercept, mut slope) = (0.0f64, 0.0f64);
@@ -243,7 +245,7 @@ fn mode(seen: &Seen<'_>, survival: f64, mean: f64, private: f64, model: &Model) 
                 continue;
             }
             let landings = facts.landings / DESIGN_EFFECT;
-            let tokens = facts.tokens * private / DESIGN_EFFECT;
+            let tokens = facts.tokens * seen.private / DESIGN_EFFECT;
             let log_odds = facts.log_odds / facts.landings;
             let off = log_odds - mean;
             let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);

@@ -45,14 +45,14 @@ impl Default for Calibrations {
 
 impl Calibrations {
     /// Takes a landing without referrer that could carry a token: `log_odds` is what everything but
-    /// the token says of a private link. Gives what was learned from the site's earlier landings;
+    /// the token says of a private link, `token` how probable one is by its token, where it has one. Gives what was learned from the site's earlier landings;
     /// `None` while that is nothing.
     pub fn landing(
         &mut self,
         site: &str,
         version: &str,
         log_odds: f64,
-        token: bool,
+        token: Option<f64>,
         model: &Model,
     ) -> Option<&Learned> {
         let site = self.site(site);

@@ -47,6 +47,8 @@ pub(super) struct Site {
     name: String,
     facts: [Facts; FACT_BINS],
     scored: [Scored; SCORE_BINS],
+    /// Sum of P(private) of the tokens by themselves.
+    private: f64,
     known: f64,
     known_with_token: f64,
     learned: Option<Learned>,
@@ -61,6 +63,7 @@ impl Site {
             name: name.to_owned(),
             facts: [Facts::default(); FACT_BINS],
             scored: [Scored::default(); SCORE_BINS],
+            private: 0.0,
             known: 0.0,
             known_with_token: 0.0,
             learned: None,
@@ -77,12 +80,13 @@ impl Site {
         self.changed
     }
 
-    pub(super) fn count(&mut self, log_odds: f64, token: bool) {
+    pub(super) fn count(&mut self, log_odds: f64, token: Option<f64>) {
         let log_odds = match log_odds.is_finite() {
             true => log_odds.clamp(-12.0, 12.0),
             false => 0.0,
         };
-        let label = f64::from(u8::from(token));
+        let label = f64::from(u8::from(token.is_some()));
+        self.private += token.unwrap_or_default();
         let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
         let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
         facts.landings += 1.0;
@@ -115,6 +119,7 @@ impl Site {
     }
 
     fn halve(&mut self) {
+        self.private /= 2.0;
         for facts in &mut self.facts {
             facts.landings /= 2.0;
             facts.tokens /= 2.0;
@@ -149,9 +154,18 @@ impl Site {
         };
     }
 
+    /// Part of the landings with a token that are taken to be private.
+    fn private_part(&self) -> f64 {
+        match self.tokens() {
+            0.0 => 1.0,
+            tokens => (self.private / tokens).clamp(0.01, 1.0),
+        }
+    }
+
     fn seen(&self) -> Seen<'_> {
         Seen {
             facts: &self.facts,
+            private: self.private_part(),
             known: self.known,
             known_with_token: self.known_with_token,
         }
@@ -171,7 +185,7 @@ impl Site {
         let now = (tokens >= TOKENS_MIN).then(|| learn(&self.seen(), version, model));
         let survival = now.as_ref().map(Learned::survival);
         let intercept = now.as_ref().map(Learned::intercept);
-        let measures = survival.map(|survival| self.measures(survival, model.token().likely));
+        let measures = survival.map(|survival| self.measures(survival, self.private_part()));
         emit(&Calibration {
             site: &self.name,
             time,
@@ -194,7 +208,7 @@ impl Site {
             ece_low: measures.map(|[_, low, ..]| low),
             ece_high: measures.map(|[_, _, high, _]| high),
             brier: measures.map(|[.., brier]| brier),
-            private_part: model.token().likely,
+            private_part: self.private_part(),
             bin_landings: self.each(|bin| bin.landings.round() as i64),
             bin_tokens: self.each(|bin| bin.tokens.round() as i64),
             bin_predicted: self.each(|bin| bin.predicted / bin.landings.max(1.0)),

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::state::{from_bytes, to_bytes};
 
+/// Part of the tokens that are taken to be private.
+const PRIVATE: f64 = 0.92;
+
 /// A fixed stream of numbers from 0 to 1.
 struct Dice(u64);
 
@@ -39,8 +42,8 @@ fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) ->
         if at < landings {
             let facts = wide * (dice.unit() - 0.6);
             let private = dice.unit() < sigmoid(facts + off);
-            let token = private && dice.unit() < survival / model.token().likely;
-            calibrations.landing("s", "v", facts, token, &model);
+            let token = private && dice.unit() < survival / PRIVATE;
+            calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
         }
     }
     calibrations
@@ -59,7 +62,7 @@ fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
     for (off, survival) in [(0.0, 0.5), (1.0, 0.5), (-1.0, 0.3), (0.7, 0.8), (0.0, 0.05)] {
         let mut calibrations = site(off, survival, 8_000, 800);
         let model = Model::builtin();
-        let learned = calibrations.landing("s", "v", 0.0, false, &model);
+        let learned = calibrations.landing("s", "v", 0.0, None, &model);
         let learned = learned.expect("learned");
         let found = learned.intercept();
         assert!((found.low..=found.high).contains(&off), "{off}: {found:?}");
@@ -78,7 +81,7 @@ fn without_links_of_known_way_the_range_says_so() {
     let model = Model::builtin();
     let range = |known: usize| {
         let mut calibrations = site_of(1.0, 0.5, 0.5, 8_000, known);
-        let learned = calibrations.landing("s", "v", 0.0, false, &model);
+        let learned = calibrations.landing("s", "v", 0.0, None, &model);
         let range = learned.expect("learned").intercept();
         assert!((range.low..=range.high).contains(&0.5), "{range:?}");
         range.high - range.low
@@ -91,7 +94,8 @@ fn nothing_is_learned_from_a_few_tokens_and_a_site_without_any_stays_as_it_was()
     let model = Model::builtin();
     let mut calibrations = Calibrations::default();
     for at in 0..5_000 {
-        let learned = calibrations.landing("s", "v", 0.3, at % 400 == 0, &model);
+        let learned =
+            calibrations.landing("s", "v", 0.3, (at % 400 == 0).then_some(PRIVATE), &model);
         assert!(learned.is_none());
     }
     assert_eq!(record(&mut calibrations, |record| record.ece), None);
@@ -119,8 +123,8 @@ fn the_curve_is_straight_and_facts_that_are_worth_less_are_noticed() {
         // The facts are worth a third of what they claim, around the same mean.
         let facts = 6.0 * dice.unit() - 3.0;
         let private = dice.unit() < sigmoid(facts / 3.0);
-        let token = private && dice.unit() < 0.5 / model.token().likely;
-        calibrations.landing("s", "v", facts, token, &model);
+        let token = private && dice.unit() < 0.5 / PRIVATE;
+        calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
     }
     let (slope, ece, brier, landings) = record(&mut calibrations, |record| {
         assert_eq!(record.bin_landings.len(), 10);
@@ -146,11 +150,11 @@ fn counts_are_bounded_and_a_site_that_changes_is_noticed() {
     for _ in 0..300_000 {
         let facts = 4.0 * dice.unit() - 2.5;
         let private = dice.unit() < sigmoid(facts - 1.0);
-        let token = private && dice.unit() < 0.5 / model.token().likely;
-        calibrations.landing("s", "v", facts, token, &model);
+        let token = private && dice.unit() < 0.5 / PRIVATE;
+        calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
     }
     let intercept = calibrations
-        .landing("s", "v", 0.0, false, &model)
+        .landing("s", "v", 0.0, None, &model)
         .expect("learned")
         .adds(-0.5);
     assert!((intercept + 1.0).abs() < 0.5, "{intercept}");
@@ -163,7 +167,7 @@ fn sites_are_kept_apart_and_bounded() {
     let mut calibrations = site(1.0, 0.5, 2_000, 200);
     assert!(
         calibrations
-            .landing("other", "v", 0.0, false, &model)
+            .landing("other", "v", 0.0, None, &model)
             .is_none()
     );
     for at in 0..3 * SITES_MAX {
@@ -190,7 +194,7 @@ proptest! {
                 if *known {
                     calibrations.known("s", *token);
                 }
-                if let Some(learned) = calibrations.landing("s", "v", *log_odds, *token, &model) {
+                if let Some(learned) = calibrations.landing("s", "v", *log_odds, token.then_some(PRIVATE), &model) {
                     let (intercept, survival) = (learned.intercept(), learned.survival());
                     prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
                     prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());

@@ -1,7 +1,7 @@
 //! Facts that decide, in the order that they are tried. `docs/classification.md` states the same
 //! order; its reasons stand there.
 
-use grapevine_event::{Channel, Evidence, Method, Protocol};
+use grapevine_event::{Channel, Evidence, Method, Protocol, VisitorBasis};
 use grapevine_signals::headers::asks_for_head_only;
 use grapevine_signals::{
     AgentKind, CampaignCategory, Origin, OriginCategory, ReferrerKind, Surface,
@@ -26,7 +26,7 @@ impl Classifier {
             .or_else(|| self.share_mark(landing))
             .or_else(|| self.named_app(landing))
             .or_else(|| self.private_referrer(landing))
-            .or_else(|| paid(landing))
+            .or_else(|| self.paid(landing))
             .or_else(|| self.campaign(landing))
             .or_else(|| self.public_referrer(landing))
             .or_else(|| self.unknown_share_mark(landing))
@@ -55,7 +55,7 @@ impl Classifier {
             .or_else(|| self.share_mark(landing))
             .or_else(|| self.named_app(landing))
             .or_else(|| self.private_referrer(landing))
-            .or_else(|| paid(landing))
+            .or_else(|| self.paid(landing))
             .or_else(|| self.campaign(landing))
             .or_else(|| self.public_referrer(landing))
             .or_else(|| self.unknown_share_mark(landing))
@@ -128,7 +128,11 @@ impl Classifier {
             judged.evidence.extend(public.evidence);
             return Some(judged);
         }
-        let dark = self.model().fact.token;
+        let facts = &self.model().fact;
+        let dark = match landing.visitor.basis {
+            VisitorBasis::Client => facts.token,
+            VisitorBasis::Address | VisitorBasis::None => facts.token_without_id,
+        };
         let judged = Classification::certain(Channel::DarkSocial, "unknown", Method::Token, dark);
         Some(because(judged))
     }
@@ -324,6 +328,20 @@ impl Classifier {
         Some(self.signals().campaign(source, medium).category)
     }
 
+    /// A paid click. Without referrer the id may have travelled along with a copied link.
+    fn paid<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
+        let id = landing.link.click_ids.iter().find(|id| id.paid)?;
+        let (dark, detail) = match landing.without_referrer() {
+            true => (
+                self.model().fact.paid_without_referrer,
+                format!("{} marks a paid click; a copied link keeps it", id.name),
+            ),
+            false => (NONE, format!("{} marks a paid click", id.name)),
+        };
+        let judged = Classification::certain(Channel::Paid, &id.app, Method::ClickId, dark);
+        Some(judged.because(evidence::CLICK_ID, detail))
+    }
+
     /// Campaign tags, or the id of a mail's recipient.
     fn campaign<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
         let link = landing.link;
@@ -510,11 +528,4 @@ fn internal<'a>(landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
     let judged = Classification::certain(Channel::Internal, "", Method::Referrer, NONE);
     let detail = "came from a page of the site itself";
     Some(judged.because(evidence::INTERNAL_REFERRER, detail))
-}
-
-fn paid<'a>(landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-    let id = landing.link.click_ids.iter().find(|id| id.paid)?;
-    let judged = Classification::certain(Channel::Paid, &id.app, Method::ClickId, NONE);
-    let detail = format!("{} marks a paid click", id.name);
-    Some(judged.because(evidence::CLICK_ID, detail))
 }
