@@ -214,6 +214,7 @@ pub fn contents(data_dir: &Path) -> String {
         "shares",
         "edges",
         "cascades",
+        "surges",
         "dead_letters",
     ] {
         statements.push(format!(

@@ -1,14 +1,15 @@
-//! `hits.classified` to `visits`, `events`, `shares`, `edges`, `cascades`: each visit gets its
-//! place in a cascade, and the evidence that only the content's history gives.
+//! `hits.classified` to `visits`, `events`, `shares`, `edges`, `cascades`, `surges`: each visit gets
+//! its place in a cascade, and the evidence that only the content's history gives.
 
 use std::sync::Arc;
 
 use grapevine_event::{
-    Channel, Edge, EdgeMethod, Heartbeat, Method, Record, Share, ShareKind, Visit, VisitEvent,
-    topic,
+    Channel, Edge, EdgeMethod, Heartbeat, Method, Record, Share, ShareKind, Surge, Visit,
+    VisitEvent, topic,
 };
 use grapevine_inference::chains::{Arrival, Cause, Chains, Gift, order_evidence};
-use grapevine_inference::{COLLECTOR, Classifier, StateError, from_bytes, to_bytes};
+use grapevine_inference::surges::{Landing, Surges};
+use grapevine_inference::{COLLECTOR, Classifier, Clock, StateError, from_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::classify::{RESERVED_PROPERTIES, kind_of};
@@ -32,6 +33,9 @@ pub struct ChainStage {
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     chains: Chains,
+    surges: Surges,
+    /// Version of the model that judged the last visit, for surges that end without one.
+    model_version: String,
     /// Event time at which changed cascades are due.
     due: Option<i64>,
     /// Event time of the last record that could be used.
@@ -44,6 +48,12 @@ struct Counts {
     returns: u64,
     tokens_unknown: u64,
     dead_letters: u64,
+}
+
+/// Completes a surge and appends it.
+fn tell<'a>(mut surge: Surge<'a>, model_version: &'a str, live: bool, out: &mut Outputs) {
+    surge.model_version = model_version.into();
+    out.surge(&surge, live);
 }
 
 impl ChainStage {
@@ -106,15 +116,18 @@ impl Stage for ChainStage {
     }
 
     fn entries(&self) -> usize {
-        self.state.chains.entries()
+        self.state.chains.entries() + self.state.surges.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let counts = &self.state.counts;
+        let [late, unraised] = self.state.surges.left_out();
         vec![
             ("returns", counts.returns),
             ("tokens_unknown", counts.tokens_unknown),
             ("dead_letters", counts.dead_letters),
+            ("visits_late_for_surges", late),
+            ("surges_not_raised", unraised),
         ]
     }
 }
@@ -169,6 +182,12 @@ impl State {
         visit.cascade_id = Some(place.cascade);
         visit.generation = Some(i32::from(place.generation));
         out.visit(topic::VISITS, &visit);
+        if self.model_version != visit.model_version {
+            self.model_version = visit.model_version.clone().into_owned();
+        }
+        if !matches!(place.cause, Cause::Return) {
+            self.surge(&visit, &place.cause, out);
+        }
         let (parent, lag_ms, parent_app) = match place.cause {
             Cause::Unknown => return,
             Cause::Return => {
@@ -197,6 +216,32 @@ impl State {
             model_version: visit.model_version.clone(),
         });
         self.changed(visit.time, out);
+    }
+
+    /// A landing that is no return may be one too many for the content's baseline.
+    fn surge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+        let clock = self.chains.clock_of(visit.time);
+        let landing = Landing {
+            clock,
+            site: visit.site,
+            content: &visit.content,
+            time: visit.time,
+            dark: [
+                visit.dark_probability_low,
+                visit.dark_probability,
+                visit.dark_probability_high,
+            ],
+            app: match visit.channel {
+                Channel::DarkSocial => &visit.app,
+                _ => "",
+            },
+            network: visit.network,
+            chained: matches!(cause, Cause::Parent { .. }),
+        };
+        let version = &self.model_version;
+        self.surges.visit(&landing, &mut |surge| {
+            tell(surge, version, clock == Clock::Live, out);
+        });
     }
 
     fn visit_event(&mut self, mut event: VisitEvent<'_>, record: &[u8], out: &mut Outputs) {
@@ -231,6 +276,7 @@ impl State {
     fn share(&mut self, mut share: Share<'_>, record: &[u8], out: &mut Outputs) {
         self.pass(share.time, out);
         let sharer = self.chains.share(&share);
+        self.surges.share(self.chains.clock_of(share.time), &share);
         if share.kind != ShareKind::Preview
             && let (Some(visit), Some(token)) = (share.sharer_visit, share.token.as_deref())
         {
@@ -254,6 +300,10 @@ impl State {
     fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
         if heartbeat.source == COLLECTOR {
             self.chains.heartbeat(heartbeat.event_time);
+            let version = &self.model_version;
+            self.surges.pass(heartbeat.event_time, &mut |surge| {
+                tell(surge, version, true, out);
+            });
         }
         self.write_changed(out);
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::datum;
-use crate::record::{Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent};
+use crate::record::{Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Surge, Visit, VisitEvent};
 use crate::schema::RecordType;
 
 const MARKER: [u8; 2] = [0xC3, 0x01];
@@ -69,6 +69,8 @@ pub enum Record<'a> {
     Edge(Edge<'a>),
     /// A tree of edges.
     Cascade(Cascade<'a>),
+    /// A content that spreads in the dark faster than its baseline.
+    Surge(Surge<'a>),
     /// What could not be processed.
     DeadLetter(DeadLetter<'a>),
     /// Time passing.
@@ -90,6 +92,7 @@ impl<'a> Record<'a> {
             RecordType::Share => Record::Share(datum_of(datum, kind)?),
             RecordType::Edge => Record::Edge(datum_of(datum, kind)?),
             RecordType::Cascade => Record::Cascade(datum_of(datum, kind)?),
+            RecordType::Surge => Record::Surge(datum_of(datum, kind)?),
             RecordType::DeadLetter => Record::DeadLetter(datum_of(datum, kind)?),
             RecordType::Heartbeat => Record::Heartbeat(datum_of(datum, kind)?),
         })
@@ -140,7 +143,7 @@ macro_rules! encode {
     };
 }
 
-encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, DeadLetter, Heartbeat, }
+encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, Surge, DeadLetter, Heartbeat, }
 
 fn append<T: Serialize>(kind: RecordType, record: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();

@@ -18,11 +18,13 @@ mod vocabulary;
 pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
-    Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit, VisitEvent,
+    Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Surge, SurgeApp, Visit,
+    VisitEvent,
 };
 pub use schema::{RecordType, SchemaText};
 pub use vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, SurgeState,
+    VisitorBasis,
 };
 
 /// Names of the topics, the same in every home of the log.
@@ -41,11 +43,13 @@ pub mod topic {
     pub const EDGES: &str = "edges";
     /// Trees of edges, newest by offset wins.
     pub const CASCADES: &str = "cascades";
+    /// Contents that spread in the dark faster than their baseline, newest by offset wins.
+    pub const SURGES: &str = "surges";
     /// What could not be decoded or processed.
     pub const DEAD_LETTERS: &str = "dead-letters";
 
     /// Every topic, in the order of the data flow.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         HITS_RAW,
         HITS_CLASSIFIED,
         VISITS,
@@ -53,6 +57,7 @@ pub mod topic {
         SHARES,
         EDGES,
         CASCADES,
+        SURGES,
         DEAD_LETTERS,
     ];
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
 use crate::vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, SurgeState,
+    VisitorBasis,
 };
 
 /// One raw event as a producer took it (`schemas/hit.avsc`).
@@ -245,6 +246,53 @@ pub struct Cascade<'a> {
     pub breadth: Vec<i64>,
     pub structural_virality: Option<f64>,
     pub reproduction_number: Option<f64>,
+}
+
+/// A content that spreads in the dark faster than its own baseline (`schemas/surge.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/surge.avsc"
+)]
+pub struct Surge<'a> {
+    pub surge_id: Id,
+    pub site: &'a str,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub state: SurgeState,
+    pub started: i64,
+    pub updated: i64,
+    pub visits: i64,
+    pub dark: f64,
+    pub dark_low: f64,
+    pub dark_high: f64,
+    pub baseline: f64,
+    pub baseline_high: f64,
+    pub rate_per_hour: f64,
+    pub doubling_seconds: Option<f64>,
+    pub doubling_seconds_low: Option<f64>,
+    pub doubling_seconds_high: Option<f64>,
+    #[serde(borrow)]
+    pub apps: Vec<SurgeApp<'a>>,
+    pub share_acts: f64,
+    pub networks: i64,
+    pub chained: i64,
+    pub reproduction_number: Option<f64>,
+    pub reproduction_low: Option<f64>,
+    pub reproduction_high: Option<f64>,
+    pub false_alarm: f64,
+    pub new_content: bool,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+}
+
+/// How much of a surge comes by one app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurgeApp<'a> {
+    /// App, or `unknown`.
+    pub app: &'a str,
+    /// P(a dark visit of the surge came by it), 0 to 1.
+    pub probability: f32,
 }
 
 /// What could not be decoded or processed (`schemas/dead_letter.avsc`).

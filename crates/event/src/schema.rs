@@ -62,6 +62,8 @@ record_types! {
     Edge = "edge" 0x700e_93ed_a196_0a48,
     /// [`Cascade`](crate::Cascade).
     Cascade = "cascade" 0xd88c_baa5_da98_f7df,
+    /// [`Surge`](crate::Surge).
+    Surge = "surge" 0x8ac1_95cf_70f5_b675,
     /// [`DeadLetter`](crate::DeadLetter).
     DeadLetter = "dead_letter" 0x397f_27a5_c70c_ae02,
     /// [`Heartbeat`](crate::Heartbeat).

@@ -173,6 +173,18 @@ closed_set! {
 }
 
 closed_set! {
+    /// Where a surge stands.
+    SurgeState {
+        /// Its first record.
+        Raised = "raised",
+        /// It has doubled since the last record.
+        Updated = "updated",
+        /// It is near its baseline again.
+        Over = "over",
+    }
+}
+
+closed_set! {
     /// How an edge is known, strongest first.
     EdgeMethod {
         /// A share token that survived: certain.

@@ -254,6 +254,40 @@ fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
         }
     );
     sample!(
+        Surge,
+        Surge {
+            surge_id: Id([8; 16]),
+            site: "s",
+            content: "c".into(),
+            state: SurgeState::Raised,
+            started: 1,
+            updated: 2,
+            visits: 40,
+            dark: 30.5,
+            dark_low: 20.0,
+            dark_high: 40.0,
+            baseline: 1.5,
+            baseline_high: 4.0,
+            rate_per_hour: 60.0,
+            doubling_seconds: Some(900.0),
+            doubling_seconds_low: Some(600.0),
+            doubling_seconds_high: None,
+            apps: vec![SurgeApp {
+                app: "whatsapp",
+                probability: 0.75,
+            }],
+            share_acts: 2.5,
+            networks: 30,
+            chained: 3,
+            reproduction_number: Some(0.9),
+            reproduction_low: None,
+            reproduction_high: None,
+            false_alarm: 1e-7,
+            new_content: true,
+            model_version: "1".into(),
+        }
+    );
+    sample!(
         DeadLetter,
         DeadLetter {
             letter_id: Id([6; 16]),
@@ -309,6 +343,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("share", "6f3922d0c4979e70"),
         ("edge", "700e93eda1960a48"),
         ("cascade", "d88cbaa5da98f7df"),
+        ("surge", "8ac195cf70f5b675"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),
     ];
@@ -398,6 +433,12 @@ fn every_enum_is_its_schema() {
         "EdgeMethod",
         EdgeMethod::ALL,
         EdgeMethod::as_str,
+    );
+    check(
+        RecordType::Surge,
+        "SurgeState",
+        SurgeState::ALL,
+        SurgeState::as_str,
     );
 }
 

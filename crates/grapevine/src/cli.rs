@@ -154,6 +154,10 @@ pub enum SimulateFormat {
     VhostCombined,
     /// Native hits, one JSON object a line.
     Hits,
+    /// Who came from whom, as `grapevine evaluate chains` reads it.
+    Cascades,
+    /// The scenario itself (TOML), without simulating it.
+    Scenario,
 }
 
 /// Arguments of `grapevine simulate`.
@@ -162,6 +166,9 @@ pub struct SimulateArgs {
     /// Scenario file (TOML) [default: a mid-size publisher].
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Draw every uncertain parameter from its range; the seed decides.
+    #[arg(long, conflicts_with = "scenario")]
+    pub drawn: bool,
     /// Seed; the same seed and scenario give the same bytes.
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

@@ -3,7 +3,8 @@
 //!
 //! [`Classifier`] judges one landing. [`shares`] turns preview fetches into share acts.
 //! [`chains`] follows share tokens from visit to visit and adds what is known of a content at the
-//! time of a landing. [`causes`] infers who passed a link on where no token tells. All figures come from a [`Model`], a data file.
+//! time of a landing. [`causes`] infers who passed a link on where no token tells.
+//! [`surges`] tells of contents that spread in the dark faster than their baseline. All figures come from a [`Model`], a data file.
 //!
 //! What this crate is not: it does no I/O, reads no clock, throws no dice, and its results depend
 //! on no order of a hash map. Sessions, topics and snapshots are `grapevine-enrichment`; what a
@@ -20,6 +21,7 @@ mod model;
 mod recent;
 pub mod shares;
 mod state;
+pub mod surges;
 
 pub use classification::{Classification, Classifier, VisitorContext, is_internal};
 pub use clock::{COLLECTOR, Clock, key};

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_cascade_states",
     6 "0006_dead_letters",
     7 "0007_views",
+    8 "0008_surge_states",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

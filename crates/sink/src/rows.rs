@@ -2,14 +2,15 @@
 
 use grapevine_event::{
     AddressOf, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod, HitKind, Id,
-    Method, Record, RecordType, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    Method, Record, RecordType, Share, ShareKind, Surge, SurgeState, Visit, VisitEvent,
+    VisitorBasis, topic,
 };
 use thiserror::Error;
 
 use crate::month::Month;
 use crate::native::{
-    Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text, column,
-    varint,
+    AppList, Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text,
+    column, varint,
 };
 
 /// Version of what this module makes of a record. It is part of every plan: a plan of another
@@ -169,6 +170,37 @@ table! {
 }
 
 table! {
+    SurgeColumns: Surge {
+        surge_id: Plain<Id> = |r| r.surge_id,
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        state: Symbols<SurgeState> = |r| r.state,
+        started: Plain<Millis> = |r| Millis(r.started),
+        updated: Plain<Millis> = |r| Millis(r.updated),
+        visits: Plain<i64> = |r| r.visits,
+        dark: Plain<f64> = |r| r.dark,
+        dark_low: Plain<f64> = |r| r.dark_low,
+        dark_high: Plain<f64> = |r| r.dark_high,
+        baseline: Plain<f64> = |r| r.baseline,
+        baseline_high: Plain<f64> = |r| r.baseline_high,
+        rate_per_hour: Plain<f64> = |r| r.rate_per_hour,
+        doubling_seconds: Nullable<Plain<f64>> = |r| r.doubling_seconds,
+        doubling_seconds_low: Nullable<Plain<f64>> = |r| r.doubling_seconds_low,
+        doubling_seconds_high: Nullable<Plain<f64>> = |r| r.doubling_seconds_high,
+        apps: AppList = |r| &r.apps,
+        share_acts: Plain<f64> = |r| r.share_acts,
+        networks: Plain<i64> = |r| r.networks,
+        chained: Plain<i64> = |r| r.chained,
+        reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,
+        reproduction_low: Nullable<Plain<f64>> = |r| r.reproduction_low,
+        reproduction_high: Nullable<Plain<f64>> = |r| r.reproduction_high,
+        false_alarm: Plain<f64> = |r| r.false_alarm,
+        new_content: Plain<bool> = |r| r.new_content,
+        model_version: Text = |r| r.model_version.as_bytes(),
+    }
+}
+
+table! {
     DeadLetterColumns: DeadLetter {
         letter_id: Plain<Id> = |r| r.letter_id,
         time: Plain<Millis> = |r| Millis(r.time),
@@ -197,7 +229,7 @@ pub(crate) struct Table {
 }
 
 /// The tables, in the order of the data flow.
-pub(crate) const TABLES: [Table; 6] = [
+pub(crate) const TABLES: [Table; 7] = [
     Table::of(topic::VISITS, "visits", RecordType::Visit),
     Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
     Table::of(topic::SHARES, "shares", RecordType::Share),
@@ -206,6 +238,11 @@ pub(crate) const TABLES: [Table; 6] = [
         time: "started",
         idempotent: true,
         ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
+    },
+    Table {
+        time: "started",
+        idempotent: true,
+        ..Table::of(topic::SURGES, "surge_states", RecordType::Surge)
     },
     Table::of(topic::DEAD_LETTERS, "dead_letters", RecordType::DeadLetter),
 ];
@@ -229,6 +266,7 @@ impl Table {
             RecordType::Share => ShareColumns::NAMES,
             RecordType::Edge => EdgeColumns::NAMES,
             RecordType::Cascade => CascadeColumns::NAMES,
+            RecordType::Surge => SurgeColumns::NAMES,
             RecordType::DeadLetter => DeadLetterColumns::NAMES,
             RecordType::Hit | RecordType::Heartbeat => &[],
         };
@@ -243,6 +281,7 @@ impl Table {
             RecordType::Share => ShareColumns::types(),
             RecordType::Edge => EdgeColumns::types(),
             RecordType::Cascade => CascadeColumns::types(),
+            RecordType::Surge => SurgeColumns::types(),
             RecordType::DeadLetter => DeadLetterColumns::types(),
             RecordType::Hit | RecordType::Heartbeat => Vec::new(),
         };
@@ -264,6 +303,7 @@ impl Table {
             Record::Share(share) => share.time,
             Record::Edge(edge) => edge.time,
             Record::Cascade(cascade) => cascade.started,
+            Record::Surge(surge) => surge.started,
             Record::DeadLetter(letter) => letter.time,
             Record::Hit(_) | Record::Heartbeat(_) => 0,
         };
@@ -274,10 +314,13 @@ impl Table {
             });
         }
         let month = Month::of_millis(time).ok_or(Unwritable::TimeOutOfRange(time))?;
-        if let Record::Cascade(cascade) = &record
-            && Month::of_millis(cascade.updated).is_none()
-        {
-            return Err(Unwritable::TimeOutOfRange(cascade.updated));
+        let updated = match &record {
+            Record::Cascade(cascade) => cascade.updated,
+            Record::Surge(surge) => surge.updated,
+            _ => time,
+        };
+        if Month::of_millis(updated).is_none() {
+            return Err(Unwritable::TimeOutOfRange(updated));
         }
         Ok(Row {
             record,
@@ -305,6 +348,7 @@ enum Own {
     Share(Box<ShareColumns>),
     Edge(Box<EdgeColumns>),
     Cascade(Box<CascadeColumns>),
+    Surge(Box<SurgeColumns>),
     DeadLetter(Box<DeadLetterColumns>),
 }
 
@@ -326,6 +370,7 @@ impl Rows {
             Record::Share(_) => Own::Share(Box::default()),
             Record::Edge(_) => Own::Edge(Box::default()),
             Record::Cascade(_) => Own::Cascade(Box::default()),
+            Record::Surge(_) => Own::Surge(Box::default()),
             Record::DeadLetter(_) => Own::DeadLetter(Box::default()),
             Record::Hit(_) | Record::Heartbeat(_) => return None,
         };
@@ -351,6 +396,7 @@ impl Rows {
             (Own::Share(columns), Record::Share(record)) => columns.push(record),
             (Own::Edge(columns), Record::Edge(record)) => columns.push(record),
             (Own::Cascade(columns), Record::Cascade(record)) => columns.push(record),
+            (Own::Surge(columns), Record::Surge(record)) => columns.push(record),
             (Own::DeadLetter(columns), Record::DeadLetter(record)) => columns.push(record),
             // `Table::decode` lets one kind of record through.
             _ => return,
@@ -374,6 +420,7 @@ impl Rows {
             Own::Share(columns) => columns.write(&mut block, more),
             Own::Edge(columns) => columns.write(&mut block, more),
             Own::Cascade(columns) => columns.write(&mut block, more),
+            Own::Surge(columns) => columns.write(&mut block, more),
             Own::DeadLetter(columns) => columns.write(&mut block, more),
         }
         let [topic, partition, offset] = SOURCE_COLUMNS;

@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_table_must_remember_inserts() {
-        let [visits, .., cascades, _] = &TABLES;
+        let [visits, .., cascades, _, _] = &TABLES;
         let fine = "MergeTree PARTITION BY toYYYYMM(time) ORDER BY site SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192";
         assert!(check_engine(visits, &engine(fine)).is_ok());
         for bad in [

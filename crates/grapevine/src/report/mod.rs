@@ -6,6 +6,7 @@
 mod ask;
 mod figures;
 mod machine;
+mod surges;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
@@ -15,6 +16,7 @@ use jiff::civil::Date;
 
 pub use ask::{AskError, Period, ask};
 pub use figures::Report;
+pub use surges::SurgeFigures;
 
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::database::Database;

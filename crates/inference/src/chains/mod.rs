@@ -176,7 +176,8 @@ impl Chains {
         self.contents.iter().map(Recent::len).sum::<usize>() + self.forest.entries()
     }
 
-    fn clock_of(&self, time: i64) -> Clock {
+    /// Which clock an event time lives by.
+    pub fn clock_of(&self, time: i64) -> Clock {
         match self.live {
             Some(live) if time >= live.saturating_sub(LIVE_MS) => Clock::Live,
             _ => Clock::Imported,

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use grapevine_event::{
     AddressOf, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Evidence, HitKind, Id,
-    Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    Method, Property, Share, ShareKind, Surge, SurgeApp, SurgeState, Visit, VisitEvent,
+    VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use rand::{Rng, RngExt, SeedableRng};
@@ -76,6 +77,7 @@ impl Generator {
             topic::SHARES => self.share(days, &mut bytes),
             topic::EDGES => self.edge(days, &mut bytes),
             topic::CASCADES => self.cascade(days, &mut bytes),
+            topic::SURGES => self.surge(days, &mut bytes),
             topic::DEAD_LETTERS => self.dead_letter(days, &mut bytes),
             other => panic!("no records for topic {other}"),
         }
@@ -236,6 +238,51 @@ impl Generator {
             reproduction_number: optional(dice, 0.75),
         };
         cascade.encode(out).expect("fits its schema");
+    }
+
+    fn surge(&mut self, days: i64, out: &mut Vec<u8>) {
+        let (updated, app) = (self.time(days), self.app());
+        // Few of them, so that they change: whatever stays the same is a function of which.
+        let which = self.dice.random_range(0..50u8);
+        let dice = &mut self.dice;
+        let surge = Surge {
+            surge_id: Id([which; 16]),
+            site: if which % 2 == 0 {
+                "example.org"
+            } else {
+                "example.com"
+            },
+            content: Cow::Borrowed("https://example.org/a"),
+            state: one(dice, SurgeState::ALL),
+            started: START + i64::from(which) * DAY * days / 50,
+            updated,
+            visits: dice.random_range(1..1000),
+            dark: dice.random(),
+            dark_low: dice.random(),
+            dark_high: dice.random(),
+            baseline: dice.random(),
+            baseline_high: dice.random(),
+            rate_per_hour: dice.random(),
+            doubling_seconds: optional(dice, 900.5),
+            doubling_seconds_low: optional(dice, 600.0),
+            doubling_seconds_high: optional(dice, 1_200.0),
+            apps: (0..dice.random_range(0..4))
+                .map(|_| SurgeApp {
+                    app,
+                    probability: dice.random(),
+                })
+                .collect(),
+            share_acts: dice.random(),
+            networks: dice.random_range(1..1000),
+            chained: dice.random_range(0..1000),
+            reproduction_number: optional(dice, 0.75),
+            reproduction_low: optional(dice, 0.5),
+            reproduction_high: optional(dice, 1.5),
+            false_alarm: dice.random(),
+            new_content: dice.random(),
+            model_version: Cow::Borrowed("test-1"),
+        };
+        surge.encode(out).expect("fits its schema");
     }
 
     fn dead_letter(&mut self, days: i64, out: &mut Vec<u8>) {

@@ -143,6 +143,34 @@ fn expected(record: &Record<'_>) -> Value {
             "structural_virality": cascade.structural_virality,
             "reproduction_number": cascade.reproduction_number,
         }),
+        Record::Surge(surge) => json!({
+            "surge_id": id(surge.surge_id),
+            "site": surge.site,
+            "content": surge.content,
+            "state": surge.state.as_str(),
+            "started": time(surge.started),
+            "updated": time(surge.updated),
+            "visits": surge.visits,
+            "dark": surge.dark,
+            "dark_low": surge.dark_low,
+            "dark_high": surge.dark_high,
+            "baseline": surge.baseline,
+            "baseline_high": surge.baseline_high,
+            "rate_per_hour": surge.rate_per_hour,
+            "doubling_seconds": surge.doubling_seconds,
+            "doubling_seconds_low": surge.doubling_seconds_low,
+            "doubling_seconds_high": surge.doubling_seconds_high,
+            "apps": surge.apps.iter().map(|share| json!({"app": share.app, "probability": share.probability})).collect::<Vec<_>>(),
+            "share_acts": surge.share_acts,
+            "networks": surge.networks,
+            "chained": surge.chained,
+            "reproduction_number": surge.reproduction_number,
+            "reproduction_low": surge.reproduction_low,
+            "reproduction_high": surge.reproduction_high,
+            "false_alarm": surge.false_alarm,
+            "new_content": surge.new_content,
+            "model_version": surge.model_version,
+        }),
         Record::DeadLetter(letter) => json!({
             "letter_id": id(letter.letter_id),
             "time": time(letter.time),
@@ -218,6 +246,7 @@ fn every_record_reads_back_as_it_was() {
             "shares",
             "edges",
             "cascade_states",
+            "surge_states",
             "dead_letters",
         ];
         for (topic, name) in topics().zip(tables) {
@@ -227,9 +256,8 @@ fn every_record_reads_back_as_it_was() {
             for (offset, bytes) in &records {
                 let record = Record::decode(bytes).expect("decodes");
                 let Some(mut row) = rows.remove(&offset) else {
-                    assert_eq!(
-                        topic,
-                        topic::CASCADES,
+                    assert!(
+                        [topic::CASCADES, topic::SURGES].contains(&topic),
                         "offset {offset} of {topic} has a row"
                     );
                     continue;

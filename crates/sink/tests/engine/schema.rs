@@ -9,11 +9,12 @@ use grapevine_sink::{SinkError, audit, migrate, set_group_size_min};
 use crate::generate::Generator;
 use crate::server::{Turn, block_on, drain, quick};
 
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 19] = [
     "app_transitions",
     "bi_app_transitions",
     "bi_dark_by_app",
     "bi_share_chains",
+    "bi_surges",
     "bi_visits_by_content",
     "bi_visits_by_hour",
     "cascades",
@@ -23,6 +24,7 @@ const VIEWS: [&str; 17] = [
     "k_anonymity",
     "share_chains",
     "shares_by_hour",
+    "surges",
     "visits_by_content",
     "visits_by_hour",
     "visits_people",
@@ -134,6 +136,7 @@ fn columns_are_those_of_the_contracts_with_their_words() {
         ("shares", RecordType::Share),
         ("edges", RecordType::Edge),
         ("cascade_states", RecordType::Cascade),
+        ("surge_states", RecordType::Surge),
         ("dead_letters", RecordType::DeadLetter),
     ];
     let turn = Turn::take();
