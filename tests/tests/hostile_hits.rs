@@ -163,7 +163,7 @@ fn clocks_in_the_future() {
     collector.becomes("SELECT count() FROM grapevine.visits", "2");
     collector.becomes(
         "SELECT reason, count() FROM grapevine.dead_letters GROUP BY reason",
-        "invalid_hit\t4",
+        "wrong_field\t4",
     );
     drop(collector);
 

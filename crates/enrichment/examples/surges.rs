@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use grapevine_enrichment::{ClassifyStage, StopSignal, run};
-use grapevine_event::{Channel, Record, SurgeState, Visit, topic};
+use grapevine_event::{Channel, Method, Record, SurgeState, Visit, topic};
 use grapevine_inference::surges::{Landing, Surges};
 use grapevine_inference::{Classifier, Clock, Model};
 use grapevine_log::Log;
@@ -283,6 +283,7 @@ fn alarms(
                 visit.dark_probability,
                 visit.dark_probability_high,
             ],
+            decided: visit.method != Method::Prior,
             app: match visit.channel {
                 Channel::DarkSocial => &visit.app,
                 _ => "",

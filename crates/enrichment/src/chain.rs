@@ -231,6 +231,7 @@ impl State {
                 visit.dark_probability,
                 visit.dark_probability_high,
             ],
+            decided: visit.method != Method::Prior,
             app: match visit.channel {
                 Channel::DarkSocial => &visit.app,
                 _ => "",

@@ -71,7 +71,10 @@ fn a_rumour_reaches_the_topic() {
         let Record::Surge(surge) = Record::decode(record).expect("decodes") else {
             panic!("no surge on {}", topic::SURGES);
         };
-        assert!(surge.content.contains(content.trim_end_matches('/')), "{surge:?}");
+        assert!(
+            surge.content.contains(content.trim_end_matches('/')),
+            "{surge:?}"
+        );
         assert_eq!(surge.model_version, classifier.model().version());
         if surge.state == SurgeState::Raised {
             assert!(surge.updated - first < 2 * HOUR_MS, "{surge:?} {first}");
@@ -81,7 +84,10 @@ fn a_rumour_reaches_the_topic() {
             assert!(surge.networks >= 5);
             // Telegram names itself to some; the rest is not known.
             let apps: Vec<&str> = surge.apps.iter().map(|share| share.app).collect();
-            assert!(apps.iter().all(|app| ["telegram", "unknown"].contains(app)), "{apps:?}");
+            assert!(
+                apps.iter().all(|app| ["telegram", "unknown"].contains(app)),
+                "{apps:?}"
+            );
         }
         states.push(surge.state);
     }

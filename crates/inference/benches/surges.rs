@@ -15,6 +15,7 @@ fn landing(content: &str, time: i64, dark: f32, network: i64) -> Landing<'_> {
         content,
         time,
         dark: [dark * 0.8, dark, dark],
+        decided: dark < 0.5,
         app: "whatsapp",
         network: Some(network),
         chained: false,
@@ -40,19 +41,22 @@ fn benches(criterion: &mut Criterion) {
             .map(|number| format!("https://news.example/2026/03/02/politics/story-{number}"))
             .collect();
         let (surges, start) = learned(&names);
-        group.bench_function(format!("a landing on one of {contents} contents"), |bencher| {
-            let mut surges = surges.clone();
-            let mut second = 0i64;
-            bencher.iter(|| {
-                second += 1;
-                let name = &names[(second * 7_919) as usize % names.len()];
-                let dark = if second % 5 == 0 { 0.9 } else { 0.03 };
-                let landing = landing(name, start + second * 1_000, dark, second);
-                surges.visit(black_box(&landing), &mut |surge| {
-                    black_box(surge);
+        group.bench_function(
+            format!("a landing on one of {contents} contents"),
+            |bencher| {
+                let mut surges = surges.clone();
+                let mut second = 0i64;
+                bencher.iter(|| {
+                    second += 1;
+                    let name = &names[(second * 7_919) as usize % names.len()];
+                    let dark = if second % 5 == 0 { 0.9 } else { 0.03 };
+                    let landing = landing(name, start + second * 1_000, dark, second);
+                    surges.visit(black_box(&landing), &mut |surge| {
+                        black_box(surge);
+                    });
                 });
-            });
-        });
+            },
+        );
         if contents == 100 {
             group.bench_function("a landing on a surging content", |bencher| {
                 let mut surges = surges.clone();

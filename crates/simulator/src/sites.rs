@@ -17,8 +17,10 @@ use crate::simulation::{Simulation, simulate_number};
 /// # Errors
 /// As [`simulate`](crate::simulate).
 pub fn simulate_sites(scenario: &Scenario) -> Result<Sites, ScenarioError> {
+    scenario.validate()?;
     let count = 1 + scenario.more_sites.len() as u64;
     let mut one = scenario.clone();
+    one.more_sites.clear();
     one.requests_target = scenario.requests_target.div_ceil(count);
     let mut names: Vec<Arc<str>> = Vec::new();
     let mut sites = Vec::new();

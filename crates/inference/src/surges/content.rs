@@ -137,18 +137,25 @@ impl Content {
 
     /// Counts a visit, which must have been [accepted](Self::accepts), and shows the site what is
     /// typical of it.
-    pub(super) fn visit(&mut self, site: &mut Site, time: i64, dark: [f64; 3], chained: bool) {
+    pub(super) fn visit(
+        &mut self,
+        site: &mut Site,
+        time: i64,
+        dark: [f64; 3],
+        open: f64,
+        chained: bool,
+    ) {
         let now = time.max(self.last);
         let age = self.age(now);
         let [_, likely, _] = dark;
         let typical = site.typical(self.born, self.last, now);
-        let explained = (1.0 - likely) * site.ratio(age);
-        let [own, open] = self.beliefs(1.0);
-        let expected = (own.mean() * typical).max(open.mean() * explained);
+        let explained = open * site.ratio(age);
+        let [level, brought] = self.beliefs(1.0);
+        let expected = (level.mean() * typical).max(brought.mean() * explained);
         if !self.raised {
             self.scatter(site, now, likely, explained);
             site.was_there(self.born, self.last, now);
-            site.landed(now, age, likely);
+            site.landed(now, age, likely, open);
         }
         let kept = window(now.saturating_sub(self.last));
         self.rate = self.rate * kept + likely;

@@ -76,6 +76,9 @@ pub struct Landing<'a> {
     pub time: i64,
     /// P(dark social): low end, likely value, high end, each 0 to 1.
     pub dark: [f32; 3],
+    /// Whether a fact decided its channel. Only such a visit can be an open one: what is merely
+    /// likely not to be dark would explain the dark visits that it is mixed with.
+    pub decided: bool,
     /// App, where the visit is booked as dark social and one is known; else empty.
     pub app: &'a str,
     /// The reader's network.
@@ -171,7 +174,8 @@ impl Surges {
             return;
         }
         let dark = ordered(landing.dark);
-        content.visit(site, landing.time, dark, landing.chained);
+        let open = if landing.decided { 1.0 - dark[1] } else { 0.0 };
+        content.visit(site, landing.time, dark, open, landing.chained);
         let dispersion = site.dispersion();
         let rising = content.is_rising(dispersion);
         if !rising && !content.raised {

@@ -13,9 +13,10 @@ const PRIOR_LANDINGS: f64 = 10.0;
 const PRIOR_HOURS: f64 = 20.0;
 /// Open visits for which an age goes by the mean ratio of all ages.
 const PRIOR_OPEN: f64 = 20.0;
-/// Dark visits of a content an hour, and for each open visit, before anything is seen.
+/// Dark visits of a content an hour, and for each visit that is surely open, before anything is
+/// seen (assumptions).
 const PRIOR_RATE: f64 = 0.05;
-const PRIOR_RATIO: f64 = 0.2;
+const PRIOR_RATIO: f64 = 0.3;
 /// Longest pause of a content that counts as time in which it was there to be read.
 const PAUSE_MS_MAX: i64 = 48 * HOUR_MS;
 /// Scatter before anything is seen, in variance over mean, worth this many expected visits.
@@ -87,12 +88,12 @@ impl Site {
         self.expected *= kept;
     }
 
-    /// A landing on a content of that age class.
-    pub(super) fn landed(&mut self, time: i64, age: usize, dark: f64) {
+    /// A landing on a content of that age class: parts of it that are dark, and that are surely open.
+    pub(super) fn landed(&mut self, time: i64, age: usize, dark: f64, open: f64) {
         self.landings[hour_of_day(time)] += 1.0;
         let age = &mut self.ages[age];
         age.dark += dark;
-        age.open += 1.0 - dark;
+        age.open += open;
     }
 
     /// A content of that birth was there to be read between two of its visits.
@@ -208,7 +209,7 @@ mod tests {
             site.pass(time);
             let count = if hour % 24 == 12 { 240 } else { 10 };
             for _ in 0..count {
-                site.landed(time, 9, 0.0);
+                site.landed(time, 9, 0.0, 1.0);
             }
         }
         let day = 70 * DAY_HOURS * HOUR_MS;
@@ -248,7 +249,7 @@ mod tests {
             let mut site = Site::new(0);
             for hour in 0..24 {
                 for _ in 0..hour * 7 {
-                    site.landed(hour * HOUR_MS, 9, 0.5);
+                    site.landed(hour * HOUR_MS, 9, 0.5, 0.5);
                 }
             }
             let (middle, to) = (from + first, from + first + second);
