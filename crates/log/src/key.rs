@@ -22,6 +22,16 @@ impl Key {
         Key(hash.finish())
     }
 
+    /// The hash, for a record that waits elsewhere for its way to the log.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The key that had these [`bits`](Self::bits).
+    pub fn of_bits(bits: u32) -> Key {
+        Key(bits)
+    }
+
     /// The key of a whole record that belongs to nothing in particular.
     pub(crate) fn of_record(record: &[u8]) -> Key {
         let mut hash = Murmur2::over(record.len());
