@@ -11,6 +11,16 @@ use serde_json::json;
 use super::outbox::OutboxState;
 use super::{Collector, answer};
 
+impl Collector {
+    /// Why no hits are taken now, if none are.
+    pub fn trouble(&self) -> Option<String> {
+        if self.0.paused.load(Ordering::Relaxed) {
+            return Some("paused: the stages behind are catching up".to_owned());
+        }
+        self.0.appender.trouble()
+    }
+}
+
 pub(super) async fn live() -> Response {
     answer::no_store(Json(json!({"status": "live"})).into_response())
 }
@@ -28,12 +38,7 @@ fn ready_with(outbox: Option<OutboxState>) -> serde_json::Value {
 }
 
 pub(super) async fn ready(State(collector): State<Collector>) -> Response {
-    let reason = if collector.0.paused.load(Ordering::Relaxed) {
-        Some("paused: the stages behind are catching up".to_owned())
-    } else {
-        collector.0.appender.trouble()
-    };
-    answer::no_store(match reason {
+    answer::no_store(match collector.trouble() {
         None => Json(ready_with(collector.0.appender.outbox())).into_response(),
         Some(reason) => {
             let body = Json(json!({"status": "not ready", "error": reason}));
