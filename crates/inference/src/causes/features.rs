@@ -18,6 +18,12 @@ pub(super) fn amount(amount: f32) -> u8 {
     ((amount + 1.0).to_bits() >> 22).saturating_sub(254).min(62) as u8
 }
 
+/// Least amount of a bin of [`amount`].
+pub(super) fn lower_bound(bin: u8) -> f64 {
+    let octave = 2f64.powi(i32::from(bin / 2));
+    octave * (1.0 + f64::from(bin % 2) / 2.0) - 1.0
+}
+
 /// Half-octave bin of a ratio of positive numbers, limited to 2¹⁵ either way.
 pub(super) fn ratio(numerator: f32, denominator: f32) -> u8 {
     let bits = (numerator / denominator).to_bits() >> 22;
@@ -177,6 +183,9 @@ mod tests {
             assert_eq!(amount(value), bin, "{value}");
         }
         assert_eq!(amount(f32::MAX), 62);
+        for bin in 0..50 {
+            assert_eq!(amount(lower_bound(bin) as f32 * 1.0001 + 0.0001), bin);
+        }
     }
 
     #[test]
