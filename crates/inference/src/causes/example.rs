@@ -1,5 +1,7 @@
 //! What was seen of one arrival, to learn from.
 
+use serde::{Deserialize, Serialize};
+
 use super::cause::Cause;
 use super::features::{CandidateBins, OutsideBins};
 
@@ -16,7 +18,7 @@ pub struct Example {
 }
 
 /// One cause, as the weights see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) bins: CandidateBins,
     /// Logarithm of what the weight is multiplied with besides.
@@ -31,7 +33,7 @@ impl Row {
 }
 
 /// What was seen of one arrival, and its cause.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lesson {
     pub(super) outside: OutsideBins,
     pub(super) outside_offset: f32,

@@ -4,6 +4,8 @@
 //! floating-point number; ratios into half-octave bins around one. A weight is the product of one
 //! factor a table, so scoring a candidate takes no logarithm and no exponential.
 
+use serde::{Deserialize, Serialize};
+
 /// Bins a table.
 pub(super) const BINS: usize = 64;
 /// The bin of what is not known yet, or does not apply.
@@ -121,7 +123,7 @@ pub(super) const STANDING_FEATURES: usize = 5;
 pub(super) type OutsideBins = [u8; OUTSIDE_TABLES];
 
 /// The bins of one candidate at one arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CandidateBins {
     pub(super) proven: bool,
     pub(super) delay: u8,

@@ -15,7 +15,7 @@
 //! Imports go one way: what is told (`arrival`, `marks`, `cause`) and numbers (`features`,
 //! `ranges`) ← what is kept (`candidate`, `pool`, `acts`, `trees`, `sums`, `ages`, then `state`) ←
 //! what is made of it (`scoring`, `keeping`, `noting`, `draws`, `posterior`) ← what happens
-//! (`streaming`, `late`, `metrics`).
+//! (`streaming`, `late`, `metrics`, `waiting`).
 
 mod acts;
 mod ages;
@@ -45,6 +45,7 @@ mod streaming;
 mod sums;
 mod teaching;
 mod trees;
+mod waiting;
 mod weights;
 
 pub use acts::{ACTS_MAX, ActLaw};

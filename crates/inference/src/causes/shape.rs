@@ -19,6 +19,9 @@ pub struct Shape {
     pub generation: f64,
     /// Deepest generation.
     pub depth: Range,
+    /// Expected arrivals by generation, from the first; the 16th counts all beyond. Causes that
+    /// became certain after an arrival was settled do not move it here.
+    pub breadth: Vec<f64>,
 }
 
 impl Spread {
@@ -38,6 +41,7 @@ impl Spread {
             ),
             generation: self.sums.generation(),
             depth: range_of(depths, 0.0, 1.0, 0.0),
+            breadth: self.sums.breadth().iter().copied().map(f64::from).collect(),
         }
     }
 }

@@ -203,7 +203,9 @@ impl Spread {
             if let Some(from) = drawn.from {
                 self.sums.add_delay(moment.time.saturating_sub(from), each);
             }
-            generations += f64::from(self.trees[number].hang(front.slot, drawn.below));
+            let generation = self.trees[number].hang(front.slot, drawn.below);
+            self.sums.add_breadth(generation, each);
+            generations += f64::from(generation);
         }
         self.sums.add_generation(generations / trees as f64);
         if front.known() == Known::Nothing {

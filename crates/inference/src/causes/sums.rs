@@ -11,6 +11,9 @@ use super::scratch::Scratch;
 const PRIOR_CHILDREN: f64 = 0.6;
 const PRIOR_READERS: f64 = 2.0;
 
+/// Generations that are counted one by one; the last counts all beyond.
+const GENERATIONS_MAX: usize = 16;
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
     pub(super) settled: u64,
@@ -25,6 +28,9 @@ pub(super) struct Sums {
     /// Expected edges between readers by bin of their delay, as long as there are any; means of the
     /// sampled trees.
     delays: Vec<f32>,
+    /// Expected arrivals by generation, from the first, as long as there are any; means of the
+    /// sampled trees as each arrival was settled.
+    breadth: Vec<f32>,
 }
 
 impl Sums {
@@ -67,6 +73,20 @@ impl Sums {
 
     pub(super) fn add_generation(&mut self, generation: f64) {
         self.generations += generation;
+    }
+
+    /// Counts a part of an arrival of that generation, from 1.
+    pub(super) fn add_breadth(&mut self, generation: u8, part: f32) {
+        let at = usize::from(generation.max(1) - 1).min(GENERATIONS_MAX - 1);
+        if self.breadth.len() <= at {
+            self.breadth.reserve_exact(at + 1 - self.breadth.len());
+            self.breadth.resize(at + 1, 0.0);
+        }
+        self.breadth[at] += part;
+    }
+
+    pub(super) fn breadth(&self) -> &[f32] {
+        &self.breadth
     }
 
     /// Counts a part of an edge between readers with that delay in seconds.
@@ -126,6 +146,6 @@ impl Sums {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.delays.capacity() * std::mem::size_of::<f32>()
+        (self.delays.capacity() + self.breadth.capacity()) * std::mem::size_of::<f32>()
     }
 }
