@@ -237,6 +237,8 @@ pub fn contents(data_dir: &Path) -> String {
         "shares",
         "edges",
         "cascades",
+        "spreads",
+        "chain_models",
         "dead_letters",
     ] {
         statements.push(format!(

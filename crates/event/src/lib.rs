@@ -12,17 +12,20 @@ mod codec;
 mod datum;
 mod id;
 mod record;
+mod released;
 mod schema;
 mod vocabulary;
 
 pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
-    Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit, VisitEvent,
+    Cascade, ChainModel, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Spread,
+    Visit, VisitEvent,
 };
 pub use schema::{RecordType, SchemaText};
 pub use vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, ShareKind,
+    VisitorBasis,
 };
 
 /// Names of the topics, the same in every home of the log.
@@ -41,11 +44,15 @@ pub mod topic {
     pub const EDGES: &str = "edges";
     /// Trees of edges, newest by offset wins.
     pub const CASCADES: &str = "cascades";
+    /// How contents spread, newest by offset wins.
+    pub const SPREADS: &str = "spreads";
+    /// Weights of causes in force, and how well they do.
+    pub const MODELS: &str = "models";
     /// What could not be decoded or processed.
     pub const DEAD_LETTERS: &str = "dead-letters";
 
     /// Every topic, in the order of the data flow.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 10] = [
         HITS_RAW,
         HITS_CLASSIFIED,
         VISITS,
@@ -53,6 +60,8 @@ pub mod topic {
         SHARES,
         EDGES,
         CASCADES,
+        SPREADS,
+        MODELS,
         DEAD_LETTERS,
     ];
 }
