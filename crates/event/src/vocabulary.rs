@@ -195,3 +195,19 @@ closed_set! {
         Inferred = "inferred",
     }
 }
+
+closed_set! {
+    /// What a possible cause of a visit is.
+    ParentKind {
+        /// An earlier visitor of the content.
+        Visitor = "visitor",
+        /// An observed share act whose sharer is not known.
+        Act = "act",
+        /// The outside world: search, another site, the publisher's own post.
+        Outside = "outside",
+        /// All causes that are not listed one by one.
+        Pooled = "pooled",
+        /// A proven share of somebody who was never seen.
+        Unknown = "unknown",
+    }
+}

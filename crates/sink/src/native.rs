@@ -195,7 +195,7 @@ macro_rules! symbols {
     };
 }
 
-symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ShareKind, SurgeState, VisitorBasis, }
+symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, ShareKind, SurgeState, VisitorBasis, }
 
 /// A column of members of a closed set: `Enum8`, numbered in the order of the schema.
 pub(crate) struct Symbols<S> {

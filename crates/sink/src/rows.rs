@@ -1,9 +1,9 @@
 //! From a decoded record to a row of its table, with nothing owned in between.
 
 use grapevine_event::{
-    AddressOf, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod, HitKind, Id,
-    Method, Record, RecordType, Share, ShareKind, Surge, SurgeState, Visit, VisitEvent,
-    VisitorBasis, topic,
+    AddressOf, Cascade, ChainModel, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod,
+    HitKind, Id, Method, ParentKind, Record, RecordType, Share, ShareKind, Spread, Surge,
+    SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use thiserror::Error;
 
@@ -150,6 +150,8 @@ table! {
         parent_app: Text = |r| r.parent_app.as_bytes(),
         child_app: Text = |r| r.child_app.as_bytes(),
         model_version: Text = |r| r.model_version.as_bytes(),
+        parent_kind: Symbols<ParentKind> = |r| r.parent_kind,
+        sign: Plain<i32> = |r| r.sign,
     }
 }
 
@@ -166,6 +168,65 @@ table! {
         breadth: Numbers<i64> = |r| &r.breadth,
         structural_virality: Nullable<Plain<f64>> = |r| r.structural_virality,
         reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,
+    }
+}
+
+table! {
+    SpreadColumns: Spread {
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        started: Plain<Millis> = |r| Millis(r.started),
+        updated: Plain<Millis> = |r| Millis(r.updated),
+        closed: Plain<bool> = |r| r.closed,
+        arrivals: Plain<i64> = |r| r.arrivals,
+        settled: Plain<i64> = |r| r.settled,
+        certain_shares: Plain<i64> = |r| r.certain_shares,
+        certain_outside: Plain<i64> = |r| r.certain_outside,
+        tokens: Plain<i64> = |r| r.tokens,
+        shares: Plain<i64> = |r| r.shares,
+        chain_arrivals: Plain<f64> = |r| r.chain_arrivals,
+        chain_arrivals_low: Plain<f64> = |r| r.chain_arrivals_low,
+        chain_arrivals_high: Plain<f64> = |r| r.chain_arrivals_high,
+        reproduction: Plain<f64> = |r| r.reproduction,
+        reproduction_low: Plain<f64> = |r| r.reproduction_low,
+        reproduction_high: Plain<f64> = |r| r.reproduction_high,
+        structural_virality: Nullable<Plain<f64>> = |r| r.structural_virality,
+        structural_virality_low: Nullable<Plain<f64>> = |r| r.structural_virality_low,
+        structural_virality_high: Nullable<Plain<f64>> = |r| r.structural_virality_high,
+        depth: Plain<f64> = |r| r.depth,
+        depth_low: Plain<f64> = |r| r.depth_low,
+        depth_high: Plain<f64> = |r| r.depth_high,
+        generation: Plain<f64> = |r| r.generation,
+        breadth: Numbers<f64> = |r| &r.breadth,
+        generation_time_seconds: Nullable<Plain<f64>> = |r| r.generation_time_seconds,
+        generation_time_seconds_low: Nullable<Plain<f64>> = |r| r.generation_time_seconds_low,
+        generation_time_seconds_high: Nullable<Plain<f64>> = |r| r.generation_time_seconds_high,
+        half_life_seconds: Nullable<Plain<f64>> = |r| r.half_life_seconds,
+        k_factor: Nullable<Plain<f64>> = |r| r.k_factor,
+        broadcast: Plain<bool> = |r| r.broadcast,
+        largest_broadcast: Plain<i64> = |r| r.largest_broadcast,
+        model_version: Text = |r| r.model_version.as_bytes(),
+    }
+}
+
+table! {
+    ModelColumns: ChainModel {
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        version: Text = |r| r.version.as_bytes(),
+        learned_from: Text = |r| r.learned_from.as_bytes(),
+        lessons: Plain<i64> = |r| r.lessons,
+        weights: Text = |r| r.weights.as_bytes(),
+        scored: Plain<i64> = |r| r.scored,
+        log_loss: Nullable<Plain<f64>> = |r| r.log_loss,
+        brier: Nullable<Plain<f64>> = |r| r.brier,
+        ece: Nullable<Plain<f64>> = |r| r.ece,
+        top1: Nullable<Plain<f64>> = |r| r.top1,
+        reliability_count: Numbers<i64> = |r| &r.reliability_count,
+        reliability_predicted: Numbers<f64> = |r| &r.reliability_predicted,
+        reliability_observed: Numbers<f64> = |r| &r.reliability_observed,
+        alarm: Plain<bool> = |r| r.alarm,
+        token_survival: Plain<f64> = |r| r.token_survival,
     }
 }
 
@@ -229,7 +290,7 @@ pub(crate) struct Table {
 }
 
 /// The tables, in the order of the data flow.
-pub(crate) const TABLES: [Table; 7] = [
+pub(crate) const TABLES: [Table; 9] = [
     Table::of(topic::VISITS, "visits", RecordType::Visit),
     Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
     Table::of(topic::SHARES, "shares", RecordType::Share),
@@ -239,6 +300,12 @@ pub(crate) const TABLES: [Table; 7] = [
         idempotent: true,
         ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
     },
+    Table {
+        time: "started",
+        idempotent: true,
+        ..Table::of(topic::SPREADS, "spread_states", RecordType::Spread)
+    },
+    Table::of(topic::MODELS, "chain_models", RecordType::ChainModel),
     Table {
         time: "started",
         idempotent: true,
@@ -266,6 +333,8 @@ impl Table {
             RecordType::Share => ShareColumns::NAMES,
             RecordType::Edge => EdgeColumns::NAMES,
             RecordType::Cascade => CascadeColumns::NAMES,
+            RecordType::Spread => SpreadColumns::NAMES,
+            RecordType::ChainModel => ModelColumns::NAMES,
             RecordType::Surge => SurgeColumns::NAMES,
             RecordType::DeadLetter => DeadLetterColumns::NAMES,
             RecordType::Hit | RecordType::Heartbeat => &[],
@@ -281,6 +350,8 @@ impl Table {
             RecordType::Share => ShareColumns::types(),
             RecordType::Edge => EdgeColumns::types(),
             RecordType::Cascade => CascadeColumns::types(),
+            RecordType::Spread => SpreadColumns::types(),
+            RecordType::ChainModel => ModelColumns::types(),
             RecordType::Surge => SurgeColumns::types(),
             RecordType::DeadLetter => DeadLetterColumns::types(),
             RecordType::Hit | RecordType::Heartbeat => Vec::new(),
@@ -303,6 +374,8 @@ impl Table {
             Record::Share(share) => share.time,
             Record::Edge(edge) => edge.time,
             Record::Cascade(cascade) => cascade.started,
+            Record::Spread(spread) => spread.started,
+            Record::ChainModel(model) => model.time,
             Record::Surge(surge) => surge.started,
             Record::DeadLetter(letter) => letter.time,
             Record::Hit(_) | Record::Heartbeat(_) => 0,
@@ -316,6 +389,7 @@ impl Table {
         let month = Month::of_millis(time).ok_or(Unwritable::TimeOutOfRange(time))?;
         let updated = match &record {
             Record::Cascade(cascade) => cascade.updated,
+            Record::Spread(spread) => spread.updated,
             Record::Surge(surge) => surge.updated,
             _ => time,
         };
@@ -348,6 +422,8 @@ enum Own {
     Share(Box<ShareColumns>),
     Edge(Box<EdgeColumns>),
     Cascade(Box<CascadeColumns>),
+    Spread(Box<SpreadColumns>),
+    Model(Box<ModelColumns>),
     Surge(Box<SurgeColumns>),
     DeadLetter(Box<DeadLetterColumns>),
 }
@@ -370,6 +446,8 @@ impl Rows {
             Record::Share(_) => Own::Share(Box::default()),
             Record::Edge(_) => Own::Edge(Box::default()),
             Record::Cascade(_) => Own::Cascade(Box::default()),
+            Record::Spread(_) => Own::Spread(Box::default()),
+            Record::ChainModel(_) => Own::Model(Box::default()),
             Record::Surge(_) => Own::Surge(Box::default()),
             Record::DeadLetter(_) => Own::DeadLetter(Box::default()),
             Record::Hit(_) | Record::Heartbeat(_) => return None,
@@ -396,6 +474,8 @@ impl Rows {
             (Own::Share(columns), Record::Share(record)) => columns.push(record),
             (Own::Edge(columns), Record::Edge(record)) => columns.push(record),
             (Own::Cascade(columns), Record::Cascade(record)) => columns.push(record),
+            (Own::Spread(columns), Record::Spread(record)) => columns.push(record),
+            (Own::Model(columns), Record::ChainModel(record)) => columns.push(record),
             (Own::Surge(columns), Record::Surge(record)) => columns.push(record),
             (Own::DeadLetter(columns), Record::DeadLetter(record)) => columns.push(record),
             // `Table::decode` lets one kind of record through.
@@ -420,6 +500,8 @@ impl Rows {
             Own::Share(columns) => columns.write(&mut block, more),
             Own::Edge(columns) => columns.write(&mut block, more),
             Own::Cascade(columns) => columns.write(&mut block, more),
+            Own::Spread(columns) => columns.write(&mut block, more),
+            Own::Model(columns) => columns.write(&mut block, more),
             Own::Surge(columns) => columns.write(&mut block, more),
             Own::DeadLetter(columns) => columns.write(&mut block, more),
         }

@@ -161,6 +161,8 @@ pub(crate) fn kind_of(record: &Record<'_>) -> String {
         Record::Share(_) => "share",
         Record::Edge(_) => "edge",
         Record::Cascade(_) => "cascade",
+        Record::Spread(_) => "spread",
+        Record::ChainModel(_) => "chain model",
         Record::Surge(_) => "surge",
         Record::DeadLetter(_) => "dead letter",
         Record::Heartbeat(_) => "heartbeat",

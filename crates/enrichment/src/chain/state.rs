@@ -1,53 +1,47 @@
-//! `hits.classified` to `visits`, `events`, `shares`, `edges`, `cascades`, `surges`: each visit gets
-//! its place in a cascade, and the evidence that only the content's history gives.
-
-use std::sync::Arc;
+//! What the stage remembers, and what it does with each record.
 
 use grapevine_event::{
-    Channel, Edge, EdgeMethod, Heartbeat, Method, Record, Share, ShareKind, Surge, Visit,
+    Channel, Edge, EdgeMethod, Heartbeat, Method, ParentKind, Share, ShareKind, Surge, Visit,
     VisitEvent, topic,
 };
-use grapevine_inference::chains::{Arrival, Cause, Chains, Gift, order_evidence};
+use grapevine_inference::causes::Marks;
+use grapevine_inference::chains::{
+    Arrival, Cause, Chains, Finding, Gift, Judgement, order_evidence,
+};
 use grapevine_inference::surges::{Landing, Surges};
-use grapevine_inference::{COLLECTOR, Classifier, Clock, StateError, from_bytes, to_bytes};
+use grapevine_inference::{COLLECTOR, Classifier, Clock};
 use serde::{Deserialize, Serialize};
 
-use crate::classify::{RESERVED_PROPERTIES, kind_of};
-use crate::outputs::{Outputs, Rejection};
-use crate::stage::Stage;
+use crate::classify::RESERVED_PROPERTIES;
+use crate::outputs::Outputs;
 
-/// Format of the saved state.
-const FORMAT: u32 = 1;
 /// Cascades that changed are written when this many did, …
 const CHANGED_MAX: usize = 1_000;
 /// … or when event time has gone on this far since the first of them did, or at a heartbeat.
 const CHANGED_MS_MAX: i64 = 60_000;
-
-/// Places visits into cascades. State: at most 130 MB for 459 thousand visits that may get
-/// children, and 60 MB for 229 thousand contents; an import without tokens needs only the latter.
-pub struct ChainStage {
-    classifier: Arc<Classifier>,
-    state: State,
-}
+/// A fact that leaves more than this of P(privately passed on) does not say where a reader came
+/// from: an app that posts and messages share, say.
+const OUTSIDE_DARK_MAX: f32 = 0.02;
 
 #[derive(Default, Serialize, Deserialize)]
-struct State {
-    chains: Chains,
-    surges: Surges,
+pub(super) struct State {
+    pub(super) chains: Chains,
+    pub(super) surges: Surges,
     /// Version of the model that judged the last visit, for surges that end without one.
-    model_version: String,
+    pub(super) model_version: String,
     /// Event time at which changed cascades are due.
-    due: Option<i64>,
+    pub(super) due: Option<i64>,
     /// Event time of the last record that could be used.
-    time: i64,
-    counts: Counts,
+    pub(super) time: i64,
+    pub(super) counts: Counts,
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct Counts {
-    returns: u64,
-    tokens_unknown: u64,
-    dead_letters: u64,
+pub(super) struct Counts {
+    pub(super) returns: u64,
+    pub(super) tokens_unknown: u64,
+    pub(super) dead_letters: u64,
+    pub(super) calibration_alarms: u64,
 }
 
 /// Completes a surge and appends it.
@@ -56,84 +50,8 @@ fn tell<'a>(mut surge: Surge<'a>, model_version: &'a str, live: bool, out: &mut 
     out.surge(&surge, live);
 }
 
-impl ChainStage {
-    /// The stage with nothing remembered.
-    pub fn new(classifier: Arc<Classifier>) -> ChainStage {
-        ChainStage {
-            classifier,
-            state: State::default(),
-        }
-    }
-}
-
-impl Stage for ChainStage {
-    const NAME: &'static str = crate::CHAIN;
-    const INPUT: &'static str = topic::HITS_CLASSIFIED;
-
-    fn process(&mut self, _offset: u64, record: &[u8], out: &mut Outputs) {
-        let rejected = match Record::decode(record) {
-            Ok(Record::Visit(visit)) => {
-                self.state.visit(&self.classifier, visit, record, out);
-                None
-            }
-            Ok(Record::VisitEvent(event)) => {
-                self.state.visit_event(event, record, out);
-                None
-            }
-            Ok(Record::Share(share)) => {
-                self.state.share(share, record, out);
-                None
-            }
-            Ok(Record::Heartbeat(heartbeat)) => {
-                self.state.heartbeat(&heartbeat, out);
-                None
-            }
-            Ok(other) => Some((
-                "unexpected_record",
-                format!("{} is no place for this record", Self::INPUT) + &kind_of(&other),
-            )),
-            Err(error) => Some(("undecodable", error.to_string())),
-        };
-        if let Some((reason, detail)) = rejected {
-            self.state.counts.dead_letters += 1;
-            out.reject(&Rejection {
-                reason,
-                detail: &detail,
-                site: "",
-                time: self.state.time,
-                payload: record,
-            });
-        }
-    }
-
-    fn snapshot(&self) -> Result<Vec<u8>, StateError> {
-        to_bytes(FORMAT, &self.state)
-    }
-
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
-        self.state = from_bytes(FORMAT, snapshot)?;
-        Ok(())
-    }
-
-    fn entries(&self) -> usize {
-        self.state.chains.entries() + self.state.surges.entries()
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u64)> {
-        let counts = &self.state.counts;
-        let [late, unraised] = self.state.surges.left_out();
-        vec![
-            ("returns", counts.returns),
-            ("tokens_unknown", counts.tokens_unknown),
-            ("dead_letters", counts.dead_letters),
-            ("visits_late_for_surges", late),
-            ("surges_not_raised", unraised),
-        ]
-    }
-}
-
 impl State {
-    fn visit(
+    pub(super) fn visit(
         &mut self,
         classifier: &Classifier,
         mut visit: Visit<'_>,
@@ -182,13 +100,39 @@ impl State {
         visit.cascade_id = Some(place.cascade);
         visit.generation = Some(i32::from(place.generation));
         out.visit(topic::VISITS, &visit);
+        self.certain_edge(&visit, &place.cause, out);
         if self.model_version != visit.model_version {
             self.model_version = visit.model_version.clone().into_owned();
         }
         if !matches!(place.cause, Cause::Return) {
             self.surge(&visit, &place.cause, out);
         }
-        let (parent, lag_ms, parent_app) = match place.cause {
+        let judgement = Judgement {
+            outside: is_from_outside(&visit),
+            dark: [
+                visit.dark_probability_low,
+                visit.dark_probability,
+                visit.dark_probability_high,
+            ],
+            device: Marks::device_of(&[
+                visit.system,
+                visit.device.as_str(),
+                visit.language.as_deref().unwrap_or_default(),
+            ]),
+        };
+        let arrival = Arrival {
+            app: &app,
+            ..arrival
+        };
+        let State { chains, counts, .. } = self;
+        chains.read(&arrival, &place, &judgement, &mut |finding| {
+            put(finding, counts, out);
+        });
+    }
+
+    /// Writes the edge of a token that came.
+    fn certain_edge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+        let (parent, lag_ms, parent_app, kind) = match cause {
             Cause::Unknown => return,
             Cause::Return => {
                 self.counts.returns += 1;
@@ -196,10 +140,11 @@ impl State {
             }
             Cause::SomeShare => {
                 self.counts.tokens_unknown += 1;
-                (None, None, "")
+                (None, None, "", ParentKind::Unknown)
             }
             Cause::Parent { visit, lag_ms, app } => {
-                (Some(visit), Some(lag_ms), self.chains.app_name(app))
+                let app = self.chains.app_name(*app);
+                (Some(*visit), Some(*lag_ms), app, ParentKind::Visitor)
             }
         };
         out.edge(&Edge {
@@ -212,8 +157,10 @@ impl State {
             probability: 1.0,
             lag_ms,
             parent_app: parent_app.into(),
-            child_app: app,
+            child_app: visit.app.clone(),
             model_version: visit.model_version.clone(),
+            parent_kind: kind,
+            sign: 1,
         });
         self.changed(visit.time, out);
     }
@@ -245,7 +192,12 @@ impl State {
         });
     }
 
-    fn visit_event(&mut self, mut event: VisitEvent<'_>, record: &[u8], out: &mut Outputs) {
+    pub(super) fn visit_event(
+        &mut self,
+        mut event: VisitEvent<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
         self.pass(event.time, out);
         let [token_name, visitor_name] = RESERVED_PROPERTIES;
         let reserved = |name: &str| {
@@ -266,6 +218,9 @@ impl State {
                 time: event.time,
                 token: &token,
             });
+            let State { chains, counts, .. } = self;
+            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            chains.adopt(event.site, &event.content, &token, visitor, emit);
         }
         let names = RESERVED_PROPERTIES;
         event
@@ -274,7 +229,7 @@ impl State {
         out.visit_event(topic::EVENTS, &event);
     }
 
-    fn share(&mut self, mut share: Share<'_>, record: &[u8], out: &mut Outputs) {
+    pub(super) fn share(&mut self, mut share: Share<'_>, record: &[u8], out: &mut Outputs) {
         self.pass(share.time, out);
         let sharer = self.chains.share(&share);
         self.surges.share(self.chains.clock_of(share.time), &share);
@@ -289,7 +244,13 @@ impl State {
                 time: share.time,
                 token,
             });
+            let State { chains, counts, .. } = self;
+            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            chains.adopt(share.site, &share.content, token, share.visitor, emit);
         }
+        let State { chains, counts, .. } = self;
+        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+        chains.pass_on(&share, sharer, emit);
         if share.sharer_visit.is_none() && sharer.is_some() {
             share.sharer_visit = sharer;
             out.share(topic::SHARES, &share);
@@ -298,13 +259,18 @@ impl State {
         }
     }
 
-    fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
-        if heartbeat.source == COLLECTOR {
-            self.chains.heartbeat(heartbeat.event_time);
-            let version = &self.model_version;
-            self.surges.pass(heartbeat.event_time, &mut |surge| {
-                tell(surge, version, true, out);
-            });
+    pub(super) fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, out: &mut Outputs) {
+        let State { chains, counts, .. } = self;
+        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+        match heartbeat.source {
+            COLLECTOR => {
+                chains.heartbeat(heartbeat.event_time, emit);
+                let version = &self.model_version;
+                self.surges.pass(heartbeat.event_time, &mut |surge| {
+                    tell(surge, version, true, out);
+                });
+            }
+            _ => chains.import_ended(emit),
         }
         self.write_changed(out);
     }
@@ -330,5 +296,42 @@ impl State {
         self.due = None;
         self.chains
             .take_changed(&mut |cascade| out.cascade(cascade));
+    }
+}
+
+/// True where a fact says that a visit came from outside.
+fn is_from_outside(visit: &Visit<'_>) -> bool {
+    let outside = match visit.channel {
+        Channel::Search
+        | Channel::Social
+        | Channel::Referral
+        | Channel::Campaign
+        | Channel::Mail
+        | Channel::Paid
+        | Channel::Internal
+        | Channel::Assistant => true,
+        Channel::Direct | Channel::DarkSocial | Channel::Bot => false,
+    };
+    outside && visit.method != Method::Prior && visit.dark_probability <= OUTSIDE_DARK_MAX
+}
+
+/// Puts what was found where it belongs.
+fn put(finding: Finding<'_>, counts: &mut Counts, out: &mut Outputs) {
+    match finding {
+        Finding::Edge(edge) => out.edge(&edge),
+        Finding::Spread(spread) => out.spread(&spread),
+        Finding::Model(model) => {
+            if model.alarm {
+                counts.calibration_alarms += 1;
+                tracing::warn!(
+                    site = model.site,
+                    version = &*model.version,
+                    scored = model.scored,
+                    calibration_error = model.ece,
+                    "causes of arrivals are badly calibrated on this site"
+                );
+            }
+            out.chain_model(&model);
+        }
     }
 }
