@@ -56,6 +56,8 @@ pub fn command(data_dir: &Path) -> Command {
     }
     command
         .env("COLUMNS", "100")
+        // However busy the machine is, stopping means that everything taken is stored.
+        .env("GRAPEVINE_OPERATIONS__GRACE_SECONDS", "900")
         .arg("--data-dir")
         .arg(data_dir)
         .stdin(Stdio::null());
@@ -93,6 +95,8 @@ pub struct Local {
     pub collector: String,
     /// `http://ADDRESS` of ClickHouse's interface.
     pub clickhouse: String,
+    /// `http://ADDRESS` of health and metrics, where they are served.
+    pub operations: Option<String>,
     /// Password of the account `owner`.
     pub owner_password: String,
     /// Password of the account `reader`.
@@ -107,14 +111,25 @@ impl Local {
         Local::start_with(data_dir, &[])
     }
 
+    /// The same with health and metrics on a free port.
+    pub fn start_with_operations(data_dir: &Path) -> Local {
+        let mut command = command(data_dir);
+        command.env("GRAPEVINE_OPERATIONS__LISTEN", "127.0.0.1:0");
+        Local::start_as(command, data_dir, &[])
+    }
+
     /// The same with further arguments.
     pub fn start_with(data_dir: &Path, arguments: &[&str]) -> Local {
+        Local::start_as(command(data_dir), data_dir, arguments)
+    }
+
+    fn start_as(mut command: Command, data_dir: &Path, arguments: &[&str]) -> Local {
         // A leftover of a killed process would be read as this one's.
         let announcement = data_dir.join("endpoint.json");
         let _ = std::fs::remove_file(&announcement);
         // A file, since a pipe that nobody empties would stop the process.
         let stderr = data_dir.with_extension("stderr");
-        let mut child = command(data_dir)
+        let mut child = command
             .args([
                 "local",
                 "--collector-listen",
@@ -152,6 +167,9 @@ impl Local {
         Local {
             collector: address("collector"),
             clickhouse: address("clickhouse"),
+            operations: endpoint["operations"]
+                .as_str()
+                .map(|address| format!("http://{address}")),
             owner_password: secret("owner_password"),
             reader_password: secret("reader_password"),
             server_key: secret("server_key"),
@@ -167,13 +185,18 @@ impl Local {
     }
 
     /// Ctrl-C; its exit code and what it said on standard error.
-    pub fn interrupt(mut self) -> (Option<i32>, String) {
+    pub fn interrupt(self) -> (Option<i32>, String) {
         let process = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-INT", &process])
             .status()
             .expect("kill runs");
         assert!(sent.success());
+        self.ended()
+    }
+
+    /// Waits until it ends by itself; its exit code and what it said on standard error.
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("ends");
         (status.code(), said(&self.stderr))
     }
@@ -214,6 +237,9 @@ pub fn contents(data_dir: &Path) -> String {
         "shares",
         "edges",
         "cascades",
+        "spreads",
+        "chain_models",
+        "surges",
         "dead_letters",
     ] {
         statements.push(format!(

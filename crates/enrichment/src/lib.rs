@@ -2,7 +2,7 @@
 //! them over the log.
 //!
 //! `hits.raw` → [`ClassifyStage`] → `hits.classified` → [`ChainStage`] → `visits`, `events`,
-//! `shares`, `edges`, `cascades`, `calibrations`. What cannot be used goes to `dead-letters`. [`run`] recovers a
+//! `shares`, `edges`, `cascades`, `spreads`, `models`. What cannot be used goes to `dead-letters`. [`run`] recovers a
 //! stage and drives it; outputs and offsets are the same however the input was cut into batches
 //! and however often the stage was restarted.
 //!

@@ -1,8 +1,8 @@
 //! Where a stage puts what follows from a record.
 
 use grapevine_event::{
-    Calibration, Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Heartbeat, Id,
-    Share, Visit, VisitEvent, topic,
+    Calibration, Cascade, ChainModel, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge,
+    Heartbeat, Id, Share, Spread, Surge, SurgeState, Visit, VisitEvent, topic,
 };
 use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
 
@@ -97,6 +97,41 @@ impl Outputs {
     pub fn cascade(&mut self, cascade: &Cascade<'_>) {
         let (site, time) = (cascade.site, cascade.updated);
         self.append(topic::CASCADES, site, time, |out| cascade.encode(out));
+    }
+
+    /// Appends how a content spreads.
+    pub fn spread(&mut self, spread: &Spread<'_>) {
+        let (site, time) = (spread.site, spread.updated);
+        self.append(topic::SPREADS, site, time, |out| spread.encode(out));
+    }
+
+    /// Appends the weights in force on a site.
+    pub fn chain_model(&mut self, model: &ChainModel<'_>) {
+        let (site, time) = (model.site, model.time);
+        self.append(topic::MODELS, site, time, |out| model.encode(out));
+    }
+
+    /// Appends a surge; one that is raised now is also told to who watches the log, where `live`.
+    pub fn surge(&mut self, surge: &Surge<'_>, live: bool) {
+        let (site, time) = (surge.site, surge.updated);
+        self.append(topic::SURGES, site, time, |out| surge.encode(out));
+        if !live || self.muted || surge.state != SurgeState::Raised {
+            return;
+        }
+        tracing::warn!(
+            site,
+            content = &*surge.content,
+            since_ms = surge.started,
+            dark = surge.dark,
+            dark_low = surge.dark_low,
+            dark_high = surge.dark_high,
+            baseline = surge.baseline,
+            rate_per_hour = surge.rate_per_hour,
+            doubling_seconds = surge.doubling_seconds,
+            app = surge.apps.first().map_or("unknown", |share| share.app),
+            false_alarm = surge.false_alarm,
+            "spreading in the dark"
+        );
     }
 
     /// Appends a calibration.

@@ -1,8 +1,7 @@
 //! The range that is stated, against what the simulator knows to be true: access logs of whole
 //! scenarios through importer and both stages, summed as a report sums them.
 //!
-//! Nothing of the model is fitted to the simulator; the test holds the ranges wide enough, and the
-//! table of `docs/classification.md` is what it prints.
+//! The scenarios here are not those that the model is fitted on; the test holds the ranges wide enough.
 
 #![expect(clippy::print_stdout, reason = "the rows of a table, for the page")]
 

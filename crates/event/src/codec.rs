@@ -7,8 +7,10 @@ use thiserror::Error;
 
 use crate::datum;
 use crate::record::{
-    Calibration, Cascade, DeadLetter, Edge, Heartbeat, Hit, Share, Visit, VisitEvent,
+    Calibration, Cascade, ChainModel, DeadLetter, Edge, Heartbeat, Hit, Share, Spread, Surge,
+    Visit, VisitEvent,
 };
+use crate::released;
 use crate::schema::RecordType;
 
 const MARKER: [u8; 2] = [0xC3, 0x01];
@@ -71,6 +73,12 @@ pub enum Record<'a> {
     Edge(Edge<'a>),
     /// A tree of edges.
     Cascade(Cascade<'a>),
+    /// How a content spreads.
+    Spread(Spread<'a>),
+    /// Weights in force.
+    ChainModel(ChainModel<'a>),
+    /// A content that spreads in the dark faster than its baseline.
+    Surge(Surge<'a>),
     /// How well probabilities fit a site's own tokens.
     Calibration(Calibration<'a>),
     /// What could not be processed.
@@ -80,7 +88,7 @@ pub enum Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Decodes one record.
+    /// Decodes one record, of this version or of an earlier release.
     ///
     /// # Errors
     /// Anything but exactly one whole record of a known schema.
@@ -92,8 +100,14 @@ impl<'a> Record<'a> {
             RecordType::Visit => Record::Visit(datum_of(datum, kind)?),
             RecordType::VisitEvent => Record::VisitEvent(datum_of(datum, kind)?),
             RecordType::Share => Record::Share(datum_of(datum, kind)?),
+            RecordType::Edge if bytes[MARKER.len()..HEADER_BYTES] == released::EDGE => {
+                Record::Edge(datum_of::<released::Edge<'_>>(datum, kind)?.into())
+            }
             RecordType::Edge => Record::Edge(datum_of(datum, kind)?),
             RecordType::Cascade => Record::Cascade(datum_of(datum, kind)?),
+            RecordType::Spread => Record::Spread(datum_of(datum, kind)?),
+            RecordType::ChainModel => Record::ChainModel(datum_of(datum, kind)?),
+            RecordType::Surge => Record::Surge(datum_of(datum, kind)?),
             RecordType::Calibration => Record::Calibration(datum_of(datum, kind)?),
             RecordType::DeadLetter => Record::DeadLetter(datum_of(datum, kind)?),
             RecordType::Heartbeat => Record::Heartbeat(datum_of(datum, kind)?),
@@ -111,6 +125,9 @@ impl<'a> Record<'a> {
         let [first, second, fingerprint @ ..] = *header;
         if [first, second] != MARKER {
             return Err(CodecError::NoMarker(first, second));
+        }
+        if fingerprint == released::EDGE {
+            return Ok(RecordType::Edge);
         }
         RecordType::of_fingerprint(fingerprint).ok_or(CodecError::UnknownSchema(fingerprint))
     }
@@ -145,7 +162,8 @@ macro_rules! encode {
     };
 }
 
-encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, Calibration, DeadLetter, Heartbeat, }
+encode! { Hit, Visit, VisitEvent, Share, Edge, Cascade, Spread, ChainModel, Surge, Calibration, DeadLetter,
+Heartbeat, }
 
 fn append<T: Serialize>(kind: RecordType, record: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();

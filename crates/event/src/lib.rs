@@ -12,18 +12,20 @@ mod codec;
 mod datum;
 mod id;
 mod record;
+mod released;
 mod schema;
 mod vocabulary;
 
 pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
-    Calibration, Cascade, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share, Visit,
-    VisitEvent,
+    Calibration, Cascade, ChainModel, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share,
+    Spread, Surge, SurgeApp, Visit, VisitEvent,
 };
 pub use schema::{RecordType, SchemaText};
 pub use vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, ShareKind,
+    SurgeState, VisitorBasis,
 };
 
 /// Names of the topics, the same in every home of the log.
@@ -42,13 +44,19 @@ pub mod topic {
     pub const EDGES: &str = "edges";
     /// Trees of edges, newest by offset wins.
     pub const CASCADES: &str = "cascades";
+    /// How contents spread, newest by offset wins.
+    pub const SPREADS: &str = "spreads";
+    /// Weights of causes in force, and how well they do.
+    pub const MODELS: &str = "models";
+    /// Contents that spread in the dark faster than their baseline, newest by offset wins.
+    pub const SURGES: &str = "surges";
     /// How well probabilities fit each site's own tokens, newest by offset wins.
     pub const CALIBRATIONS: &str = "calibrations";
     /// What could not be decoded or processed.
     pub const DEAD_LETTERS: &str = "dead-letters";
 
     /// Every topic, in the order of the data flow.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 12] = [
         HITS_RAW,
         HITS_CLASSIFIED,
         VISITS,
@@ -56,6 +64,9 @@ pub mod topic {
         SHARES,
         EDGES,
         CASCADES,
+        SPREADS,
+        MODELS,
+        SURGES,
         CALIBRATIONS,
         DEAD_LETTERS,
     ];

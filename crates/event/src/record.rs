@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
 use crate::vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, Protocol, ShareKind, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, ShareKind,
+    SurgeState, VisitorBasis,
 };
 
 /// One raw event as a producer took it (`schemas/hit.avsc`).
@@ -202,7 +203,7 @@ pub struct Share<'a> {
     pub token: Option<Cow<'a, str>>,
 }
 
-/// Visit B came from visitor A's share (`schemas/edge.avsc`).
+/// One possible cause of a visit (`schemas/edge.avsc`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -224,6 +225,8 @@ pub struct Edge<'a> {
     pub child_app: Cow<'a, str>,
     #[serde(borrow)]
     pub model_version: Cow<'a, str>,
+    pub parent_kind: ParentKind,
+    pub sign: i32,
 }
 
 /// A tree of edges as known at a moment (`schemas/cascade.avsc`).
@@ -245,6 +248,125 @@ pub struct Cascade<'a> {
     pub breadth: Vec<i64>,
     pub structural_virality: Option<f64>,
     pub reproduction_number: Option<f64>,
+}
+
+/// How one content spreads, as known at a moment (`schemas/spread.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/spread.avsc"
+)]
+pub struct Spread<'a> {
+    pub site: &'a str,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub started: i64,
+    pub updated: i64,
+    pub closed: bool,
+    pub arrivals: i64,
+    pub settled: i64,
+    pub certain_shares: i64,
+    pub certain_outside: i64,
+    pub tokens: i64,
+    pub shares: i64,
+    pub chain_arrivals: f64,
+    pub chain_arrivals_low: f64,
+    pub chain_arrivals_high: f64,
+    pub reproduction: f64,
+    pub reproduction_low: f64,
+    pub reproduction_high: f64,
+    pub structural_virality: Option<f64>,
+    pub structural_virality_low: Option<f64>,
+    pub structural_virality_high: Option<f64>,
+    pub depth: f64,
+    pub depth_low: f64,
+    pub depth_high: f64,
+    pub generation: f64,
+    pub breadth: Vec<f64>,
+    pub generation_time_seconds: Option<f64>,
+    pub generation_time_seconds_low: Option<f64>,
+    pub generation_time_seconds_high: Option<f64>,
+    pub half_life_seconds: Option<f64>,
+    pub k_factor: Option<f64>,
+    pub broadcast: bool,
+    pub largest_broadcast: i64,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+}
+
+/// Weights of causes in force on a site, and how well they do (`schemas/chain_model.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/chain_model.avsc"
+)]
+pub struct ChainModel<'a> {
+    pub site: &'a str,
+    pub time: i64,
+    #[serde(borrow)]
+    pub version: Cow<'a, str>,
+    #[serde(borrow)]
+    pub learned_from: Cow<'a, str>,
+    pub lessons: i64,
+    #[serde(borrow)]
+    pub weights: Cow<'a, str>,
+    pub scored: i64,
+    pub log_loss: Option<f64>,
+    pub brier: Option<f64>,
+    pub ece: Option<f64>,
+    pub top1: Option<f64>,
+    pub reliability_count: Vec<i64>,
+    pub reliability_predicted: Vec<f64>,
+    pub reliability_observed: Vec<f64>,
+    pub alarm: bool,
+    pub token_survival: f64,
+}
+
+/// A content that spreads in the dark faster than its own baseline (`schemas/surge.avsc`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "documented field by field in schemas/surge.avsc"
+)]
+pub struct Surge<'a> {
+    pub surge_id: Id,
+    pub site: &'a str,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    pub state: SurgeState,
+    pub started: i64,
+    pub updated: i64,
+    pub visits: i64,
+    pub dark: f64,
+    pub dark_low: f64,
+    pub dark_high: f64,
+    pub baseline: f64,
+    pub baseline_high: f64,
+    pub rate_per_hour: f64,
+    pub doubling_seconds: Option<f64>,
+    pub doubling_seconds_low: Option<f64>,
+    pub doubling_seconds_high: Option<f64>,
+    #[serde(borrow)]
+    pub apps: Vec<SurgeApp<'a>>,
+    pub share_acts: f64,
+    pub networks: i64,
+    pub chained: i64,
+    pub reproduction_number: Option<f64>,
+    pub reproduction_low: Option<f64>,
+    pub reproduction_high: Option<f64>,
+    pub false_alarm: f64,
+    pub new_content: bool,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+}
+
+/// How much of a surge comes by one app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurgeApp<'a> {
+    /// App, or `unknown`.
+    pub app: &'a str,
+    /// P(a dark visit of the surge came by it), 0 to 1.
+    pub probability: f32,
 }
 
 /// How well probabilities fit a site's own tokens (`schemas/calibration.avsc`).

@@ -59,9 +59,15 @@ record_types! {
     /// [`Share`](crate::Share).
     Share = "share" 0x6f39_22d0_c497_9e70,
     /// [`Edge`](crate::Edge).
-    Edge = "edge" 0x700e_93ed_a196_0a48,
+    Edge = "edge" 0x640f_9e3d_3a4b_f8e6,
     /// [`Cascade`](crate::Cascade).
     Cascade = "cascade" 0xd88c_baa5_da98_f7df,
+    /// [`Spread`](crate::Spread).
+    Spread = "spread" 0x71df_1ce2_2a36_5ff6,
+    /// [`ChainModel`](crate::ChainModel).
+    ChainModel = "chain_model" 0x6af4_6ec9_1529_42c0,
+    /// [`Surge`](crate::Surge).
+    Surge = "surge" 0x8ac1_95cf_70f5_b675,
     /// [`Calibration`](crate::Calibration).
     Calibration = "calibration" 0x0728_c897_bdd9_511f,
     /// [`DeadLetter`](crate::DeadLetter).

@@ -173,6 +173,18 @@ closed_set! {
 }
 
 closed_set! {
+    /// Where a surge stands.
+    SurgeState {
+        /// Its first record.
+        Raised = "raised",
+        /// It has doubled since the last record.
+        Updated = "updated",
+        /// It is near its baseline again.
+        Over = "over",
+    }
+}
+
+closed_set! {
     /// How an edge is known, strongest first.
     EdgeMethod {
         /// A share token that survived: certain.
@@ -181,5 +193,21 @@ closed_set! {
         Preview = "preview",
         /// Inferred from delays and marks.
         Inferred = "inferred",
+    }
+}
+
+closed_set! {
+    /// What a possible cause of a visit is.
+    ParentKind {
+        /// An earlier visitor of the content.
+        Visitor = "visitor",
+        /// An observed share act whose sharer is not known.
+        Act = "act",
+        /// The outside world: search, another site, the publisher's own post.
+        Outside = "outside",
+        /// All causes that are not listed one by one.
+        Pooled = "pooled",
+        /// A proven share of somebody who was never seen.
+        Unknown = "unknown",
     }
 }

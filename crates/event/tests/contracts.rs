@@ -129,6 +129,44 @@ fn sample_visit() -> Visit<'static> {
     }
 }
 
+fn sample_spread() -> Spread<'static> {
+    Spread {
+        site: "s",
+        content: "c".into(),
+        started: 1,
+        updated: 2,
+        closed: false,
+        arrivals: 12,
+        settled: 10,
+        certain_shares: 2,
+        certain_outside: 3,
+        tokens: 4,
+        shares: 5,
+        chain_arrivals: 4.5,
+        chain_arrivals_low: 3.5,
+        chain_arrivals_high: 5.5,
+        reproduction: 0.45,
+        reproduction_low: 0.3,
+        reproduction_high: 0.6,
+        structural_virality: Some(2.5),
+        structural_virality_low: Some(2.0),
+        structural_virality_high: None,
+        depth: 3.0,
+        depth_low: 2.0,
+        depth_high: 4.0,
+        generation: 1.5,
+        breadth: vec![6.5, 3.5],
+        generation_time_seconds: Some(900.0),
+        generation_time_seconds_low: Some(90.0),
+        generation_time_seconds_high: Some(9_000.0),
+        half_life_seconds: None,
+        k_factor: Some(0.45),
+        broadcast: false,
+        largest_broadcast: 2,
+        model_version: "1".into(),
+    }
+}
+
 /// The names of a record's fields, in its order.
 struct FieldNames(Vec<String>);
 
@@ -235,6 +273,8 @@ fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
             parent_app: "".into(),
             child_app: "sms".into(),
             model_version: "1".into(),
+            parent_kind: ParentKind::Visitor,
+            sign: -1,
         }
     );
     sample!(
@@ -251,6 +291,62 @@ fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
             breadth: vec![1, 1],
             structural_virality: Some(1.0),
             reproduction_number: Some(0.5),
+        }
+    );
+    sample!(Spread, sample_spread());
+    sample!(
+        ChainModel,
+        ChainModel {
+            site: "s",
+            time: 7,
+            version: "2".into(),
+            learned_from: "1".into(),
+            lessons: 128,
+            weights: "version = 2".into(),
+            scored: 300,
+            log_loss: Some(1.5),
+            brier: Some(0.2),
+            ece: None,
+            top1: Some(0.5),
+            reliability_count: vec![1, 0],
+            reliability_predicted: vec![0.5, 0.0],
+            reliability_observed: vec![1.0, 0.0],
+            alarm: true,
+            token_survival: 0.25,
+        }
+    );
+    sample!(
+        Surge,
+        Surge {
+            surge_id: Id([8; 16]),
+            site: "s",
+            content: "c".into(),
+            state: SurgeState::Raised,
+            started: 1,
+            updated: 2,
+            visits: 40,
+            dark: 30.5,
+            dark_low: 20.0,
+            dark_high: 40.0,
+            baseline: 1.5,
+            baseline_high: 4.0,
+            rate_per_hour: 60.0,
+            doubling_seconds: Some(900.0),
+            doubling_seconds_low: Some(600.0),
+            doubling_seconds_high: None,
+            apps: vec![SurgeApp {
+                app: "whatsapp",
+                probability: 0.75,
+            }],
+            share_acts: 2.5,
+            networks: 30,
+            chained: 3,
+            reproduction_number: Some(0.9),
+            reproduction_low: None,
+            reproduction_high: None,
+            false_alarm: 1e-7,
+            new_content: true,
+            model_version: "1".into(),
         }
     );
     sample!(
@@ -334,8 +430,11 @@ fn fingerprints_are_those_of_other_implementations() {
         ("visit", "a0c0e26bd6537522"),
         ("visit_event", "112ae3c54fca587d"),
         ("share", "6f3922d0c4979e70"),
-        ("edge", "700e93eda1960a48"),
+        ("edge", "640f9e3d3a4bf8e6"),
         ("cascade", "d88cbaa5da98f7df"),
+        ("spread", "71df1ce22a365ff6"),
+        ("chain_model", "6af46ec9152942c0"),
+        ("surge", "8ac195cf70f5b675"),
         ("calibration", "0728c897bdd9511f"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),
@@ -422,10 +521,22 @@ fn every_enum_is_its_schema() {
         EdgeMethod::as_str,
     );
     check(
+        RecordType::Edge,
+        "ParentKind",
+        ParentKind::ALL,
+        ParentKind::as_str,
+    );
+    check(
         RecordType::Cascade,
         "EdgeMethod",
         EdgeMethod::ALL,
         EdgeMethod::as_str,
+    );
+    check(
+        RecordType::Surge,
+        "SurgeState",
+        SurgeState::ALL,
+        SurgeState::as_str,
     );
 }
 
@@ -492,6 +603,60 @@ fn no_incompatible_change_since_the_last_release() {
             None,
             "{name}: add fields with a default, never remove or retype one"
         );
+    }
+}
+
+/// What release 0.1.0 wrote, and was not taken before the upgrade.
+#[test]
+fn an_edge_of_the_last_release_is_still_read() {
+    #[derive(serde::Serialize)]
+    struct Released<'a> {
+        site: &'a str,
+        content: &'a str,
+        child_visit: Id,
+        parent_visit: Option<Id>,
+        time: i64,
+        method: EdgeMethod,
+        probability: f32,
+        lag_ms: Option<i64>,
+        parent_app: &'a str,
+        child_app: &'a str,
+        model_version: &'a str,
+    }
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../schemas/released/0.1.0/edge.avsc"
+    );
+    let schema: serde_avro_fast::Schema = std::fs::read_to_string(path)
+        .expect("readable")
+        .parse()
+        .expect("schema parses");
+    for parent in [None, Some(Id([5; 16]))] {
+        let old = Released {
+            site: "s",
+            content: "c",
+            child_visit: Id([4; 16]),
+            parent_visit: parent,
+            time: 7,
+            method: EdgeMethod::Token,
+            probability: 1.0,
+            lag_ms: parent.map(|_| 8),
+            parent_app: "",
+            child_app: "sms",
+            model_version: "1",
+        };
+        let mut bytes = vec![0xC3, 0x01];
+        bytes.extend_from_slice(schema.rabin_fingerprint());
+        let mut config = serde_avro_fast::ser::SerializerConfig::new(&schema);
+        bytes.extend(serde_avro_fast::to_datum_vec(&old, &mut config).expect("fits"));
+        assert_eq!(Record::kind_of(&bytes).expect("known"), RecordType::Edge);
+        let Record::Edge(edge) = Record::decode(&bytes).expect("decodes") else {
+            panic!("no edge")
+        };
+        let kind = parent.map_or(ParentKind::Unknown, |_| ParentKind::Visitor);
+        assert_eq!((edge.parent_kind, edge.sign), (kind, 1));
+        assert_eq!((edge.parent_visit, edge.lag_ms), (parent, old.lag_ms));
+        assert_eq!((edge.time, edge.child_app.as_ref()), (7, "sms"));
     }
 }
 

@@ -71,6 +71,41 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Simulate, import and report in one go; or import and report a log of your own.
     Demo(DemoArgs),
+    /// Look at the configuration.
+    Config(ConfigArgs),
+    /// Ask the running service whether it is ready.
+    Health(HealthArgs),
+}
+
+/// Arguments of `grapevine health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Ask whether it lives instead.
+    #[arg(long)]
+    pub live: bool,
+}
+
+/// Arguments of `grapevine config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub what: ConfigWhat,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigWhat {
+    /// Read everything that it names; print every value without secrets, and where it came from.
+    Check(ConfigCheckArgs),
+}
+
+/// Arguments of `grapevine config check`.
+#[derive(Debug, Args)]
+pub struct ConfigCheckArgs {
+    /// Try to reach what is configured, too.
+    #[arg(long)]
+    pub connect: bool,
 }
 
 /// Arguments of `grapevine local`.
@@ -157,6 +192,10 @@ pub enum SimulateFormat {
     VhostCombined,
     /// Native hits, one JSON object a line.
     Hits,
+    /// Who came from whom, as `grapevine evaluate chains` reads it.
+    Cascades,
+    /// The scenario itself (TOML), without simulating it.
+    Scenario,
 }
 
 /// Arguments of `grapevine simulate`.
@@ -165,6 +204,9 @@ pub struct SimulateArgs {
     /// Scenario file (TOML) [default: a mid-size publisher].
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Draw every uncertain parameter from its range; the seed decides.
+    #[arg(long, conflicts_with = "scenario")]
+    pub drawn: bool,
     /// Seed; the same seed and scenario give the same bytes.
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

@@ -102,6 +102,9 @@ pub struct Endpoint {
     pub clickhouse: String,
     /// Address of the collector.
     pub collector: String,
+    /// Address of health and metrics, where they are served.
+    #[serde(default)]
+    pub operations: Option<String>,
 }
 
 /// A data directory that this process holds.
@@ -405,6 +408,7 @@ mod tests {
             process: 1,
             clickhouse: "127.0.0.1:1".into(),
             collector: "127.0.0.1:2".into(),
+            operations: None,
         };
         held.announce(&endpoint).expect("said");
         assert_eq!(

@@ -1,9 +1,10 @@
-//! The `grapevine` command: local, import, report, query, simulate, evaluate, demo.
+//! The `grapevine` command: local, import, report, query, simulate, evaluate, demo, config, health.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
 //! means is decided in `grapevine-inference`, what is stored in `grapevine-sink`.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cli;
 pub mod data_directory;
 pub mod database;
@@ -11,13 +12,16 @@ pub mod demo;
 pub mod engine;
 pub mod evaluate;
 pub mod exit;
+pub mod health;
 pub mod import;
 pub mod local;
 pub mod numerals;
+pub mod operations;
 pub mod pipeline;
 pub mod query;
 pub mod report;
+pub mod secret;
 pub mod settings;
 pub mod simulate;
 pub mod standard_input;
-pub mod telemetry;
+mod unknown_key;

@@ -10,13 +10,13 @@ use grapevine_log::Log;
 use grapevine_producer::Site;
 use grapevine_producer::collector::{self, Collector, CollectorConfig};
 use grapevine_producer::pseudonym::Pseudonyms;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::data_directory::Endpoint;
 use crate::engine;
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::import::{self, ImportEndpoint};
+use crate::operations::Service;
 use crate::pipeline::{self, Pipeline};
 use crate::settings::Settings;
 
@@ -30,7 +30,9 @@ const BACKLOG_EVERY: Duration = Duration::from_millis(200);
 /// # Errors
 /// A port in use, a data directory in use, no engine, or a stage that fails.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
-    // Both ports before anything slow: they are the likeliest to be wrong.
+    // Ports before anything slow: they are the likeliest to be wrong.
+    let service = Service::start("local", &settings.operations).await?;
+    let stages = service.health.condition("stages", "starting");
     let listener = engine::listen(
         settings.collector.listen,
         "the collector",
@@ -74,13 +76,23 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         .into_future(),
     );
     let brake = tokio::spawn(brake(collector.clone(), Arc::clone(pipeline.log())));
-    announce(&pipeline, address)?;
+    let taking = collector.clone();
+    service
+        .health
+        .ask("collector", move || taking.trouble().map_or(Ok(()), Err));
+    announce(&pipeline, address, service.address())?;
+    stages.met();
 
     let outcome = tokio::select! {
-        stop = stop_asked() => stop,
+        () = service.shutdown.asked() => Ok(()),
         failure = pipeline.failure() => Err(failure),
     };
-    tracing::info!("stopping: finishing what was taken");
+    if let Err(failure) = &outcome {
+        stages.unmet(failure.to_string());
+    }
+    service.shutdown.ask();
+    // It holds the collector, which has to be gone for its thread to end.
+    service.health.ask("collector", || Ok(()));
     pipeline.directory().withdraw();
     stopped.store(true, Ordering::Relaxed);
     brake.abort();
@@ -98,7 +110,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         .await
         .ends(ExitKind::Software)?;
     tracing::info!(?counts, "collector ended");
-    let ended = pipeline.stop().await;
+    let ended = pipeline.stop_within(service.work_left()).await;
     outcome.and(ended)
 }
 
@@ -137,33 +149,22 @@ async fn brake(collector: Collector, log: Arc<Log>) {
     }
 }
 
-/// Waits for Ctrl-C or the supervisor's SIGTERM. A second one ends at once: everything
-/// acknowledged is durable anyhow.
-async fn stop_asked() -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).ends(ExitKind::Software)?;
-    let mut terminate = signal(SignalKind::terminate()).ends(ExitKind::Software)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(i32::from(ExitKind::Interrupted.code()));
-    });
-    Ok(())
-}
-
 /// Says to the other commands, and to the user, where everything is.
-fn announce(pipeline: &Pipeline, collector: SocketAddr) -> Result<(), Failure> {
+fn announce(
+    pipeline: &Pipeline,
+    collector: SocketAddr,
+    operations: Option<SocketAddr>,
+) -> Result<(), Failure> {
     let clickhouse = pipeline.clickhouse_address();
     let path = pipeline.directory().path().display();
+    let health = operations.map_or_else(String::new, |address| {
+        format!("metrics     http://{address}/metrics  (and /health/live, /health/ready)\n")
+    });
     let text = format!(
         "collector   http://{collector}/v1/hits\n\
          clickhouse  http://{clickhouse}  (accounts owner and reader, passwords in {path}/accounts.toml)\n\
          data        {path}\n\
+         {health}\
          Ctrl-C stops; nothing acknowledged is lost.\n"
     );
     let mut out = io::stdout().lock();
@@ -174,6 +175,7 @@ fn announce(pipeline: &Pipeline, collector: SocketAddr) -> Result<(), Failure> {
         process: std::process::id(),
         clickhouse: clickhouse.to_string(),
         collector: collector.to_string(),
+        operations: operations.map(|address| address.to_string()),
     };
     pipeline
         .directory()

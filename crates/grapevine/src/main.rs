@@ -5,12 +5,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use grapevine::cli::{Cli, Command};
+use grapevine::cli::{Cli, Command, ConfigWhat};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    demo, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+    check, demo, evaluate, health, import, local, operations, query, report, simulate,
+    standard_input,
 };
+use grapevine_operations::Logging;
 
 fn main() -> ExitCode {
     grapevine_embedded::bound_heap();
@@ -39,35 +41,50 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     standard_input::set_aside().ends(ExitKind::Software)?;
-    let default = if matches!(cli.command, Command::Local(_)) {
-        "info"
-    } else {
-        "error"
-    };
-    telemetry::start(
-        cli.everywhere.log.as_deref(),
-        cli.everywhere.log_json,
-        default,
-    )?;
     let mut overrides = cli.everywhere.overrides();
     if let Command::Local(arguments) = &cli.command {
         overrides.collector_listen = arguments.collector_listen;
         overrides.clickhouse_listen = arguments.clickhouse_listen;
     }
-    let settings = Settings::load(&overrides)?;
+    let loaded = Settings::load(&overrides)?;
+    let settings = &loaded.settings;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .ends(ExitKind::Software)?;
+    let service = service(&cli.command);
+    let logging = Logging {
+        filter: match &cli.everywhere.log {
+            Some(filter) => filter,
+            None if service.is_some() => "info",
+            None => "error",
+        },
+        json: cli.everywhere.log_json,
+    };
+    // Gone before the runtime is: the last spans are sent by it.
+    let _telemetry =
+        operations::telemetry(logging, service, &settings.operations, runtime.handle())?;
     runtime.block_on(async {
         match &cli.command {
-            Command::Local(_) => local::run(&settings).await,
-            Command::Import(arguments) => import::run(arguments, &settings).await,
-            Command::Report(arguments) => report::run(arguments, &settings).await,
-            Command::Query(arguments) => query::run(arguments, &settings).await,
-            Command::Simulate(arguments) => simulate::run(arguments, &settings).await,
+            Command::Local(_) => local::run(settings).await,
+            Command::Import(arguments) => import::run(arguments, settings).await,
+            Command::Report(arguments) => report::run(arguments, settings).await,
+            Command::Query(arguments) => query::run(arguments, settings).await,
+            Command::Simulate(arguments) => simulate::run(arguments, settings).await,
             Command::Evaluate(arguments) => evaluate::run(arguments),
-            Command::Demo(arguments) => demo::run(arguments, &settings).await,
+            Command::Demo(arguments) => demo::run(arguments, settings).await,
+            Command::Health(arguments) => health::run(arguments, settings).await,
+            Command::Config(arguments) => match &arguments.what {
+                ConfigWhat::Check(arguments) => check::run(arguments, &loaded).await,
+            },
         }
     })
+}
+
+/// The name of a command that runs until it is stopped.
+fn service(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Local(_) => Some("local"),
+        _ => None,
+    }
 }

@@ -11,7 +11,8 @@ use grapevine_embedded::EngineLibrary;
 use grapevine_enrichment::{ChainStage, ClassifyStage, Stage, StopSignal};
 use grapevine_event::topic;
 use grapevine_inference::{Classifier, Model};
-use grapevine_log::Log;
+use grapevine_log::{Log, PARTITION};
+use grapevine_metrics::PartitionLag;
 use grapevine_signals::Signals;
 use grapevine_sink::SinkError;
 use tokio::sync::{mpsc, watch};
@@ -196,14 +197,33 @@ impl Pipeline {
     ///
     /// # Errors
     /// A stage or the engine failed.
-    pub async fn stop(mut self) -> Result<(), Failure> {
+    pub async fn stop(self) -> Result<(), Failure> {
+        self.stop_within(Duration::MAX).await
+    }
+
+    /// The same, but what is not finished after `patience` is left to the next start.
+    ///
+    /// # Errors
+    /// A stage or the engine failed.
+    pub async fn stop_within(mut self, patience: Duration) -> Result<(), Failure> {
         self.trim.abort();
         let settled = match self.failed {
-            true => Ok(()),
-            false => self.settle().await,
+            true => Some(Ok(())),
+            false => tokio::time::timeout(patience, self.settle()).await.ok(),
         };
+        if settled.is_none() {
+            let records = backlog(&self.log).ends(ExitKind::InputOutput)?;
+            tracing::warn!(
+                records,
+                "stopping with work before the stages: the next start goes on with it"
+            );
+        }
         for (stop, stage) in [self.classify, self.chain] {
-            stop.drain();
+            if settled.is_some() {
+                stop.drain();
+            } else {
+                stop.stop();
+            }
             let joined = tokio::task::spawn_blocking(move || stage.join())
                 .await
                 .ends(ExitKind::Software)?;
@@ -214,7 +234,7 @@ impl Pipeline {
         self.sink.1.await.ends(ExitKind::Software)?;
         self.log.flush().ends(ExitKind::InputOutput)?;
         self.engine.stop().await?;
-        settled
+        settled.unwrap_or(Ok(()))
     }
 }
 
@@ -248,7 +268,11 @@ fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
     })
 }
 
-fn signals(settings: &Settings) -> Result<Signals, Failure> {
+/// What is known of apps and links, with the user's own entries.
+///
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn signals(settings: &Settings) -> Result<Signals, Failure> {
     let Some(path) = &settings.signals else {
         return Ok(Signals::builtin());
     };
@@ -298,7 +322,7 @@ fn report(failed: &mpsc::UnboundedSender<Failure>, outcome: Result<(), Failure>)
     }
 }
 
-/// The furthest that any consumer is behind the end of its input, records.
+/// The furthest that any consumer is behind the end of its input, records; tells every one's lag.
 ///
 /// # Errors
 /// Those of the log.
@@ -310,7 +334,15 @@ pub fn backlog(log: &Log) -> Result<u64, grapevine_log::LogError> {
     let sink = grapevine_sink::topics().map(|topic| (grapevine_sink::CONSUMER, topic));
     let mut furthest = 0;
     for (consumer, input) in inputs.into_iter().chain(sink) {
-        furthest = furthest.max(grapevine_enrichment::lag(log, consumer, input)?);
+        let records = grapevine_enrichment::lag(log, consumer, input)?;
+        PartitionLag {
+            consumer,
+            topic: input,
+            partition: PARTITION,
+            records,
+        }
+        .emit();
+        furthest = furthest.max(records);
     }
     Ok(furthest)
 }

@@ -4,17 +4,20 @@
 //! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
 //! are never printed.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 use grapevine_producer::TrustedProxies;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{ExitKind, Failure};
+use crate::operations::OperationsSettings;
+use crate::unknown_key;
 
 /// What can be configured.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where everything is kept. Default: `grapevine` in the user's data directory.
@@ -31,10 +34,13 @@ pub struct Settings {
     /// The ClickHouse interface.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
+    /// Health, metrics, traces and the graceful stop.
+    #[serde(default)]
+    pub operations: OperationsSettings,
 }
 
 /// The collector, which takes hits over HTTP.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollectorSettings {
     /// Address and port; loopback unless told otherwise.
@@ -59,7 +65,7 @@ impl Default for CollectorSettings {
 }
 
 /// The embedded engine's HTTP interface.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseSettings {
     /// Address and port; loopback unless told otherwise.
@@ -95,16 +101,56 @@ pub struct Overrides {
     pub clickhouse_listen: Option<SocketAddr>,
 }
 
+/// Settings, and where each of them came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    file: Option<(PathBuf, toml::Table)>,
+    /// Names of the variables that were there.
+    variables: BTreeSet<String>,
+    /// Keys that flags gave.
+    flags: Vec<&'static str>,
+}
+
+impl Loaded {
+    /// Where the value of a dotted key came from: `flag`, the name of a variable, the file, or
+    /// `default`.
+    pub fn origin(&self, key: &str) -> String {
+        if self.flags.contains(&key) {
+            return "flag".to_owned();
+        }
+        let variable = format!("GRAPEVINE_{}", key.replace('.', "__").to_uppercase());
+        if self.variables.contains(&variable) {
+            return variable;
+        }
+        let in_file = self.file.as_ref().filter(|(_, table)| {
+            let mut parts = key.split('.');
+            let first = parts.next().and_then(|part| table.get(part));
+            parts
+                .try_fold(first, |value, part| Some(value?.get(part)))
+                .flatten()
+                .is_some()
+        });
+        in_file.map_or_else(
+            || "default".to_owned(),
+            |(path, _)| path.display().to_string(),
+        )
+    }
+}
+
 impl Settings {
     /// Puts the settings together.
     ///
     /// # Errors
     /// A file that cannot be read, an unknown key, a value of the wrong kind: each by name.
-    pub fn load(overrides: &Overrides) -> Result<Settings, Failure> {
-        // `GRAPEVINE_CONFIG` names the file itself, so it is no key of it.
+    pub fn load(overrides: &Overrides) -> Result<Loaded, Failure> {
+        // `GRAPEVINE_CONFIG` names the file itself and `GRAPEVINE_SERVER_KEY` belongs to
+        // `simulate`, so they are no keys of it.
         let environment: std::collections::HashMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("GRAPEVINE_") && name != "GRAPEVINE_CONFIG")
+            .filter(|(name, _)| name.starts_with("GRAPEVINE_"))
+            .filter(|(name, _)| name != "GRAPEVINE_CONFIG" && name != "GRAPEVINE_SERVER_KEY")
             .collect();
         let named = overrides
             .file
@@ -117,7 +163,9 @@ impl Settings {
         file: Option<&Path>,
         environment: std::collections::HashMap<String, String>,
         overrides: &Overrides,
-    ) -> Result<Settings, Failure> {
+    ) -> Result<Loaded, Failure> {
+        let variables = environment.keys().cloned().collect();
+        let mut in_file = None;
         let wrong = |text: String| Failure::new(ExitKind::Config, text);
         let mut sources = Config::builder();
         if let Some(path) = file {
@@ -128,9 +176,10 @@ impl Settings {
                 ))
             })?;
             // Parsed by itself first: the parser's own message has the line.
-            toml::from_str::<toml::Table>(&text).map_err(|error| {
+            let table = toml::from_str::<toml::Table>(&text).map_err(|error| {
                 wrong(format!("configuration file {}: {error}", path.display()))
             })?;
+            in_file = Some((path.to_owned(), table));
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("GRAPEVINE")
@@ -162,8 +211,11 @@ impl Settings {
             ),
         ];
         let described = |error: config::ConfigError| {
+            let error = error.to_string();
+            let meant = unknown_key::nearest(&error)
+                .map_or_else(String::new, |key| format!(": did you mean `{key}`?"));
             wrong(format!(
-                "configuration: {error}; keys may come from the file, from GRAPEVINE_… variables and from flags"
+                "configuration: {error}{meant}; keys may come from the file, from GRAPEVINE_… variables and from flags"
             ))
         };
         if let Some(default) = user_directory("XDG_DATA_HOME", ".local/share") {
@@ -171,6 +223,8 @@ impl Settings {
                 .set_default("data_dir", text(&default))
                 .map_err(described)?;
         }
+        let given = flags.iter().filter(|(_, value)| value.is_some());
+        let given = given.map(|(key, _)| *key).collect();
         for (key, value) in flags {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
@@ -178,7 +232,12 @@ impl Settings {
             .build()
             .and_then(Config::try_deserialize)
             .map_err(described)?;
-        Ok(settings)
+        Ok(Loaded {
+            settings,
+            file: in_file,
+            variables,
+            flags: given,
+        })
     }
 
     /// The proxies whose `X-Forwarded-For` is believed.
@@ -219,7 +278,7 @@ fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, Failure> {
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("grapevine.toml");
         std::fs::write(&path, file).expect("writes");
@@ -236,22 +295,36 @@ mod tests {
 
     #[test]
     fn each_source_overrides_the_one_before() {
-        let settings = load(
+        let loaded = load(
             "data_dir = \"/file\"\n[collector]\nlisten = \"127.0.0.1:1\"\nsites = [\"a\"]\n[clickhouse]\nlisten = \"127.0.0.1:2\"",
             &[("GRAPEVINE_CLICKHOUSE__LISTEN", "127.0.0.1:3"), ("GRAPEVINE_COLLECTOR__SITES", "b,c"), ("GRAPEVINE_ENGINE", "/e")],
         )
         .expect("loads");
+        let settings = &loaded.settings;
         assert_eq!(settings.data_dir, Path::new("/flag"));
         assert_eq!(settings.collector.listen.port(), 1);
         assert_eq!(settings.clickhouse.listen.port(), 3);
         assert_eq!(settings.collector.sites, ["b", "c"]);
         assert_eq!(settings.engine.as_deref(), Some(Path::new("/e")));
+        assert_eq!(loaded.origin("data_dir"), "flag");
+        assert_eq!(
+            loaded.origin("clickhouse.listen"),
+            "GRAPEVINE_CLICKHOUSE__LISTEN"
+        );
+        assert!(
+            loaded
+                .origin("collector.listen")
+                .ends_with("grapevine.toml")
+        );
+        assert_eq!(loaded.origin("operations.grace_seconds"), "default");
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         for (file, environment, says) in [
             ("[collector]\nlissten = \"127.0.0.1:1\"", vec![], "lissten"),
+            ("[collector]\nlissten = 1", vec![], "did you mean `listen`?"),
+            ("[opperations]", vec![], "did you mean `operations`?"),
             (
                 "[collector]\nlisten = \"everywhere\"",
                 vec![],

@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use grapevine_simulator::{
-    Event, HitOptions, LogFormat, Scenario, TruthFormat, TruthSummary, TruthWriter, simulate,
-    write_hit, write_log_line,
+    CascadeWriter, Event, HitOptions, LogFormat, Scenario, TruthFormat, TruthSummary, TruthWriter,
+    deliver, simulate, simulate_sites, write_hit, write_log_line,
 };
 
 use crate::cli::{SimulateArgs, SimulateFormat};
@@ -25,14 +25,12 @@ const SEND_ATTEMPTS_MAX: u32 = 30;
 /// A scenario that is no scenario, a file that cannot be written, a collector that refuses.
 pub async fn run(arguments: &SimulateArgs, settings: &Settings) -> Result<(), Failure> {
     let scenario = scenario(arguments)?;
-    let mut truth = match &arguments.truth {
-        Some(path) => Some((create(path)?, TruthWriter::new(TruthFormat::Ndjson))),
-        None => None,
-    };
-    let mut summary = TruthSummary::default();
-    let events = simulate(&scenario)
-        .ends(ExitKind::Config)?
-        .inspect(|event| summary.add(event));
+    if arguments.send.is_none() && arguments.format == SimulateFormat::Scenario {
+        scenario.validate().ends(ExitKind::Config)?;
+        let text = scenario.to_toml().ends(ExitKind::Config)?;
+        return written(open(arguments)?.write_all(text.as_bytes()));
+    }
+    let mut events = Events::of(&scenario, arguments)?;
     match &arguments.send {
         Some(url) => {
             let key = arguments
@@ -40,39 +38,151 @@ pub async fn run(arguments: &SimulateArgs, settings: &Settings) -> Result<(), Fa
                 .clone()
                 .or_else(|| server_key(settings));
             let mut sender = Sender::new(url, key)?;
-            for event in events {
-                tell_truth(&mut truth, &event)?;
-                sender.add(&event, &scenario.site).await?;
+            while let Some((event, site)) = events.next()? {
+                sender.add(&event, &site).await?;
             }
             sender.flush().await?;
             tracing::info!(hits = sender.accepted, "sent");
         }
         None => {
-            let mut out: Box<dyn Write> = match &arguments.out {
-                Some(path) => Box::new(create(path)?),
-                None => Box::new(BufWriter::new(io::stdout().lock())),
-            };
-            for event in events {
-                tell_truth(&mut truth, &event)?;
-                match write_event(&mut out, &event, &scenario.site, arguments.format) {
-                    // `| head` has seen enough.
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.ends(ExitKind::InputOutput)?,
-                };
-            }
-            match out.flush() {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                written => written.ends(ExitKind::InputOutput)?,
+            let mut out = open(arguments)?;
+            match write_all(&mut out, &mut events, arguments.format) {
+                Ok(()) => {}
+                // `| head` has seen enough.
+                Err(Stopped::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(());
+                }
+                Err(Stopped::Write(error)) => return Err(error).ends(ExitKind::InputOutput),
+                Err(Stopped::Truth(failure)) => return Err(failure),
             }
         }
     }
-    if let Some((mut file, _)) = truth {
-        file.flush().ends(ExitKind::InputOutput)?;
+    events.finish()
+}
+
+/// Why writing stopped.
+enum Stopped {
+    Write(io::Error),
+    Truth(Failure),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Stopped::Write(error)
     }
-    // Standard output may be the log itself, so what is true is said on standard error.
-    summary
-        .write_text(&mut io::stderr().lock())
-        .ends(ExitKind::InputOutput)
+}
+
+fn write_all(
+    out: &mut dyn Write,
+    events: &mut Events<'_>,
+    format: SimulateFormat,
+) -> Result<(), Stopped> {
+    let mut cascades = CascadeWriter::default();
+    while let Some((event, site)) = events.next().map_err(Stopped::Truth)? {
+        match format {
+            SimulateFormat::Cascades => cascades.add(events.number, &event),
+            _ => {
+                write_event(&mut &mut *out, &event, &site, format)?;
+            }
+        }
+    }
+    if format == SimulateFormat::Cascades {
+        cascades.write(&mut &mut *out)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn open(arguments: &SimulateArgs) -> Result<Box<dyn Write>, Failure> {
+    Ok(match &arguments.out {
+        Some(path) => Box::new(create(path)?),
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    })
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.ends(ExitKind::InputOutput),
+    }
+}
+
+/// The events of all sites in the order in which they are written or sent, with the truth beside.
+struct Events<'a> {
+    events: Box<dyn Iterator<Item = (usize, Event)> + 'a>,
+    names: Vec<std::sync::Arc<str>>,
+    /// Site of the last event.
+    number: usize,
+    truth: Option<(BufWriter<File>, TruthWriter)>,
+    summary: TruthSummary,
+}
+
+impl<'a> Events<'a> {
+    fn of(scenario: &'a Scenario, arguments: &SimulateArgs) -> Result<Events<'a>, Failure> {
+        if !scenario.more_sites.is_empty()
+            && arguments.send.is_none()
+            && arguments.format == SimulateFormat::Combined
+        {
+            return Err(Failure::new(
+                ExitKind::Usage,
+                "--format combined has no place for the name of a site, and the scenario has \
+                 several: write vhost-combined or hits",
+            ));
+        }
+        let sites = simulate_sites(scenario).ends(ExitKind::Config)?;
+        let names = sites.names().to_vec();
+        // Hits travel; the lines of a log are written where things happen.
+        let travels = arguments.send.is_some() || arguments.format == SimulateFormat::Hits;
+        let numbered = sites;
+        let events: Box<dyn Iterator<Item = (usize, Event)>> = if travels {
+            let count = names.len() as u64;
+            let delivered = deliver(
+                numbered.map(|(_, event)| event),
+                &scenario.delivery,
+                scenario.seed,
+            );
+            // The number of an event names its site.
+            Box::new(delivered.map(move |event| ((event.id % count) as usize, event)))
+        } else {
+            Box::new(numbered)
+        };
+        let truth = match &arguments.truth {
+            Some(path) => Some((create(path)?, TruthWriter::new(TruthFormat::Ndjson))),
+            None => None,
+        };
+        Ok(Events {
+            events,
+            names,
+            number: 0,
+            truth,
+            summary: TruthSummary::default(),
+        })
+    }
+
+    /// The next event and the host of its site; its truth is written.
+    fn next(&mut self) -> Result<Option<(Event, std::sync::Arc<str>)>, Failure> {
+        let Some((number, event)) = self.events.next() else {
+            return Ok(None);
+        };
+        self.number = number;
+        self.summary.add(&event);
+        if let Some((file, writer)) = &mut self.truth {
+            let site = &self.names[number];
+            writer
+                .write(file, &event, site)
+                .ends(ExitKind::InputOutput)?;
+        }
+        Ok(Some((event, self.names[number].clone())))
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        if let Some((mut file, _)) = self.truth {
+            file.flush().ends(ExitKind::InputOutput)?;
+        }
+        // Standard output may be the log itself, so what is true is said on standard error.
+        self.summary
+            .write_text(&mut io::stderr().lock())
+            .ends(ExitKind::InputOutput)
+    }
 }
 
 fn scenario(arguments: &SimulateArgs) -> Result<Scenario, Failure> {
@@ -91,6 +201,7 @@ fn scenario(arguments: &SimulateArgs) -> Result<Scenario, Failure> {
                 )
             })?
         }
+        None if arguments.drawn => Scenario::drawn(arguments.seed.unwrap_or(1)),
         None => Scenario::default(),
     };
     scenario.seed = arguments.seed.unwrap_or(scenario.seed);
@@ -123,16 +234,6 @@ fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
     })
 }
 
-fn tell_truth(
-    truth: &mut Option<(BufWriter<File>, TruthWriter)>,
-    event: &Event,
-) -> Result<(), Failure> {
-    if let Some((file, writer)) = truth {
-        writer.write(file, event).ends(ExitKind::InputOutput)?;
-    }
-    Ok(())
-}
-
 fn write_event(
     out: &mut impl Write,
     event: &Event,
@@ -143,6 +244,8 @@ fn write_event(
         SimulateFormat::Combined => write_log_line(out, event, site, LogFormat::Combined),
         SimulateFormat::VhostCombined => write_log_line(out, event, site, LogFormat::VhostCombined),
         SimulateFormat::Hits => write_hit(out, event, site, HitOptions::default()),
+        // Neither is made of single events.
+        SimulateFormat::Cascades | SimulateFormat::Scenario => Ok(false),
     }
 }
 

@@ -2,9 +2,11 @@
 //! privately passed link with its evidence, observed share acts, and certain share chains.
 //!
 //! [`Classifier`] judges one landing. [`shares`] turns preview fetches into share acts.
-//! [`chains`] follows share tokens from visit to visit and adds what is known of a content at the
-//! time of a landing. [`calibration`] learns from a site's own tokens how far its landings differ
-//! from what the model says. [`causes`] infers who passed a link on where no token tells. All figures come from a [`Model`], a data file.
+//! [`chains`] follows share tokens from visit to visit, adds what is known of a content at the time of
+//! a landing, and follows how each content spreads. [`calibration`] learns from a site's own tokens how
+//! far its landings differ from what the model says. [`causes`] infers who passed a link on where no
+//! token tells. [`surges`] tells of contents that spread in the dark faster than their baseline. All
+//! figures come from data files.
 //!
 //! What this crate is not: it does no I/O, reads no clock, throws no dice, and its results depend
 //! on no order of a hash map. Sessions, topics and snapshots are `grapevine-enrichment`; what a
@@ -22,9 +24,10 @@ mod model;
 mod recent;
 pub mod shares;
 mod state;
+pub mod surges;
 
 pub use classification::{Classification, Classifier, VisitorContext, is_internal};
 pub use clock::{COLLECTOR, Clock, key};
 pub use model::{Model, ModelError, Range, Weight};
 pub use recent::Recent;
-pub use state::{StateError, from_bytes, to_bytes};
+pub use state::{StateError, format_of, from_bytes, to_bytes};

@@ -95,12 +95,7 @@ impl<V> Recent<V> {
         } else {
             let at = self.oldest;
             let gone_key = self.slots[at as usize].key;
-            let entry = self
-                .index
-                .find_entry(spread(gone_key), |candidate| *candidate == at);
-            if let Ok(entry) = entry {
-                entry.remove();
-            }
+            self.forget(gone_key, at);
             self.unlink(at);
             let slot = &mut self.slots[at as usize];
             slot.key = key;
@@ -112,6 +107,32 @@ impl<V> Recent<V> {
             .insert_unique(spread(key), at, |at| spread(slots[*at as usize].key));
         self.append(at);
         gone
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: u64) -> Option<V> {
+        let at = self.find(key)?;
+        self.unlink(at);
+        self.forget(key, at);
+        let slot = self.slots.swap_remove(at as usize);
+        // The last slot has moved into the gap: whoever names it by place is told.
+        let last = self.slots.len() as u32;
+        if let Some(moved) = self.slots.get(at as usize) {
+            let (key, older, newer) = (moved.key, moved.older, moved.newer);
+            self.forget(key, last);
+            let slots = &self.slots;
+            self.index
+                .insert_unique(spread(key), at, |at| spread(slots[*at as usize].key));
+            match self.slots.get_mut(older as usize) {
+                Some(slot) => slot.newer = at,
+                None => self.oldest = at,
+            }
+            match self.slots.get_mut(newer as usize) {
+                Some(slot) => slot.older = at,
+                None => self.newest = at,
+            }
+        }
+        Some(slot.value)
     }
 
     /// The entries from the longest unused to the last used.
@@ -133,6 +154,16 @@ impl<V> Recent<V> {
     fn find(&self, key: u64) -> Option<u32> {
         let same = |at: &u32| self.slots[*at as usize].key == key;
         self.index.find(spread(key), same).copied()
+    }
+
+    /// Takes a place out of the index.
+    fn forget(&mut self, key: u64, at: u32) {
+        let entry = self
+            .index
+            .find_entry(spread(key), |candidate| *candidate == at);
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
     }
 
     fn touch(&mut self, at: u32) {
@@ -229,16 +260,22 @@ mod tests {
         #[test]
         fn agrees_with_a_plain_list(
             capacity in 1u32..12,
-            calls in prop::collection::vec((any::<bool>(), 0u64..20, any::<u32>()), 0..200),
+            calls in prop::collection::vec((0u8..5, 0u64..20, any::<u32>()), 0..200),
         ) {
             let mut recent = Recent::new(capacity);
             let mut plain = Plain::default();
-            for (sets, key, value) in calls {
-                if sets {
-                    let gone = plain.set(key, value, capacity as usize);
-                    prop_assert_eq!(recent.set(key, value), gone);
-                } else {
-                    prop_assert_eq!(recent.get(key).copied(), plain.get(key));
+            for (call, key, value) in calls {
+                match call {
+                    0 | 1 => {
+                        let gone = plain.set(key, value, capacity as usize);
+                        prop_assert_eq!(recent.set(key, value), gone);
+                    }
+                    2 => {
+                        let at = plain.0.iter().position(|entry| entry.0 == key);
+                        let gone = at.map(|at| plain.0.remove(at).1);
+                        prop_assert_eq!(recent.remove(key), gone);
+                    }
+                    _ => prop_assert_eq!(recent.get(key).copied(), plain.get(key)),
                 }
                 prop_assert_eq!(recent.peek(key).copied(), plain.0.iter().find(|e| e.0 == key).map(|e| e.1));
                 let listed: Vec<(u64, u32)> = recent.iter().map(|(k, v)| (k, *v)).collect();

@@ -37,6 +37,11 @@ pub fn to_bytes<T: Serialize>(format: u32, state: &T) -> Result<Vec<u8>, StateEr
     postcard::to_extend(state, format.to_le_bytes().to_vec()).map_err(unwritable)
 }
 
+/// Format of saved state; none where the bytes are too short to say.
+pub fn format_of(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
 /// Reads state of exactly this format.
 ///
 /// # Errors

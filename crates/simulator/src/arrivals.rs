@@ -14,7 +14,7 @@ use crate::person::Person;
 use crate::reading::{Arrival, Origin};
 use crate::robots;
 use crate::scenario::{Burst, BurstKind};
-use crate::simulation::{Coming, Simulation};
+use crate::simulation::{Coming, STREAMS, Simulation};
 
 /// Arrivals are drawn slot by slot, so that no more than a slot of them waits in memory.
 pub(crate) const SLOT_MS: i64 = 300_000;
@@ -163,7 +163,10 @@ pub(crate) struct PublicLink {
 /// every slot.
 pub(crate) fn burst_network(simulation: &Simulation, index: usize) -> Network {
     let networks = &simulation.scenario.networks;
-    let mut post = Dice::new(simulation.scenario.seed, 1000 + index as u64);
+    let mut post = Dice::new(
+        simulation.scenario.seed,
+        simulation.number * STREAMS + 1000 + index as u64,
+    );
     let which = post.pick(networks.values().map(|how| how.weight));
     let network = networks.keys().nth(which);
     network.copied().unwrap_or(Network::Facebook)

@@ -107,8 +107,8 @@ const WORDS: [&str; 64] = [
 ];
 
 impl Catalogue {
-    pub(crate) fn new(scenario: &Scenario) -> Catalogue {
-        let mut dice = Dice::new(scenario.seed, 1);
+    /// The pages of a site, drawn with `dice`.
+    pub(crate) fn new(scenario: &Scenario, mut dice: Dice) -> Catalogue {
         let start = scenario.start.as_millisecond();
         let mut pages = vec![front("/".into(), &scenario.site, start)];
         for section in &scenario.content.sections {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn paths_are_distinct_and_articles_in_order_of_publication() {
-        let catalogue = Catalogue::new(&Scenario::default());
+        let catalogue = Catalogue::new(&Scenario::default(), Dice::new(1, 1));
         let mut paths: Vec<_> = catalogue
             .pages
             .iter()
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn interest_follows_freshness_and_ignores_the_future() {
         let scenario = Scenario::default();
-        let mut catalogue = Catalogue::new(&scenario);
+        let mut catalogue = Catalogue::new(&scenario, Dice::new(1, 1));
         let now = scenario.start.as_millisecond() + 5 * DAY_MS;
         catalogue.refresh(now);
         let mut dice = Dice::new(9, 0);

@@ -12,6 +12,9 @@ pub struct Event {
     pub id: u64,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub time: i64,
+    /// How far the clock of the sender of the hit is ahead, milliseconds; see
+    /// [`deliver`](crate::deliver).
+    pub clock_ms: i64,
     /// What kind of thing.
     pub kind: EventKind,
     /// The request; for [`EventKind::Action`] the page it happens on.

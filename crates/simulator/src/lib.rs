@@ -21,6 +21,7 @@ mod app;
 mod arithmetic;
 mod arrivals;
 mod catalogue;
+mod delivery;
 mod dice;
 mod event;
 mod in_app;
@@ -34,20 +35,23 @@ mod robots;
 mod scenario;
 mod seat;
 mod simulation;
+mod sites;
 mod summary;
 mod unread;
 mod write;
 
 pub use app::{App, Network};
+pub use delivery::{Delivered, deliver};
 pub use event::{Actor, Cause, Client, Event, EventKind, Headers, Request, Truth};
 pub use scenario::{
-    AppBehaviour, Arrivals, Audience, Burst, BurstKind, Channels, Content, DrawnLaw, DrawnRange,
-    NetworkBehaviour, Problem, Reading, Robots, Scenario, ScenarioError, Sharing, TokenPlace,
-    Tokens,
+    AppBehaviour, Arrivals, Audience, Burst, BurstKind, Channels, Content, Delivery, DrawnLaw,
+    DrawnRange, NetworkBehaviour, Problem, Reading, Robots, Scenario, ScenarioError, Sharing,
+    TokenPlace, Tokens,
 };
 pub use simulation::{Simulation, simulate};
+pub use sites::{Sites, simulate_sites};
 pub use summary::{CascadeSize, TruthSummary};
 pub use write::{
-    HitOptions, LogFormat, TruthFormat, TruthWriter, hits, write_access_log, write_hit, write_hits,
-    write_log_line, write_truth,
+    CascadeWriter, HitOptions, LogFormat, TruthFormat, TruthWriter, hits, write_access_log,
+    write_hit, write_hits, write_log_line, write_truth,
 };

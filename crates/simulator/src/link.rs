@@ -37,7 +37,7 @@ pub(crate) fn address_of(
     let path = &simulation.catalogue.page(page).path;
     let token = link
         .token
-        .map(|visit| token_text(simulation.scenario.seed, visit));
+        .map(|visit| token_text(simulation.own_seed(), visit));
     let place = simulation.scenario.tokens.place;
     let in_query = token.as_ref().filter(|_| place == TokenPlace::Query);
     let fragment = token.as_ref().filter(|_| place == TokenPlace::Fragment);

@@ -240,7 +240,7 @@ fn tell(
             visitor: visitor.clone(),
             token: act
                 .own_token
-                .then(|| token_text(simulation.scenario.seed, act.visit)),
+                .then(|| token_text(simulation.own_seed(), act.visit)),
             fragment: act.fragment.clone(),
             title: content.title.clone(),
             app: (way == Way::Button && has_button(carrier)).then(|| carrier.name()),

@@ -355,7 +355,7 @@ fn show(simulation: &mut Simulation, time: i64, seat: &Seat, view: &View, own_to
     let client = seat.visitor.as_ref().map(|visitor| Client {
         kind: HitKind::PageView,
         visitor: visitor.clone(),
-        token: own_token.map(|visit| token_text(simulation.scenario.seed, visit)),
+        token: own_token.map(|visit| token_text(simulation.own_seed(), visit)),
         fragment: view.fragment.clone(),
         title,
         app: seat.opening.agent.script_sees,

@@ -30,6 +30,7 @@ pub(crate) fn take(
     carrier: Carrier,
     time: i64,
 ) -> Seat {
+    let own_seed = simulation.own_seed();
     let audience = &simulation.scenario.audience;
     let dice = &mut simulation.dice;
     let clock = Timestamp::from_millisecond(time)
@@ -65,7 +66,7 @@ pub(crate) fn take(
         };
         format!(
             "{:016x}",
-            mix(mix(person.id ^ simulation.scenario.seed.rotate_left(32)) ^ jar)
+            mix(mix(person.id ^ own_seed.rotate_left(32)) ^ jar)
         )
         .into()
     });

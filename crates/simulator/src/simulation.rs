@@ -20,6 +20,10 @@ use crate::reading::{self, Arrival};
 use crate::scenario::{Scenario, ScenarioError};
 
 const HOUR_MS: i64 = 3_600_000;
+/// Streams of draws of one site.
+pub(crate) const STREAMS: u64 = 1 << 32;
+/// People of one site that are not known on another.
+const NEWCOMERS: u64 = 1 << 40;
 
 /// Simulates a scenario: its events in order of time.
 ///
@@ -27,13 +31,21 @@ const HOUR_MS: i64 = 3_600_000;
 /// [`ScenarioError::Invalid`] where the scenario, or what `requests_target` makes of its rates, is
 /// out of range.
 pub fn simulate(scenario: &Scenario) -> Result<Simulation, ScenarioError> {
+    simulate_number(scenario, 0)
+}
+
+/// The same for the site of that number: same people, other draws.
+pub(crate) fn simulate_number(
+    scenario: &Scenario,
+    number: u64,
+) -> Result<Simulation, ScenarioError> {
     scenario.validate()?;
     if scenario.requests_target == 0 {
-        return Ok(Simulation::new(scenario.clone()));
+        return Ok(Simulation::new(scenario.clone(), number));
     }
     let scaled = to_target(scenario);
     scaled.validate()?;
-    Ok(Simulation::new(scaled))
+    Ok(Simulation::new(scaled, number))
 }
 
 /// Finds the rates that give about `requests_target` requests, by pilots.
@@ -56,7 +68,7 @@ fn to_target(scenario: &Scenario) -> Scenario {
     let mut factor = pilot_target / guess;
     let (mut best, mut best_error) = (factor, f64::INFINITY);
     for _ in 0..PILOTS {
-        let pilot = Simulation::new(scenario.scaled(factor));
+        let pilot = Simulation::new(scenario.scaled(factor), 0);
         let requests = pilot.filter(Event::is_logged).count().max(1) as f64;
         let error = (requests / pilot_target - 1.0).abs();
         if error < best_error {
@@ -75,6 +87,8 @@ fn to_target(scenario: &Scenario) -> Scenario {
 #[derive(Debug)]
 pub struct Simulation {
     pub(crate) scenario: Scenario,
+    /// Number of the site among several.
+    pub(crate) number: u64,
     pub(crate) dice: Dice,
     pub(crate) catalogue: Catalogue,
     pub(crate) end: i64,
@@ -172,7 +186,7 @@ impl Draft {
 }
 
 impl Simulation {
-    fn new(scenario: Scenario) -> Simulation {
+    fn new(scenario: Scenario, number: u64) -> Simulation {
         let start = scenario.start.as_millisecond();
         let mut sum = 0.0;
         let mut languages = Vec::new();
@@ -187,8 +201,9 @@ impl Simulation {
             accept_language.push(header.into());
         }
         let mut simulation = Simulation {
-            dice: Dice::new(scenario.seed, 0),
-            catalogue: Catalogue::new(&scenario),
+            number,
+            dice: Dice::new(scenario.seed, number * STREAMS),
+            catalogue: Catalogue::new(&scenario, Dice::new(scenario.seed, number * STREAMS + 1)),
             end: start + (scenario.days * 24.0 * HOUR_MS as f64) as i64,
             languages,
             accept_language,
@@ -244,12 +259,18 @@ impl Simulation {
         let event = Event {
             id: self.events,
             time,
+            clock_ms: 0,
             kind: draft.kind,
             request,
             client,
             truth,
         };
         self.schedule(time, Coming::Event(Box::new(event)));
+    }
+
+    /// Seed of what is secret to one site: tokens and ids of visitors.
+    pub(crate) fn own_seed(&self) -> u64 {
+        self.scenario.seed ^ (self.number << 32)
     }
 
     pub(crate) fn next_visit(&mut self) -> u64 {
@@ -279,7 +300,8 @@ impl Simulation {
     /// Somebody who was never here.
     pub(crate) fn newcomer(&mut self) -> Person {
         self.newcomers += 1;
-        self.person(self.scenario.audience.regulars + self.newcomers)
+        let before = self.scenario.audience.regulars + self.number * NEWCOMERS;
+        self.person(before + self.newcomers)
     }
 
     fn person(&self, number: u64) -> Person {

@@ -301,18 +301,19 @@ const BALANCES: &[Balance] = &[
     },
     Balance {
         table: "edges",
-        projection: "by_app",
-        keys: "site, toDate(time), method, parent_app, child_app",
+        projection: "by_transition",
+        keys: "site, toDate(time), method, parent_kind, parent_app, child_app",
         sums: &[
-            "count()",
-            "countIf(ifNull(parent_visit, toUUID('00000000-0000-0000-0000-000000000000')) = toUUID('00000000-0000-0000-0000-000000000000'))",
-            "sum(probability)",
+            "sum(sign)",
+            "sumIf(sign, ifNull(parent_visit, toUUID('00000000-0000-0000-0000-000000000000')) = toUUID('00000000-0000-0000-0000-000000000000'))",
+            "sum(probability * sign)",
         ],
     },
     presence("visits"),
     presence("events"),
     presence("shares"),
     presence("edges"),
+    presence("chain_models"),
     presence("dead_letters"),
 ];
 

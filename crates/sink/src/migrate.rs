@@ -34,7 +34,12 @@ const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_cascade_states",
     6 "0006_dead_letters",
     7 "0007_views",
-    8 "0008_calibrations",
+    8 "0008_edges_inferred",
+    9 "0009_spread_states",
+    10 "0010_chain_models",
+    11 "0011_chain_views",
+    12 "0012_surge_states",
+    13 "0013_calibrations",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations
@@ -171,7 +176,9 @@ mod tests {
             assert!(migration.name.starts_with(&format!("{number:04}_")));
             for statement in statements(migration.sql) {
                 assert!(
-                    statement.contains("IF NOT EXISTS") || statement.contains("OR REPLACE"),
+                    ["IF NOT EXISTS", "OR REPLACE", "IF EXISTS"]
+                        .iter()
+                        .any(|words| statement.contains(words)),
                     "{statement}"
                 );
             }

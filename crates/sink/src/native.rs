@@ -18,7 +18,7 @@
 
 use std::marker::PhantomData;
 
-use grapevine_event::{Evidence, Id, Property};
+use grapevine_event::{Evidence, Id, Property, SurgeApp};
 
 /// A column that grows by values of one Rust type.
 pub(crate) trait Column: Default {
@@ -195,7 +195,7 @@ macro_rules! symbols {
     };
 }
 
-symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ShareKind, VisitorBasis, }
+symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, ShareKind, SurgeState, VisitorBasis, }
 
 /// A column of members of a closed set: `Enum8`, numbered in the order of the schema.
 pub(crate) struct Symbols<S> {
@@ -352,6 +352,39 @@ impl Column for EvidenceList {
     fn bytes(&self) -> usize {
         let facts = self.names.bytes() + self.details.bytes() + self.log_odds.bytes();
         self.ends.bytes.len() + facts
+    }
+}
+
+/// The column of the apps of a surge.
+#[derive(Default)]
+pub(crate) struct AppList {
+    ends: Ends,
+    apps: Text,
+    probabilities: Plain<f32>,
+}
+
+impl Column for AppList {
+    type Item<'a> = &'a [SurgeApp<'a>];
+    fn type_name() -> String {
+        "Array(Tuple(app String, probability Float32))".to_owned()
+    }
+    fn push(&mut self, item: &[SurgeApp<'_>]) {
+        self.ends.push(item.len());
+        for share in item {
+            self.apps.push(share.app.as_bytes());
+            self.probabilities.push(share.probability);
+        }
+    }
+    fn push_default(&mut self) {
+        self.ends.push(0);
+    }
+    fn write(&self, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.ends.bytes);
+        self.apps.write(block);
+        self.probabilities.write(block);
+    }
+    fn bytes(&self) -> usize {
+        self.ends.bytes.len() + self.apps.bytes() + self.probabilities.bytes()
     }
 }
 

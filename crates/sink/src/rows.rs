@@ -1,16 +1,16 @@
 //! From a decoded record to a row of its table, with nothing owned in between.
 
 use grapevine_event::{
-    AddressOf, Calibration, Cascade, Channel, CodecError, DeadLetter, Device, Edge, EdgeMethod,
-    HitKind, Id, Method, Record, RecordType, Share, ShareKind, Visit, VisitEvent, VisitorBasis,
-    topic,
+    AddressOf, Calibration, Cascade, ChainModel, Channel, CodecError, DeadLetter, Device, Edge,
+    EdgeMethod, HitKind, Id, Method, ParentKind, Record, RecordType, Share, ShareKind, Spread,
+    Surge, SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use thiserror::Error;
 
 use crate::month::Month;
 use crate::native::{
-    Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text, column,
-    varint,
+    AppList, Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text,
+    column, varint,
 };
 
 /// Version of what this module makes of a record. It is part of every plan: a plan of another
@@ -150,6 +150,8 @@ table! {
         parent_app: Text = |r| r.parent_app.as_bytes(),
         child_app: Text = |r| r.child_app.as_bytes(),
         model_version: Text = |r| r.model_version.as_bytes(),
+        parent_kind: Symbols<ParentKind> = |r| r.parent_kind,
+        sign: Plain<i32> = |r| r.sign,
     }
 }
 
@@ -166,6 +168,96 @@ table! {
         breadth: Numbers<i64> = |r| &r.breadth,
         structural_virality: Nullable<Plain<f64>> = |r| r.structural_virality,
         reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,
+    }
+}
+
+table! {
+    SpreadColumns: Spread {
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        started: Plain<Millis> = |r| Millis(r.started),
+        updated: Plain<Millis> = |r| Millis(r.updated),
+        closed: Plain<bool> = |r| r.closed,
+        arrivals: Plain<i64> = |r| r.arrivals,
+        settled: Plain<i64> = |r| r.settled,
+        certain_shares: Plain<i64> = |r| r.certain_shares,
+        certain_outside: Plain<i64> = |r| r.certain_outside,
+        tokens: Plain<i64> = |r| r.tokens,
+        shares: Plain<i64> = |r| r.shares,
+        chain_arrivals: Plain<f64> = |r| r.chain_arrivals,
+        chain_arrivals_low: Plain<f64> = |r| r.chain_arrivals_low,
+        chain_arrivals_high: Plain<f64> = |r| r.chain_arrivals_high,
+        reproduction: Plain<f64> = |r| r.reproduction,
+        reproduction_low: Plain<f64> = |r| r.reproduction_low,
+        reproduction_high: Plain<f64> = |r| r.reproduction_high,
+        structural_virality: Nullable<Plain<f64>> = |r| r.structural_virality,
+        structural_virality_low: Nullable<Plain<f64>> = |r| r.structural_virality_low,
+        structural_virality_high: Nullable<Plain<f64>> = |r| r.structural_virality_high,
+        depth: Plain<f64> = |r| r.depth,
+        depth_low: Plain<f64> = |r| r.depth_low,
+        depth_high: Plain<f64> = |r| r.depth_high,
+        generation: Plain<f64> = |r| r.generation,
+        breadth: Numbers<f64> = |r| &r.breadth,
+        generation_time_seconds: Nullable<Plain<f64>> = |r| r.generation_time_seconds,
+        generation_time_seconds_low: Nullable<Plain<f64>> = |r| r.generation_time_seconds_low,
+        generation_time_seconds_high: Nullable<Plain<f64>> = |r| r.generation_time_seconds_high,
+        half_life_seconds: Nullable<Plain<f64>> = |r| r.half_life_seconds,
+        k_factor: Nullable<Plain<f64>> = |r| r.k_factor,
+        broadcast: Plain<bool> = |r| r.broadcast,
+        largest_broadcast: Plain<i64> = |r| r.largest_broadcast,
+        model_version: Text = |r| r.model_version.as_bytes(),
+    }
+}
+
+table! {
+    ModelColumns: ChainModel {
+        site: Text = |r| r.site.as_bytes(),
+        time: Plain<Millis> = |r| Millis(r.time),
+        version: Text = |r| r.version.as_bytes(),
+        learned_from: Text = |r| r.learned_from.as_bytes(),
+        lessons: Plain<i64> = |r| r.lessons,
+        weights: Text = |r| r.weights.as_bytes(),
+        scored: Plain<i64> = |r| r.scored,
+        log_loss: Nullable<Plain<f64>> = |r| r.log_loss,
+        brier: Nullable<Plain<f64>> = |r| r.brier,
+        ece: Nullable<Plain<f64>> = |r| r.ece,
+        top1: Nullable<Plain<f64>> = |r| r.top1,
+        reliability_count: Numbers<i64> = |r| &r.reliability_count,
+        reliability_predicted: Numbers<f64> = |r| &r.reliability_predicted,
+        reliability_observed: Numbers<f64> = |r| &r.reliability_observed,
+        alarm: Plain<bool> = |r| r.alarm,
+        token_survival: Plain<f64> = |r| r.token_survival,
+    }
+}
+
+table! {
+    SurgeColumns: Surge {
+        surge_id: Plain<Id> = |r| r.surge_id,
+        site: Text = |r| r.site.as_bytes(),
+        content: Text = |r| r.content.as_bytes(),
+        state: Symbols<SurgeState> = |r| r.state,
+        started: Plain<Millis> = |r| Millis(r.started),
+        updated: Plain<Millis> = |r| Millis(r.updated),
+        visits: Plain<i64> = |r| r.visits,
+        dark: Plain<f64> = |r| r.dark,
+        dark_low: Plain<f64> = |r| r.dark_low,
+        dark_high: Plain<f64> = |r| r.dark_high,
+        baseline: Plain<f64> = |r| r.baseline,
+        baseline_high: Plain<f64> = |r| r.baseline_high,
+        rate_per_hour: Plain<f64> = |r| r.rate_per_hour,
+        doubling_seconds: Nullable<Plain<f64>> = |r| r.doubling_seconds,
+        doubling_seconds_low: Nullable<Plain<f64>> = |r| r.doubling_seconds_low,
+        doubling_seconds_high: Nullable<Plain<f64>> = |r| r.doubling_seconds_high,
+        apps: AppList = |r| &r.apps,
+        share_acts: Plain<f64> = |r| r.share_acts,
+        networks: Plain<i64> = |r| r.networks,
+        chained: Plain<i64> = |r| r.chained,
+        reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,
+        reproduction_low: Nullable<Plain<f64>> = |r| r.reproduction_low,
+        reproduction_high: Nullable<Plain<f64>> = |r| r.reproduction_high,
+        false_alarm: Plain<f64> = |r| r.false_alarm,
+        new_content: Plain<bool> = |r| r.new_content,
+        model_version: Text = |r| r.model_version.as_bytes(),
     }
 }
 
@@ -225,7 +317,7 @@ pub(crate) struct Table {
 }
 
 /// The tables, in the order of the data flow.
-pub(crate) const TABLES: [Table; 7] = [
+pub(crate) const TABLES: [Table; 10] = [
     Table::of(topic::VISITS, "visits", RecordType::Visit),
     Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
     Table::of(topic::SHARES, "shares", RecordType::Share),
@@ -234,6 +326,17 @@ pub(crate) const TABLES: [Table; 7] = [
         time: "started",
         idempotent: true,
         ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
+    },
+    Table {
+        time: "started",
+        idempotent: true,
+        ..Table::of(topic::SPREADS, "spread_states", RecordType::Spread)
+    },
+    Table::of(topic::MODELS, "chain_models", RecordType::ChainModel),
+    Table {
+        time: "started",
+        idempotent: true,
+        ..Table::of(topic::SURGES, "surge_states", RecordType::Surge)
     },
     Table::of(topic::CALIBRATIONS, "calibrations", RecordType::Calibration),
     Table::of(topic::DEAD_LETTERS, "dead_letters", RecordType::DeadLetter),
@@ -258,6 +361,9 @@ impl Table {
             RecordType::Share => ShareColumns::NAMES,
             RecordType::Edge => EdgeColumns::NAMES,
             RecordType::Cascade => CascadeColumns::NAMES,
+            RecordType::Spread => SpreadColumns::NAMES,
+            RecordType::ChainModel => ModelColumns::NAMES,
+            RecordType::Surge => SurgeColumns::NAMES,
             RecordType::Calibration => CalibrationColumns::NAMES,
             RecordType::DeadLetter => DeadLetterColumns::NAMES,
             RecordType::Hit | RecordType::Heartbeat => &[],
@@ -273,6 +379,9 @@ impl Table {
             RecordType::Share => ShareColumns::types(),
             RecordType::Edge => EdgeColumns::types(),
             RecordType::Cascade => CascadeColumns::types(),
+            RecordType::Spread => SpreadColumns::types(),
+            RecordType::ChainModel => ModelColumns::types(),
+            RecordType::Surge => SurgeColumns::types(),
             RecordType::Calibration => CalibrationColumns::types(),
             RecordType::DeadLetter => DeadLetterColumns::types(),
             RecordType::Hit | RecordType::Heartbeat => Vec::new(),
@@ -295,6 +404,9 @@ impl Table {
             Record::Share(share) => share.time,
             Record::Edge(edge) => edge.time,
             Record::Cascade(cascade) => cascade.started,
+            Record::Spread(spread) => spread.started,
+            Record::ChainModel(model) => model.time,
+            Record::Surge(surge) => surge.started,
             Record::Calibration(calibration) => calibration.time,
             Record::DeadLetter(letter) => letter.time,
             Record::Hit(_) | Record::Heartbeat(_) => 0,
@@ -306,10 +418,14 @@ impl Table {
             });
         }
         let month = Month::of_millis(time).ok_or(Unwritable::TimeOutOfRange(time))?;
-        if let Record::Cascade(cascade) = &record
-            && Month::of_millis(cascade.updated).is_none()
-        {
-            return Err(Unwritable::TimeOutOfRange(cascade.updated));
+        let updated = match &record {
+            Record::Cascade(cascade) => cascade.updated,
+            Record::Spread(spread) => spread.updated,
+            Record::Surge(surge) => surge.updated,
+            _ => time,
+        };
+        if Month::of_millis(updated).is_none() {
+            return Err(Unwritable::TimeOutOfRange(updated));
         }
         Ok(Row {
             record,
@@ -337,6 +453,9 @@ enum Own {
     Share(Box<ShareColumns>),
     Edge(Box<EdgeColumns>),
     Cascade(Box<CascadeColumns>),
+    Spread(Box<SpreadColumns>),
+    Model(Box<ModelColumns>),
+    Surge(Box<SurgeColumns>),
     Calibration(Box<CalibrationColumns>),
     DeadLetter(Box<DeadLetterColumns>),
 }
@@ -359,6 +478,9 @@ impl Rows {
             Record::Share(_) => Own::Share(Box::default()),
             Record::Edge(_) => Own::Edge(Box::default()),
             Record::Cascade(_) => Own::Cascade(Box::default()),
+            Record::Spread(_) => Own::Spread(Box::default()),
+            Record::ChainModel(_) => Own::Model(Box::default()),
+            Record::Surge(_) => Own::Surge(Box::default()),
             Record::Calibration(_) => Own::Calibration(Box::default()),
             Record::DeadLetter(_) => Own::DeadLetter(Box::default()),
             Record::Hit(_) | Record::Heartbeat(_) => return None,
@@ -385,6 +507,9 @@ impl Rows {
             (Own::Share(columns), Record::Share(record)) => columns.push(record),
             (Own::Edge(columns), Record::Edge(record)) => columns.push(record),
             (Own::Cascade(columns), Record::Cascade(record)) => columns.push(record),
+            (Own::Spread(columns), Record::Spread(record)) => columns.push(record),
+            (Own::Model(columns), Record::ChainModel(record)) => columns.push(record),
+            (Own::Surge(columns), Record::Surge(record)) => columns.push(record),
             (Own::Calibration(columns), Record::Calibration(record)) => columns.push(record),
             (Own::DeadLetter(columns), Record::DeadLetter(record)) => columns.push(record),
             // `Table::decode` lets one kind of record through.
@@ -409,6 +534,9 @@ impl Rows {
             Own::Share(columns) => columns.write(&mut block, more),
             Own::Edge(columns) => columns.write(&mut block, more),
             Own::Cascade(columns) => columns.write(&mut block, more),
+            Own::Spread(columns) => columns.write(&mut block, more),
+            Own::Model(columns) => columns.write(&mut block, more),
+            Own::Surge(columns) => columns.write(&mut block, more),
             Own::Calibration(columns) => columns.write(&mut block, more),
             Own::DeadLetter(columns) => columns.write(&mut block, more),
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use grapevine_event::{Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
 use grapevine_inference::shares::{Fetch, Previews};
 use grapevine_inference::{
-    COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, from_bytes, is_internal,
-    to_bytes,
+    COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
+    is_internal, to_bytes,
 };
 use grapevine_signals::headers::{Speculation, speculation};
 use grapevine_signals::{KnownPages, Link, Resource};
@@ -27,6 +27,8 @@ pub use records::RESERVED_PROPERTIES;
 
 /// Format of the saved state.
 const FORMAT: u32 = 3;
+/// That of release 0.1.0.
+const WITH_MARKING: u32 = 2;
 /// Ids of clients remembered to recognise retries: 40 bytes each.
 const CLIENT_IDS_MAX: u32 = 57_344;
 /// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
@@ -50,6 +52,19 @@ struct State {
     client_ids: Recent<()>,
     previews: Previews,
     /// Event time of the last record that could be used.
+    time: i64,
+    counts: Counts,
+}
+
+/// The state as release 0.1.0 saved it: it counted here which sites mark their links, which the
+/// chain stage now learns.
+#[derive(Deserialize)]
+struct WithMarking {
+    sessions: Sessions,
+    client_ids: Recent<()>,
+    previews: Previews,
+    #[serde(rename = "marking")]
+    _marking: [Recent<(u32, u32)>; 2],
     time: i64,
     counts: Counts,
 }
@@ -122,6 +137,17 @@ impl Stage for ClassifyStage {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
+        if format_of(snapshot) == Some(WITH_MARKING) {
+            let saved: WithMarking = from_bytes(WITH_MARKING, snapshot)?;
+            self.state = State {
+                sessions: saved.sessions,
+                client_ids: saved.client_ids,
+                previews: saved.previews,
+                time: saved.time,
+                counts: saved.counts,
+            };
+            return Ok(());
+        }
         self.state = from_bytes(FORMAT, snapshot)?;
         Ok(())
     }
@@ -154,6 +180,9 @@ pub(crate) fn kind_of(record: &Record<'_>) -> String {
         Record::Edge(_) => "edge",
         Record::Cascade(_) => "cascade",
         Record::Calibration(_) => "calibration",
+        Record::Spread(_) => "spread",
+        Record::ChainModel(_) => "chain model",
+        Record::Surge(_) => "surge",
         Record::DeadLetter(_) => "dead letter",
         Record::Heartbeat(_) => "heartbeat",
     };

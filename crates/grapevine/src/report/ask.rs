@@ -9,6 +9,7 @@ use super::figures::{
     AppFigures, ChainFigures, ChannelFigures, ContentFigures, DirectFigures, Estimate,
     EvidenceFigures, HourFigures, Report,
 };
+use super::surges::{self, SurgeRow};
 
 /// Contents and kinds of evidence that a report lists at the most.
 const ROWS_MAX: u32 = 12;
@@ -190,6 +191,13 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         hours: asker.hours().await?,
         evidence: asker.evidence().await?,
         chains: asker.chains().await?,
+        surges: asker
+            .query(surges::QUERY)
+            .fetch_all::<SurgeRow>()
+            .await?
+            .into_iter()
+            .map(Into::into)
+            .collect(),
         visits,
         robots: robots as f64,
         dead_letters: dead_letters as f64,

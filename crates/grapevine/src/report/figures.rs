@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::surges::SurgeFigures;
+
 /// A count that is partly a guess: what is expected, and the range that it lies in.
 ///
 /// `expected` is the sum of the visits' probabilities. `low` and `high` are the sums under the
@@ -146,6 +148,8 @@ pub struct Report {
     pub evidence: Vec<EvidenceFigures>,
     /// Share chains.
     pub chains: ChainFigures,
+    /// What spread in the dark faster than its baseline, what still does first.
+    pub surges: Vec<SurgeFigures>,
     /// Lines and hits that could not be processed, all sites together.
     pub dead_letters: f64,
     /// Versions of the models that judged the visits.

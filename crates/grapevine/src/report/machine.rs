@@ -67,7 +67,33 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     rows.number("chains", "token", "visits", report.chains.token_visits)?;
     rows.number("chains", "cascades", "count", report.chains.cascades)?;
     rows.number("chains", "largest", "visits", report.chains.largest)?;
-    rows.number("chains", "deepest", "generations", report.chains.deepest)
+    rows.number("chains", "deepest", "generations", report.chains.deepest)?;
+    for surge in &report.surges {
+        let item = &surge.content;
+        rows.put("surge", item, "state", &surge.state)?;
+        rows.put("surge", item, "started", &surge.started)?;
+        rows.put("surge", item, "updated", &surge.updated)?;
+        rows.number("surge", item, "visits", surge.visits)?;
+        rows.estimate("surge", item, "dark_social", surge.dark_social)?;
+        rows.number("surge", item, "baseline", surge.baseline)?;
+        rows.number("surge", item, "baseline_high", surge.baseline_high)?;
+        rows.number("surge", item, "rate_per_hour", surge.rate_per_hour)?;
+        if let Some(doubling) = surge.doubling_seconds {
+            rows.estimate("surge", item, "doubling_seconds", doubling)?;
+        }
+        for (app, probability) in &surge.apps {
+            rows.number("surge", item, &format!("app_{app}"), *probability)?;
+        }
+        rows.number("surge", item, "share_acts", surge.share_acts)?;
+        rows.number("surge", item, "networks", surge.networks)?;
+        rows.number("surge", item, "chained", surge.chained)?;
+        if let Some(reproduction) = surge.reproduction_number {
+            rows.estimate("surge", item, "reproduction_number", reproduction)?;
+        }
+        let false_alarm = format!("{:e}", surge.false_alarm);
+        rows.put("surge", item, "false_alarm", &false_alarm)?;
+    }
+    Ok(())
 }
 
 struct Rows<'a, W: Write> {

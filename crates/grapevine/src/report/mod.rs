@@ -7,6 +7,7 @@ mod ask;
 mod calibration;
 mod figures;
 mod machine;
+mod surges;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +18,7 @@ use jiff::civil::Date;
 pub use ask::{AskError, Period, ask};
 pub use calibration::{Calibration, ask_calibration};
 pub use figures::Report;
+pub use surges::SurgeFigures;
 
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::database::Database;

@@ -27,6 +27,7 @@ pub(super) fn write_text(report: &Report, width: u16, out: &mut impl Write) -> i
         report,
     };
     page.head(out)?;
+    page.surges(out)?;
     page.direct(out)?;
     page.channels(out)?;
     page.apps(out)?;
@@ -104,6 +105,19 @@ impl Page<'_> {
                 plural(report.visits, "visit", "visits")
             ),
         )
+    }
+
+    fn surges(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = usize::from(self.width).saturating_sub(8);
+        let name = |content: &str| shortened(content, width);
+        let paragraphs = super::surges::paragraphs(&self.report.surges, &name);
+        if paragraphs.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "Spreading in the dark now")?;
+        paragraphs
+            .iter()
+            .try_for_each(|text| self.paragraph(out, text))
     }
 
     fn direct(&self, out: &mut impl Write) -> io::Result<()> {
@@ -529,6 +543,7 @@ mod tests {
                 log_odds: 0.71,
                 example: "84-character path \u{1b}[31m".into(),
             }],
+            surges: Vec::new(),
             chains: ChainFigures::default(),
             dead_letters: 1.0,
             models: vec!["1".into()],

@@ -4,6 +4,8 @@
 //! floating-point number; ratios into half-octave bins around one. A weight is the product of one
 //! factor a table, so scoring a candidate takes no logarithm and no exponential.
 
+use serde::{Deserialize, Serialize};
+
 /// Bins a table.
 pub(super) const BINS: usize = 64;
 /// The bin of what is not known yet, or does not apply.
@@ -16,6 +18,12 @@ pub(super) const EVEN: u8 = 31;
 #[inline]
 pub(super) fn amount(amount: f32) -> u8 {
     ((amount + 1.0).to_bits() >> 22).saturating_sub(254).min(62) as u8
+}
+
+/// Least amount of a bin of [`amount`].
+pub(super) fn lower_bound(bin: u8) -> f64 {
+    let octave = 2f64.powi(i32::from(bin / 2));
+    octave * (1.0 + f64::from(bin % 2) / 2.0) - 1.0
 }
 
 /// Half-octave bin of a ratio of positive numbers, limited to 2¹⁵ either way.
@@ -115,7 +123,7 @@ pub(super) const STANDING_FEATURES: usize = 5;
 pub(super) type OutsideBins = [u8; OUTSIDE_TABLES];
 
 /// The bins of one candidate at one arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CandidateBins {
     pub(super) proven: bool,
     pub(super) delay: u8,
@@ -177,6 +185,9 @@ mod tests {
             assert_eq!(amount(value), bin, "{value}");
         }
         assert_eq!(amount(f32::MAX), 62);
+        for bin in 0..50 {
+            assert_eq!(amount(lower_bound(bin) as f32 * 1.0001 + 0.0001), bin);
+        }
     }
 
     #[test]

@@ -1,65 +1,20 @@
 //! Which candidates a content keeps, who takes the place of whom, and what is kept of certain
 //! children.
 
-use serde::{Deserialize, Serialize};
-
+use super::arrival::Certain;
 use super::candidate::{
-    CANDIDATES_MAX, Candidate, NO_SPREADER, ORIGIN_OUTSIDE, ORIGIN_SHARE, ORIGIN_UNKNOWN,
-    SPREADERS_MAX, Spreader, more,
+    CANDIDATES_MAX, Candidate, Known, NO_SPREADER, SPREADERS_MAX, Spreader, more,
 };
-use super::features::{Table, UNKNOWN, amount, ratio};
+use super::features::{Table, amount, ratio};
 use super::pool::Leaving;
-use super::scoring::Scratch;
-use super::spread::{Certain, Spread};
+use super::scratch::Scratch;
+use super::state::Spread;
 use super::trees::{FULL_UNTIL, TREES_LARGE};
 use super::weights::Weights;
 
 /// Arrivals that a burst is looked for in.
 const BURSTS: [u32; 3] = [4, 16, 64];
 const BURST_TABLES: [Table; 3] = [Table::Burst4, Table::Burst16, Table::Burst64];
-/// What is certain of an arrival's cause.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Known {
-    Nothing,
-    Outside,
-    /// Slot and ordinal of the parent.
-    Share(u8, u32),
-}
-
-/// An arrival that is not settled: 12 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Pending {
-    pub(super) outside_log_odds: f32,
-    pub(super) parent: u32,
-    pub(super) slot: u8,
-    pub(super) parent_slot: u8,
-    pub(super) origin: u8,
-}
-
-impl Pending {
-    pub(super) fn new(slot: u8, known: Known, outside_log_odds: f64) -> Self {
-        let (origin, parent_slot, parent) = match known {
-            Known::Nothing => (ORIGIN_UNKNOWN, 0, 0),
-            Known::Outside => (ORIGIN_OUTSIDE, 0, 0),
-            Known::Share(slot, ordinal) => (ORIGIN_SHARE, slot, ordinal),
-        };
-        Pending {
-            outside_log_odds: outside_log_odds as f32,
-            parent,
-            slot,
-            parent_slot,
-            origin,
-        }
-    }
-
-    pub(super) fn known(&self) -> Known {
-        match self.origin {
-            ORIGIN_UNKNOWN => Known::Nothing,
-            ORIGIN_OUTSIDE => Known::Outside,
-            _ => Known::Share(self.parent_slot, self.parent),
-        }
-    }
-}
 
 impl Spread {
     /// The candidate of a certain cause, taken back in where it had left.
@@ -75,16 +30,30 @@ impl Spread {
             Some(Certain::Share { key, time }) => (key, self.seconds(time)),
         };
         let found = self.candidates.iter().position(|known| known.key() == key);
-        if let Some(slot) = found {
-            return Known::Share(slot as u8, self.candidates[slot].ordinal);
+        match found {
+            Some(slot) => Known::Share(slot as u8, self.candidates[slot].ordinal),
+            None => self.take_back(key, time, u32::MAX, weights, scratch),
         }
+    }
+
+    /// Takes a reader back in that had left, as a mean member of the block that is nearest in time,
+    /// of at most that ordinal.
+    pub(super) fn take_back(
+        &mut self,
+        key: u64,
+        time: u32,
+        ordinal_max: u32,
+        weights: &Weights,
+        scratch: &Scratch,
+    ) -> Known {
         let slot = self.free_slot(scratch);
         let gone = self.pool.let_go_by_time(time);
         let ordinal = gone.map_or(0, |block| block.ordinal.round() as u32);
+        let ordinal = ordinal.min(ordinal_max);
         let mut candidate = Candidate::new(key, ordinal, time);
-        candidate.certain_before = gone.map_or(0, |block| block.certain_before.round() as u32);
-        let pace = gone.map_or(0, |block| block.pace.round() as u8);
-        candidate.set_pace_and_origin(pace, ORIGIN_UNKNOWN);
+        candidate.set_certain_before(gone.map_or(0, |block| block.certain_before.round() as u32));
+        candidate.set_pace(gone.map_or(0, |block| block.pace.round() as u8));
+        candidate.set_back();
         candidate.standing = standing(&candidate, weights);
         let generation = gone.map_or(1.0, |block| block.generation.round());
         self.place(slot, candidate);
@@ -146,7 +115,7 @@ impl Spread {
                 ordinal: candidate.ordinal,
                 time: candidate.time,
                 standing: candidate.standing,
-                certain_before: candidate.certain_before,
+                certain_before: candidate.certain_before(),
                 pace: candidate.pace(),
                 generation,
             },
@@ -155,6 +124,7 @@ impl Spread {
         for tree in &mut self.trees {
             tree.leave(slot);
         }
+        self.acts.forget_slot(slot);
         if candidate.spreader != NO_SPREADER {
             self.remove_spreader(usize::from(candidate.spreader));
         }
@@ -171,12 +141,16 @@ impl Spread {
         }
     }
 
+    /// Counts a certain child, by its ordinal.
     pub(super) fn child_of(&mut self, parent: u8, child: u32) {
+        let settled = self.settled();
         let at = self.candidates[usize::from(parent)].spreader;
         if let Some(spreader) = self.spreaders.get_mut(usize::from(at)) {
             spreader.children = spreader.children.saturating_add(1);
-            spreader.newest = child;
-            if spreader.after == 0 {
+            spreader.newest = spreader.newest.max(child);
+            if child <= settled {
+                spreader.before = spreader.before.max(child);
+            } else if spreader.after == 0 || child < spreader.after {
                 spreader.after = child;
             }
             return;
@@ -194,8 +168,8 @@ impl Spread {
                 slot: parent,
                 children: 1,
                 newest: child,
-                before: 0,
-                after: child,
+                before: if child <= settled { child } else { 0 },
+                after: if child <= settled { 0 } else { child },
             });
         }
     }
@@ -244,13 +218,13 @@ impl Spread {
             .filter(|(kept, _)| kept.spreader == NO_SPREADER && kept.ordinal <= settled)
             .map(|(_, weight)| *weight)
             .fold(f32::INFINITY, f32::min);
-        // Who has no bursts has been taken back, for that child.
-        let back = self.candidates[at].bursts[0] == UNKNOWN;
-        if !back && scratch.candidates[at] >= least {
+        // Who has been taken back is here for that child.
+        if !self.candidates[at].is_back() && scratch.candidates[at] >= least {
             return None;
         }
         scratch.blocks[block] += scratch.candidates[at];
         scratch.candidates[at] = 0.0;
+        scratch.sum_part(at);
         Some((slot, block))
     }
 
@@ -289,7 +263,7 @@ impl Spread {
             let after = (self.time_of(newest) - middle) as f32 + 1.0;
             let bin = ratio(before / (ordinal - from) as f32, after / span as f32);
             let candidate = &mut self.candidates[slot];
-            candidate.bursts[which] = bin;
+            candidate.set_burst(which, bin);
             candidate.standing = standing(candidate, weights);
         }
     }
@@ -298,7 +272,7 @@ impl Spread {
 /// Product of the factors that do not depend on the child.
 pub(super) fn standing(candidate: &Candidate, weights: &Weights) -> f32 {
     let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
-    let bursts = BURST_TABLES.into_iter().zip(candidate.bursts);
+    let bursts = BURST_TABLES.into_iter().zip(candidate.bursts());
     of(Table::Ordinal, amount(candidate.ordinal as f32))
         * of(Table::Origin, candidate.origin())
         * bursts.map(|(table, bin)| of(table, bin)).product::<f32>()

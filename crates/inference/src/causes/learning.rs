@@ -6,11 +6,9 @@
 //! many decide. Arrivals whose cause is not known teach nothing: fitted to times alone, chains
 //! explain everything.
 
-use super::features::{BINS, CandidateBins, OutsideBins, Table};
+use super::example::Lesson;
+use super::features::{BINS, Table};
 use super::lbfgs;
-use super::posterior::Cause;
-use super::scoring::{Moment, Scratch};
-use super::spread::Spread;
 use super::weights::Weights;
 
 /// Parts that the examples are summed in, whatever the number of processors, so that the sums are
@@ -36,111 +34,6 @@ impl Default for Holding {
             near: 0.5,
             smooth: 20.0,
             steps: 80,
-        }
-    }
-}
-
-/// What was seen of one arrival, without its cause.
-#[derive(Clone, Debug, Default)]
-pub struct Example {
-    outside: OutsideBins,
-    outside_offset: f32,
-    causes: Vec<(Cause, u32)>,
-    rows: Vec<Row>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    bins: CandidateBins,
-    /// Logarithm of what the weight is multiplied with besides.
-    offset: f32,
-}
-
-impl Row {
-    /// Where its weights are.
-    fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        self.bins.places().into_iter().map(usize::from)
-    }
-}
-
-/// What was seen of one arrival, and its cause.
-#[derive(Clone, Debug)]
-pub struct Lesson {
-    outside: OutsideBins,
-    outside_offset: f32,
-    rows: Vec<Row>,
-    /// Row of the cause; the outside where there is none.
-    truth: Option<usize>,
-}
-
-impl Example {
-    /// The example with its cause: the outside where `parent` is none, else the reader of that key
-    /// and ordinal. None where that reader could not have been the cause.
-    pub fn lesson(&self, parent: Option<(u64, u32)>) -> Option<Lesson> {
-        let truth = match parent {
-            None => None,
-            Some((key, ordinal)) => {
-                let kept = |(cause, _): &(Cause, u32)| *cause == Cause::Reader(key);
-                let gone = |(cause, last): &(Cause, u32)| {
-                    matches!(cause, Cause::Gone(_)) && ordinal <= *last
-                };
-                let kept = self.causes.iter().position(kept);
-                Some(kept.or_else(|| self.causes.iter().position(gone))?)
-            }
-        };
-        Some(Lesson {
-            outside: self.outside,
-            outside_offset: self.outside_offset,
-            rows: self.rows.clone(),
-            truth,
-        })
-    }
-}
-
-impl Spread {
-    /// Writes down what is seen of an arrival, where examples are wanted; `gone` are slot and block
-    /// of a candidate that counts as gone.
-    pub(super) fn note(
-        &self,
-        moment: &Moment,
-        gone: Option<(u8, usize)>,
-        weights: &Weights,
-        scratch: &mut Scratch,
-    ) {
-        let Some(example) = &mut scratch.example else {
-            return;
-        };
-        example.outside = self.outside_bins(moment);
-        example.outside_offset = moment.outside_log_odds as f32;
-        example.rows.clear();
-        example.causes.clear();
-        for (slot, candidate) in self.candidates.iter().enumerate() {
-            if gone.is_some_and(|(gone, _)| usize::from(gone) == slot) {
-                continue;
-            }
-            let Some(bins) = self.candidate_bins(candidate, moment) else {
-                continue;
-            };
-            let offset = moment.likeness.of(candidate).ln();
-            example.rows.push(Row { bins, offset });
-            let cause = Cause::Reader(candidate.key());
-            example.causes.push((cause, candidate.ordinal));
-        }
-        for (at, block) in self.pool.blocks().iter().enumerate() {
-            let more = gone.filter(|(_, gone)| *gone == at);
-            let more = more.map_or(0.0, |(slot, _)| self.candidates[usize::from(slot)].standing);
-            let standing = block.standing + more;
-            if standing <= 0.0 {
-                continue;
-            }
-            // How many mean members its standing is, so that it moves with the weights.
-            let bins = self.block_bins(block, moment);
-            let one = bins
-                .standing_places()
-                .map(|place| weights.logs[usize::from(place)]);
-            let offset = standing.ln() - one.iter().sum::<f64>() as f32;
-            example.rows.push(Row { bins, offset });
-            example.causes.push((Cause::Gone(block.last), block.last));
         }
     }
 }

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::candidate::Candidate;
-
 /// One match must not make an edge certain: an office or a carrier shares an address.
-const RATIO_MAX: f64 = 50.0;
+pub(super) const RATIO_MAX: f64 = 50.0;
 /// Values of a mark that are counted one by one.
 const VALUES_MAX: usize = 4_096;
 /// Certain edges that the prior of h weighs as much as.
 const PRIOR_EDGES: f64 = 20.0;
+
+/// Values of a device, 0 aside: six bits of a candidate.
+const DEVICES: u8 = 63;
 
 /// Marks of an arrival; 0 where unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,34 @@ pub struct Marks {
     pub channel: u8,
     /// Network, as 16 bits of its pseudonym.
     pub network: u16,
+    /// Device family, system and language together, by a number of the caller's from 1 to 63
+    /// ([`Marks::device_of`] makes one); greater numbers wrap around into these.
+    pub device: u8,
+}
+
+impl Marks {
+    /// The number of a device, from what is known of it: system, device family, language, in any
+    /// spelling that is always the same. 0 where nothing is known.
+    pub fn device_of(known: &[&str]) -> u8 {
+        if known.iter().all(|part| part.is_empty()) {
+            return 0;
+        }
+        // FNV-1a, with an end to each part.
+        let mut hash = 0xCBF2_9CE4_8422_2325u64;
+        for byte in known.iter().flat_map(|part| part.bytes().chain([0xFF])) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        (hash >> 32) as u8 % DEVICES + 1
+    }
+
+    /// The device as it is kept.
+    #[inline]
+    pub(super) fn folded_device(&self) -> u8 {
+        match self.device {
+            0 => 0,
+            device => (device - 1) % DEVICES + 1,
+        }
+    }
 }
 
 /// What is known of one kind of mark: the base law, and how often children copy. Counts only, so
@@ -98,7 +127,7 @@ impl MarkLaw {
     }
 
     /// Ratios of a match and of a mismatch for a child with that value; 1 where it has none.
-    fn ratios(&self, value: u16) -> [f32; 2] {
+    pub(super) fn ratios(&self, value: u16) -> [f32; 2] {
         if value == 0 {
             return [1.0, 1.0];
         }
@@ -108,151 +137,26 @@ impl MarkLaw {
     }
 }
 
-/// The laws of a site.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MarkLaws {
-    /// Of channels or apps.
-    pub channel: MarkLaw,
-    /// Of networks.
-    pub network: MarkLaw,
-}
-
-impl Default for MarkLaws {
-    /// Cold start: children copy the channel with probability .3 and the network with .1, our
-    /// reading, until certain edges say more.
-    fn default() -> Self {
-        MarkLaws {
-            channel: MarkLaw::new(0.3),
-            network: MarkLaw::new(0.1),
-        }
-    }
-}
-
-impl MarkLaws {
-    /// Counts an arrival.
-    pub fn arrived(&mut self, marks: Marks) {
-        self.channel.arrived(u16::from(marks.channel));
-        self.network.arrived(marks.network);
-    }
-
-    /// Counts a certain edge between readers.
-    pub fn edge(&mut self, parent: Marks, child: Marks) {
-        self.channel
-            .edge(u16::from(parent.channel), u16::from(child.channel));
-        self.network.edge(parent.network, child.network);
-    }
-
-    /// What the marks of a child say about each candidate.
-    pub(super) fn likeness(&self, child: Marks) -> Likeness {
-        Likeness {
-            child,
-            channel: self.channel.ratios(u16::from(child.channel)),
-            network: self.network.ratios(child.network),
-        }
-    }
-}
-
-/// The ratios of one child.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Likeness {
-    child: Marks,
-    channel: [f32; 2],
-    network: [f32; 2],
-}
-
-impl Likeness {
-    /// The ratio of a candidate; a mark that it lacks says nothing.
-    #[inline]
-    pub(super) fn of(&self, candidate: &Candidate) -> f32 {
-        let pick = |ratios: [f32; 2], known: bool, equal: bool| match (known, equal) {
-            (false, _) => 1.0,
-            (true, true) => ratios[0],
-            (true, false) => ratios[1],
-        };
-        let child = self.child;
-        pick(
-            self.channel,
-            candidate.channel != 0,
-            candidate.channel == child.channel,
-        ) * pick(
-            self.network,
-            candidate.network != 0,
-            candidate.network == child.network,
-        )
-    }
-
-    /// True where the child has no marks.
-    pub(super) fn says_nothing(&self) -> bool {
-        self.child == Marks::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn candidate(marks: Marks) -> Candidate {
-        let mut candidate = Candidate::new(1, 1, 0);
-        candidate.channel = marks.channel;
-        candidate.network = marks.network;
-        candidate
-    }
-
     #[test]
-    fn copying_is_learned_from_certain_edges_and_a_rare_match_says_more() {
-        let mut laws = MarkLaws::default();
-        for number in 0..10_000u32 {
-            // Channel 1 has four arrivals of five; networks are 100, all alike.
-            laws.arrived(Marks {
-                channel: if number % 5 == 0 { 2 } else { 1 },
-                network: (number % 100) as u16 + 1,
-            });
+    fn devices_have_numbers_from_1_to_63() {
+        assert_eq!(Marks::device_of(&["", ""]), 0);
+        let number = |parts: &[&str]| Marks::device_of(parts);
+        assert_ne!(number(&["a", "bc"]), number(&["ab", "c"]));
+        for device in 0..=u8::MAX {
+            let known = number(&["android", &device.to_string()]);
+            assert!((1..=DEVICES).contains(&known));
+            let folded = Marks {
+                device,
+                ..Marks::default()
+            }
+            .folded_device();
+            assert_eq!(folded == 0, device == 0);
+            assert!(folded <= DEVICES);
         }
-        for number in 0..2_000u16 {
-            // Half of the children copy the network, the others have another.
-            let parent = Marks {
-                channel: 1,
-                network: number % 100 + 1,
-            };
-            let other = (number + 7) % 100 + 1;
-            let network = if number % 2 == 0 {
-                parent.network
-            } else {
-                other
-            };
-            laws.edge(
-                parent,
-                Marks {
-                    channel: 0,
-                    network,
-                },
-            );
-        }
-        let copying = laws.network.copying();
-        assert!((copying - 0.5).abs() < 0.02, "{copying}");
-        assert_eq!(laws.channel.copying(), 0.3);
-        let child = Marks {
-            channel: 2,
-            network: 9,
-        };
-        let likeness = laws.likeness(child);
-        let of = |channel, network| likeness.of(&candidate(Marks { channel, network }));
-        // (h + (1 − h) f) / f with h .3 and f .2; and with h .5 and f .01.
-        assert!((of(2, 0) - 2.2).abs() < 0.05, "{}", of(2, 0));
-        assert!((of(1, 0) - 0.7).abs() < 0.01);
-        assert!((of(0, 9) - 50.0).abs() < 1.0, "{}", of(0, 9));
-        let unseen = laws.likeness(Marks {
-            channel: 0,
-            network: 60_000,
-        });
-        let same = candidate(Marks {
-            channel: 0,
-            network: 60_000,
-        });
-        assert_eq!(unseen.of(&same), RATIO_MAX as f32);
-        assert!((of(0, 8) - 0.5).abs() < 0.02);
-        assert_eq!(of(0, 0), 1.0);
-        assert!(laws.likeness(Marks::default()).says_nothing());
     }
 
     #[test]

@@ -117,6 +117,24 @@ impl Pool {
         })
     }
 
+    /// Mean generation of the block that is nearest in time; 1 where there is none.
+    pub(super) fn generation_at(&self, time: u32) -> u8 {
+        let time = time as f32;
+        let occupied = self.blocks.iter().filter(|block| block.count > 0);
+        let nearest =
+            occupied.min_by(|a, b| (a.time - time).abs().total_cmp(&(b.time - time).abs()));
+        nearest.map_or(1, |block| block.generation.round() as u8)
+    }
+
+    /// One more edge is certain, from that ordinal on.
+    pub(super) fn certain_since(&mut self, ordinal: u32) {
+        for block in &mut self.blocks {
+            if block.ordinal >= ordinal as f32 {
+                block.certain_before += 1.0;
+            }
+        }
+    }
+
     /// Merges the two neighbours that span the least for their age, the older on a tie.
     fn merge_narrowest(&mut self, newest: u32) {
         let mut start = 0;

@@ -1,28 +1,21 @@
 //! Who may have been the cause of an arrival, and with what probability.
 
+use super::acts::SHARERS_MAX;
 use super::candidate::Candidate;
-use super::learning::Example;
+use super::cause::{ByAct, Cause, Pooled};
+use super::example::Example;
 use super::pool::Block;
-use super::scoring::Scratch;
-use super::spread::Spread;
-
-/// One cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The outside world.
-    Outside,
-    /// The earlier arrival of this key.
-    Reader(u64),
-    /// One of the earlier arrivals that are not kept one by one, up to this ordinal.
-    Gone(u32),
-}
+use super::scratch::Scratch;
+use super::state::Spread;
 
 /// Probabilities of all causes of one arrival; they sum to one.
 #[derive(Clone, Copy, Debug)]
 pub struct Posterior<'a> {
-    spread: &'a Spread,
-    scratch: &'a Scratch,
-    ordinal: u32,
+    pub(super) spread: &'a Spread,
+    pub(super) scratch: &'a Scratch,
+    pub(super) ordinal: u32,
+    /// Certain edges by then, the arrival's own aside.
+    pub(super) certain: u32,
     scale: f64,
 }
 
@@ -38,23 +31,13 @@ pub struct Settled<'a> {
     pub posterior: Posterior<'a>,
 }
 
-/// Some earlier arrivals that are not kept one by one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pooled {
-    /// Greatest ordinal among them.
-    pub last: u32,
-    /// How many.
-    pub count: u32,
-    /// Probability that one of them is the cause.
-    pub probability: f64,
-}
-
 impl<'a> Posterior<'a> {
-    pub(super) fn of(spread: &'a Spread, scratch: &'a Scratch, ordinal: u32) -> Self {
+    pub(super) fn of(spread: &'a Spread, scratch: &'a Scratch, ordinal: u32, certain: u32) -> Self {
         Posterior {
             spread,
             scratch,
             ordinal,
+            certain,
             scale: 1.0 / (scratch.outside + scratch.shares),
         }
     }
@@ -74,7 +57,8 @@ impl<'a> Posterior<'a> {
         self.scratch.outside * self.scale
     }
 
-    /// The earlier arrivals that are kept: key, ordinal, probability; in no order.
+    /// The earlier arrivals that are kept, by shares that were not seen: key, ordinal, probability;
+    /// in no order.
     pub fn readers(&self) -> impl Iterator<Item = (u64, u32, f64)> + use<'a> {
         let (scale, ordinal) = (self.scale, self.ordinal);
         let kept = self.spread.candidates.iter();
@@ -102,14 +86,39 @@ impl<'a> Posterior<'a> {
             })
     }
 
-    /// The likeliest causes, likeliest first, at most `count`; the earlier arrival on a tie. Those
-    /// that are not kept count as one each.
+    /// The acts of sharing that may have caused it, in order of arrival.
+    pub fn acts(&self) -> impl Iterator<Item = ByAct> + use<'a> {
+        let (spread, scratch) = (self.spread, self.scratch);
+        let (scale, ordinal) = (self.scale, self.ordinal);
+        let acts = scratch.acts.iter().take(spread.acts.len()).enumerate();
+        acts.filter(|(_, weight)| **weight > 0.0)
+            .map(move |(at, weight)| {
+                let mut sharers = [None; SHARERS_MAX];
+                let kept = spread.acts.sharers(at);
+                let earlier = kept
+                    .map(|(slot, probability)| (&spread.candidates[usize::from(slot)], probability))
+                    .filter(|(candidate, _)| candidate.ordinal < ordinal);
+                for (place, (candidate, probability)) in sharers.iter_mut().zip(earlier) {
+                    *place = Some((candidate.key(), probability));
+                }
+                ByAct {
+                    key: spread.acts.key(at),
+                    probability: f64::from(*weight) * scale,
+                    sharers,
+                }
+            })
+    }
+
+    /// The likeliest causes, likeliest first, at most `count`; the earlier arrival on a tie, acts
+    /// last. Those that are not kept one by one are not among them.
     pub fn likeliest(&self, count: usize) -> Vec<(Cause, f64)> {
         let mut causes: Vec<(Cause, u32, f64)> = self
             .readers()
             .map(|(key, ordinal, probability)| (Cause::Reader(key), ordinal, probability))
             .collect();
         causes.push((Cause::Outside, 0, self.outside()));
+        let acts = self.acts();
+        causes.extend(acts.map(|act| (Cause::Act(act.key), u32::MAX, act.probability)));
         causes.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.1.cmp(&b.1)));
         causes.truncate(count);
         causes

@@ -1,42 +1,19 @@
-//! The posterior over causes of one arrival.
+//! The weights of all causes of one arrival.
 
-use super::candidate::{CANDIDATES_MAX, Candidate, NO_SPREADER};
+use super::candidate::{Candidate, Known, NO_SPREADER};
 use super::features::{
     CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, ratio, ratio_of_bins,
 };
-use super::learning::Example;
-use super::marks::Likeness;
-use super::pool::{BLOCKS_MAX, Block};
-use super::spread::Spread;
+use super::laws::{Likeness, MarkLaws};
+use super::pool::Block;
+use super::scratch::{PART, Scratch, sum_of};
+use super::state::{PACE, Spread};
 use super::weights::Weights;
 
 /// Limit of the logarithm of the outside's weight.
 const OUTSIDE_LOG_MAX: f64 = 40.0;
 /// Beta prior of the outside's share among certain edges, as counts of both kinds.
 const SHARE_PRIOR: [f32; 2] = [3.2, 1.3];
-
-/// Room for the weights of one arrival's causes, to be used again for the next.
-#[derive(Clone, Debug)]
-pub struct Scratch {
-    pub(super) candidates: [f32; CANDIDATES_MAX],
-    pub(super) blocks: [f32; BLOCKS_MAX],
-    pub(super) outside: f64,
-    pub(super) shares: f64,
-    /// Filled at every settling where examples are wanted.
-    pub(super) example: Option<Example>,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Scratch {
-            candidates: [0.0; CANDIDATES_MAX],
-            blocks: [0.0; BLOCKS_MAX],
-            outside: 1.0,
-            shares: 0.0,
-            example: None,
-        }
-    }
-}
 
 /// One arrival as its causes see it, with everything that is known by now.
 #[derive(Clone, Copy, Debug)]
@@ -46,28 +23,68 @@ pub(super) struct Moment {
     /// Certain edges by now, the arrival's own aside.
     pub(super) certain: u32,
     /// Certain edges of these that came from outside.
-    pub(super) certain_outside: u32,
+    certain_outside: u32,
     /// Near and wide decayed counts: from outside, all.
-    pub(super) near: [f32; 2],
-    pub(super) wide: [f32; 2],
+    near: [f32; 2],
+    wide: [f32; 2],
     /// Bin of the mean gap of the 10 arrivals before.
-    pub(super) pace: u8,
+    pace: u8,
     /// Newest arrival.
-    pub(super) newest: u32,
+    newest: u32,
     pub(super) likeness: Likeness,
     /// Added to the log-odds of the outside.
     pub(super) outside_log_odds: f64,
 }
 
 impl Spread {
+    /// An arrival of that ordinal, time and likeness, with everything up to the `newest` arrival.
+    pub(super) fn moment(
+        &self,
+        ordinal: u32,
+        time: u32,
+        newest: u32,
+        likeness: Likeness,
+        outside_log_odds: f64,
+        weights: &Weights,
+    ) -> Moment {
+        let settled = self.settled().min(ordinal - 1);
+        let [near, wide] = weights.decay(ordinal - settled - 1);
+        let mut near = self.near.map(|count| count * near);
+        let mut wide = self.wide.map(|count| count * wide);
+        let (mut certain, mut certain_outside) = (self.certain, self.certain_outside);
+        for (other, pending) in (settled + 1..).zip(&self.pending) {
+            let outside = match pending.known() {
+                Known::Nothing => continue,
+                Known::Outside => 1.0,
+                Known::Share(..) => 0.0,
+            };
+            if other == ordinal {
+                certain -= 1;
+                certain_outside -= u32::from(pending.known() == Known::Outside);
+                continue;
+            }
+            let [nearby, widely] = weights.decay(ordinal.abs_diff(other));
+            near = [near[0] + nearby * outside, near[1] + nearby];
+            wide = [wide[0] + widely * outside, wide[1] + widely];
+        }
+        Moment {
+            ordinal,
+            time,
+            certain,
+            certain_outside,
+            near,
+            wide,
+            pace: self.gap_bin(ordinal, time, PACE),
+            newest,
+            likeness,
+            outside_log_odds,
+        }
+    }
+
     /// The bins of the outside world.
     pub(super) fn outside_bins(&self, moment: &Moment) -> OutsideBins {
         let ordinal = moment.ordinal;
-        let gap = |back: u32| {
-            let from = ordinal.saturating_sub(back);
-            let span = moment.time.saturating_sub(self.time_of(from));
-            amount(span as f32 / (ordinal - from).max(1) as f32)
-        };
+        let gap = |back: u32| self.gap_bin(ordinal, moment.time, back);
         let ahead = moment.newest.min(ordinal + 20);
         let after = match ahead > ordinal {
             true => {
@@ -122,15 +139,16 @@ impl Spread {
             let newest = moment.ordinal.abs_diff(spreader.newest);
             amount(before.min(after).min(newest) as f32)
         });
+        let since = moment.certain.saturating_sub(candidate.certain_before());
         Some(CandidateBins {
             proven: spreader.is_some(),
             delay: amount((moment.time - candidate.time) as f32),
             rank: amount((moment.ordinal - candidate.ordinal) as f32),
-            exposure: amount(moment.certain.saturating_sub(candidate.certain_before) as f32),
+            exposure: amount(since as f32),
             nearest_child,
             children: spreader.map_or(UNKNOWN, |spreader| amount(f32::from(spreader.children))),
             ordinal: amount(candidate.ordinal as f32),
-            bursts: candidate.bursts,
+            bursts: candidate.bursts(),
             pace: ratio_of_bins(candidate.pace(), moment.pace),
             origin: candidate.origin(),
         })
@@ -175,7 +193,7 @@ impl Spread {
             }
             let at_delay = amount((moment.time - candidate.time) as f32);
             let at_rank = amount((moment.ordinal - candidate.ordinal) as f32);
-            let since = moment.certain.saturating_sub(candidate.certain_before);
+            let since = moment.certain.saturating_sub(candidate.certain_before());
             let at_pace = ratio_of_bins(candidate.pace(), moment.pace);
             let mut product = candidate.standing
                 * delay[usize::from(at_delay & 63)]
@@ -184,14 +202,20 @@ impl Spread {
                 * pace[usize::from(at_pace & 63)]
                 * unproven;
             if MARKS {
-                product *= moment.likeness.of(candidate);
+                product *= moment.likeness.of(candidate.marks());
             }
             *weight = product;
         }
     }
 
     /// Weighs every cause of an arrival.
-    pub(super) fn weigh(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+    pub(super) fn weigh(
+        &self,
+        moment: &Moment,
+        weights: &Weights,
+        laws: &MarkLaws,
+        scratch: &mut Scratch,
+    ) {
         match moment.likeness.says_nothing() {
             true => self.weigh_unproven::<false>(moment, weights, scratch),
             false => self.weigh_unproven::<true>(moment, weights, scratch),
@@ -213,7 +237,7 @@ impl Spread {
                 * of(Table::NearestChild, bins.nearest_child)
                 * of(Table::Children, bins.children)
                 * of(Table::Pace, bins.pace)
-                * moment.likeness.of(candidate);
+                * moment.likeness.of(candidate.marks());
             scratch.candidates[slot] = product;
         }
         let blocks = self.pool.blocks();
@@ -228,38 +252,64 @@ impl Spread {
                 * of(Table::NearestChild, UNKNOWN)
                 * of(Table::Children, UNKNOWN);
         }
-        let kept = scratch.candidates.iter().take(self.candidates.len());
-        let pooled = scratch.blocks.iter().take(blocks.len());
-        scratch.shares = f64::from(kept.sum::<f32>() + pooled.sum::<f32>());
         let bins = self.outside_bins(moment);
         let log: f64 = Table::ALL
             .iter()
             .zip(bins)
             .map(|(table, bin)| weights.log(*table, bin))
             .sum();
-        let log = (log + moment.outside_log_odds).clamp(-OUTSIDE_LOG_MAX, OUTSIDE_LOG_MAX);
-        scratch.outside = log.exp();
-    }
-}
-
-impl Scratch {
-    /// Room that also keeps what was seen of the settled arrival, to learn weights from.
-    pub fn with_examples() -> Self {
-        Scratch {
-            example: Some(Example::default()),
-            ..Scratch::default()
+        let log = log + moment.outside_log_odds + laws.outside.shift(moment.certain);
+        scratch.outside = log.clamp(-OUTSIDE_LOG_MAX, OUTSIDE_LOG_MAX).exp();
+        self.sum(scratch);
+        if !self.acts.is_empty() {
+            self.weigh_acts(moment, laws, scratch);
         }
     }
 
-    /// What was seen of the arrival that was settled last; none without
-    /// [`Scratch::with_examples`].
-    pub fn example(&self) -> Option<&Example> {
-        self.example.as_ref()
+    /// Sums the weights of candidates and blocks.
+    fn sum(&self, scratch: &mut Scratch) {
+        let kept = self.candidates.len();
+        let parts = kept.div_ceil(PART);
+        scratch.candidates[kept..parts * PART].fill(0.0);
+        let weights = scratch.candidates.chunks_exact(PART);
+        for (part, weights) in scratch.parts.iter_mut().zip(weights).take(parts) {
+            *part = sum_of(weights);
+        }
+        let pooled = scratch.blocks.iter().take(self.pool.blocks().len());
+        let shares = scratch.parts.iter().take(parts).sum::<f32>() + pooled.sum::<f32>();
+        scratch.shares = f64::from(shares);
     }
 
-    /// Probability of the outside where its log-odds are shifted.
-    pub(super) fn outside_shifted(&self, shift: f64) -> f64 {
-        let outside = self.outside * shift.exp();
-        outside / (outside + self.shares)
+    /// Weighs the acts of sharing beside everything else, and takes from each sharer what his acts
+    /// explain: a path counts once, as seen or as unseen, whichever is likelier.
+    fn weigh_acts(&self, moment: &Moment, laws: &MarkLaws, scratch: &mut Scratch) {
+        let gap = f64::from(self.gap(moment.ordinal, moment.time, PACE));
+        let rest = scratch.outside + scratch.shares;
+        let mut acts = 0.0;
+        for at in 0..self.acts.len() {
+            let likeness = &moment.likeness;
+            let bred = self.acts.bred(at, moment.time, gap, likeness, &laws.acts);
+            scratch.bred[at] = bred;
+            let weight = bred.map_or(0.0, |bred| bred.weight * rest);
+            scratch.acts[at] = weight as f32;
+            acts += f64::from(scratch.acts[at]);
+            if weight <= 0.0 {
+                continue;
+            }
+            for (slot, probability) in self.acts.sharers(at) {
+                let slot = usize::from(slot);
+                if self.candidates[slot].ordinal >= moment.ordinal {
+                    continue;
+                }
+                let seen = (weight * probability) as f32;
+                let unseen = &mut scratch.candidates[slot];
+                *unseen = (*unseen - seen).max(0.0);
+                scratch.sum_part(slot);
+            }
+        }
+        let parts = self.candidates.len().div_ceil(PART);
+        let pooled = scratch.blocks.iter().take(self.pool.blocks().len());
+        let shares = scratch.parts.iter().take(parts).sum::<f32>() + pooled.sum::<f32>();
+        scratch.shares = f64::from(shares) + acts;
     }
 }

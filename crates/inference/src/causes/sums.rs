@@ -2,52 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::scoring::Scratch;
-use super::trees::{Tree, normal_quantile};
-use super::weights::Weights;
+use super::features::{BINS, amount};
+use super::ranges::{Range, gamma_quantile, normal_quantile};
+use super::scratch::Scratch;
 
 /// Prior of the branching ratio: so many children of so many readers. Weak: R .3 as the median of
 /// published cascades.
 const PRIOR_CHILDREN: f64 = 0.6;
 const PRIOR_READERS: f64 = 2.0;
 
-/// A figure with the range that should hold it in 80 of 100 cases.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Range {
-    /// 10 % quantile.
-    pub low: f64,
-    /// Best estimate.
-    pub likely: f64,
-    /// 90 % quantile.
-    pub high: f64,
-}
-
-/// The shape of a content's spreading.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
-    /// Settled arrivals.
-    pub arrivals: u64,
-    /// Share of arrivals that came from an earlier reader: of a finished spreading its
-    /// reproduction number.
-    pub shared: Range,
-    /// Structural virality: mean distance of all pairs, with the outside as root.
-    pub virality: Range,
-    /// Mean generation; who came from outside is of the first.
-    pub generation: f64,
-    /// Deepest generation.
-    pub depth: Range,
-}
+/// Generations that are counted one by one; the last counts all beyond.
+const GENERATIONS_MAX: usize = 16;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
-    settled: u64,
+    pub(super) settled: u64,
     /// Expected arrivals from earlier readers.
     shared: f64,
     /// The same where the content is more, and less, from outside than the weights know.
     shared_low: f64,
     shared_high: f64,
     variance: f64,
-    depths: f64,
+    /// Sum of generations, mean of the sampled trees.
+    generations: f64,
+    /// Expected edges between readers by bin of their delay, as long as there are any; means of the
+    /// sampled trees.
+    delays: Vec<f32>,
+    /// Expected arrivals by generation, from the first, as long as there are any; means of the
+    /// sampled trees as each arrival was settled.
+    breadth: Vec<f32>,
 }
 
 impl Sums {
@@ -62,32 +45,86 @@ impl Sums {
     }
 
     pub(super) fn add_certain(&mut self, outside: bool) {
-        let shared = if outside { 0.0 } else { 1.0 };
         self.settled += 1;
+        self.add_shared(if outside { 0.0 } else { 1.0 });
+    }
+
+    /// An arrival that had been counted with this probability of the outside is now certain.
+    pub(super) fn correct(&mut self, outside: f64, spread: f64, from_outside: bool) {
+        let shift = spread * normal_quantile(0.9);
+        let shared = |shift: f64| {
+            let odds = outside / (1.0 - outside).max(1e-12) * shift.exp();
+            1.0 / (1.0 + odds)
+        };
+        let certain = if from_outside { 0.0 } else { 1.0 };
+        let most = self.settled as f64;
+        let corrected = |sum: f64, counted: f64| (sum + certain - counted).clamp(0.0, most);
+        self.shared = corrected(self.shared, 1.0 - outside);
+        self.shared_low = corrected(self.shared_low, shared(shift));
+        self.shared_high = corrected(self.shared_high, shared(-shift));
+        self.variance = (self.variance - outside * (1.0 - outside)).max(0.0);
+    }
+
+    fn add_shared(&mut self, shared: f64) {
         self.shared += shared;
         self.shared_low += shared;
         self.shared_high += shared;
     }
 
-    pub(super) fn add_depth(&mut self, depth: f64) {
-        self.depths += depth;
+    pub(super) fn add_generation(&mut self, generation: f64) {
+        self.generations += generation;
+    }
+
+    /// Counts a part of an arrival of that generation, from 1.
+    pub(super) fn add_breadth(&mut self, generation: u8, part: f32) {
+        let at = usize::from(generation.max(1) - 1).min(GENERATIONS_MAX - 1);
+        if self.breadth.len() <= at {
+            self.breadth.reserve_exact(at + 1 - self.breadth.len());
+            self.breadth.resize(at + 1, 0.0);
+        }
+        self.breadth[at] += part;
+    }
+
+    pub(super) fn breadth(&self) -> &[f32] {
+        &self.breadth
+    }
+
+    /// Counts a part of an edge between readers with that delay in seconds.
+    pub(super) fn add_delay(&mut self, delay: u32, part: f32) {
+        let bin = usize::from(amount(delay as f32)).min(BINS - 1);
+        if self.delays.len() <= bin {
+            self.delays.reserve_exact(bin + 1 - self.delays.len());
+            self.delays.resize(bin + 1, 0.0);
+        }
+        self.delays[bin] += part;
+    }
+
+    /// Takes such a part back, as it was counted.
+    pub(super) fn take_delay(&mut self, delay: u32, part: f32) {
+        let bin = usize::from(amount(delay as f32));
+        if let Some(sum) = self.delays.get_mut(bin) {
+            *sum = (*sum - part).max(0.0);
+        }
+    }
+
+    pub(super) fn delays(&self) -> &[f32] {
+        &self.delays
+    }
+
+    /// Mean generation; 0 before the first arrival.
+    pub(super) fn generation(&self) -> f64 {
+        self.generations / self.settled.max(1) as f64
     }
 
     /// Branching ratio where the readers have lived so long, in readers whose children have all
     /// come.
     pub(super) fn reproduction(&self, exposure: f64) -> Range {
-        let children = self.shared + PRIOR_CHILDREN;
         let readers = (exposure + PRIOR_READERS).max(f64::MIN_POSITIVE);
         let ratio = |count: f64| (count.max(0.0) + PRIOR_CHILDREN) / readers;
-        // Gamma posterior of the count by Wilson and Hilferty's cube, widened by what is not known
-        // of the content.
-        let cube = |z: f64| {
-            let third = 1.0 / (9.0 * children);
-            children * (1.0 - third + z * third.sqrt()).max(0.0).powi(3) - PRIOR_CHILDREN
-        };
-        let z = normal_quantile(0.9);
-        let below = (self.shared - cube(-z)).hypot(self.shared - self.shared_low);
-        let above = (cube(z) - self.shared).hypot(self.shared_high - self.shared);
+        // Gamma posterior of the count, widened by what is not known of the content.
+        let quantile = |share| gamma_quantile(self.shared + PRIOR_CHILDREN, share) - PRIOR_CHILDREN;
+        let below = (self.shared - quantile(0.1)).hypot(self.shared - self.shared_low);
+        let above = (quantile(0.9) - self.shared).hypot(self.shared_high - self.shared);
         Range {
             low: ratio(self.shared - below),
             likely: ratio(self.shared),
@@ -95,55 +132,20 @@ impl Sums {
         }
     }
 
-    pub(super) fn shape(&self, trees: &[Tree], weights: &Weights) -> Shape {
+    /// Share of arrivals that came from earlier readers.
+    pub(super) fn shared(&self) -> Range {
         let settled = self.settled.max(1) as f64;
-        let z = normal_quantile(0.9);
-        let chance = z * self.variance.sqrt();
+        let chance = normal_quantile(0.9) * self.variance.sqrt();
         let below = chance.hypot(self.shared - self.shared_low);
         let above = chance.hypot(self.shared_high - self.shared);
-        let viralities = trees.iter().map(Tree::virality);
-        let dispersion = weights.dispersion();
-        let depths = trees.iter().map(|tree| f64::from(tree.depth_max()));
-        Shape {
-            arrivals: self.settled,
-            shared: Range {
-                low: ((self.shared - below) / settled).clamp(0.0, 1.0),
-                likely: self.shared / settled,
-                high: ((self.shared + above) / settled).clamp(0.0, 1.0),
-            },
-            virality: range_of(
-                viralities,
-                1.0,
-                dispersion.virality,
-                dispersion.virality_floor,
-            ),
-            generation: self.depths / settled,
-            depth: range_of(depths, 0.0, 1.0, 0.0),
+        Range {
+            low: ((self.shared - below) / settled).clamp(0.0, 1.0),
+            likely: self.shared / settled,
+            high: ((self.shared + above) / settled).clamp(0.0, 1.0),
         }
     }
-}
 
-/// Mean and 10–90 % range of a figure of sampled trees that is at least `least`: on the scale of
-/// its logarithm above that, the spread between trees times `widen` and with `floor`.
-fn range_of(
-    figures: impl Iterator<Item = f64> + Clone,
-    least: f64,
-    widen: f64,
-    floor: f64,
-) -> Range {
-    let count = figures.clone().count().max(1) as f64;
-    let mean = figures.clone().sum::<f64>() / count;
-    let above = (mean - least).max(1e-6);
-    let logs = figures.map(|figure| ((figure - least).max(1e-6) / above).ln());
-    let middle = logs.clone().sum::<f64>() / count;
-    let squares = logs.map(|log| (log - middle) * (log - middle)).sum::<f64>();
-    let between = widen * (squares / (count - 1.0).max(1.0)).sqrt();
-    let reach = (normal_quantile(0.9) * between.hypot(floor))
-        .min(20.0)
-        .exp();
-    Range {
-        low: mean.min(least + above / reach),
-        likely: mean,
-        high: mean.max(least + above * reach),
+    pub(super) fn bytes(&self) -> usize {
+        (self.delays.capacity() + self.breadth.capacity()) * std::mem::size_of::<f32>()
     }
 }

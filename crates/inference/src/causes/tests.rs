@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
+use super::draws::dice;
 use super::features::{CandidateBins, Table, UNKNOWN, amount, ratio, ratio_of_bins};
-use super::trees::dice;
 use super::*;
 
 /// A content's history, in seconds; node 0 is its start.
@@ -443,7 +443,11 @@ fn wild() -> impl Strategy<Value = Wild> {
                 step,
                 cause,
                 parent,
-                marks: Marks { channel, network },
+                marks: Marks {
+                    channel,
+                    network,
+                    device: channel,
+                },
                 log_odds,
                 survival,
             },

@@ -13,13 +13,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{CANDIDATES_MAX, more};
-use super::pool::Block;
-use super::scoring::Scratch;
 
 /// Trees of a content of at most [`FULL_UNTIL`] candidates.
 pub(super) const TREES_MAX: usize = 16;
 /// Trees of a content that has grown: memory is what they cost.
-pub(super) const TREES_LARGE: usize = 3;
+pub(super) const TREES_LARGE: usize = 2;
 /// Candidates up to which all trees are kept.
 pub(super) const FULL_UNTIL: usize = 64;
 
@@ -34,211 +32,227 @@ pub(super) enum Below {
     Gone(u8),
 }
 
+/// A kept candidate in one tree.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Node {
+    /// Slot of the parent; its own for the root.
+    parent: u8,
+    depth: u8,
+    /// Subtree size, 24 bits, least significant first.
+    size: [u8; 3],
+}
+
+impl Node {
+    fn leaf(parent: u8, depth: u8) -> Self {
+        Node {
+            parent,
+            depth,
+            size: [1, 0, 0],
+        }
+    }
+
+    fn size(&self) -> u64 {
+        let [low, middle, high] = self.size;
+        u64::from(low) | u64::from(middle) << 8 | u64::from(high) << 16
+    }
+
+    /// Subtrees of more than 16.7 million nodes stop growing.
+    fn set_size(&mut self, size: u64) {
+        let size = size.min(0xFF_FFFF);
+        self.size = [size as u8, (size >> 8) as u8, (size >> 16) as u8];
+    }
+}
+
 /// One tree over the slots of the candidates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tree {
     /// Nodes, root included once there is any.
-    nodes: u64,
+    count: u64,
     depth_sum: u64,
     squares: u64,
-    depth_max: u8,
-    /// Slot of the parent; a slot's own number for the root.
-    parents: Vec<u8>,
-    depths: Vec<u8>,
-    /// Subtree sizes, 24 bits each, least significant first.
-    sizes: Vec<[u8; 3]>,
+    /// Greatest depth of those that left.
+    deepest_gone: u8,
+    nodes: Vec<Node>,
 }
 
 impl Tree {
     /// Hangs a new leaf and gives its depth. Its slot is free or the next new one.
     pub(super) fn hang(&mut self, slot: u8, below: Below) -> u8 {
-        let at = usize::from(slot);
         self.make_room(slot);
-        let (parent, depth) = match below {
+        let (parent, depth) = self.place(slot, below);
+        self.nodes[usize::from(slot)] = Node::leaf(parent, depth);
+        self.count = self.count.max(1) + 1;
+        self.depth_sum += u64::from(depth);
+        self.squares += 1;
+        self.grow_above(slot, 1);
+        depth
+    }
+
+    /// Moves a kept candidate with all that hangs below it, and gives by how many generations it
+    /// is deeper. Where it goes must not be below itself. Of those in its subtree that left, the
+    /// depths move in the sums only.
+    pub(super) fn move_to(&mut self, slot: u8, below: Below) -> i64 {
+        let at = usize::from(slot);
+        let before = self.nodes[at];
+        let size = before.size();
+        self.shrink_above(slot, size);
+        let (parent, depth) = self.place(slot, below);
+        let deeper = i64::from(depth) - i64::from(before.depth);
+        for other in 0..self.nodes.len() {
+            if other != at && self.is_below(other as u8, slot) {
+                let moved = i64::from(self.nodes[other].depth) + deeper;
+                self.nodes[other].depth = moved.clamp(1, 255) as u8;
+            }
+        }
+        self.nodes[at].parent = parent;
+        self.nodes[at].depth = depth;
+        self.grow_above(slot, size);
+        let shift = deeper.saturating_mul(size as i64);
+        self.depth_sum = self.depth_sum.saturating_add_signed(shift);
+        deeper
+    }
+
+    fn place(&self, slot: u8, below: Below) -> (u8, u8) {
+        match below {
             Below::Root => (slot, 1),
             Below::Slot(parent) => {
-                let depth = self.depths[usize::from(parent)].saturating_add(1);
+                let depth = self.nodes[usize::from(parent)].depth.saturating_add(1);
                 (parent, depth)
             }
             Below::Gone(depth) => (slot, depth.saturating_add(1)),
-        };
-        self.parents[at] = parent;
-        self.depths[at] = depth;
-        self.sizes[at] = [1, 0, 0];
-        self.nodes = self.nodes.max(1) + 1;
-        self.depth_sum += u64::from(depth);
-        self.squares += 1;
-        self.depth_max = self.depth_max.max(depth);
-        let mut child = slot;
-        while self.parents[usize::from(child)] != child {
-            let up = self.parents[usize::from(child)];
-            let here = usize::from(up);
-            let size = size_of(self.sizes[here]);
-            // Ancestors between that left grow as the node below them does.
-            let between =
-                u64::from(self.depths[usize::from(child)].saturating_sub(self.depths[here]))
-                    .saturating_sub(1);
-            if between > 0 {
-                let below = size_of(self.sizes[usize::from(child)]);
-                self.squares += between * (2 * below + 1);
-            }
-            self.squares += 2 * size + 1;
-            self.sizes[here] = bytes_of(size + 1);
-            child = up;
         }
-        depth
+    }
+
+    /// Kept ancestors of a slot, nearest first: the ancestor, the kept node below it, and how many
+    /// between them left.
+    fn ancestor(&self, child: u8) -> Option<(usize, u64)> {
+        let parent = self.nodes[usize::from(child)].parent;
+        if parent == child {
+            return None;
+        }
+        let here = usize::from(parent);
+        let between = self.nodes[usize::from(child)]
+            .depth
+            .saturating_sub(self.nodes[here].depth);
+        Some((here, u64::from(between).saturating_sub(1)))
+    }
+
+    /// All above a slot gain so many nodes. Ancestors between that left count as one node more than
+    /// the kept one below them.
+    fn grow_above(&mut self, slot: u8, by: u64) {
+        let mut child = slot;
+        // The subtree that moves or is new is no ancestor of itself.
+        let mut before = 0;
+        while let Some((here, between)) = self.ancestor(child) {
+            let square = |size: u64| (size + by) * (size + by) - size * size;
+            let size = self.nodes[here].size();
+            self.squares += square(size) + between * square(before + 1);
+            self.nodes[here].set_size(size + by);
+            before = size;
+            child = here as u8;
+        }
+    }
+
+    /// The opposite of growing.
+    fn shrink_above(&mut self, slot: u8, by: u64) {
+        let mut child = slot;
+        let mut after = 0;
+        while let Some((here, between)) = self.ancestor(child) {
+            let square = |size: u64| (size + by) * (size + by) - size * size;
+            let size = self.nodes[here].size().saturating_sub(by).max(1);
+            let gone = square(size) + between * square(after + 1);
+            self.squares = self.squares.saturating_sub(gone);
+            self.nodes[here].set_size(size);
+            after = size;
+            child = here as u8;
+        }
+    }
+
+    /// True where `ancestor` is above a slot.
+    fn is_below(&self, slot: u8, ancestor: u8) -> bool {
+        let mut child = slot;
+        // A path has at most as many steps as there are nodes.
+        for _ in 0..self.nodes.len() {
+            let parent = self.nodes[usize::from(child)].parent;
+            if parent == ancestor {
+                return child != parent;
+            }
+            if parent == child {
+                return false;
+            }
+            child = parent;
+        }
+        false
     }
 
     /// A candidate that had left is back, of this depth.
     pub(super) fn take_back(&mut self, slot: u8, depth: u8) {
         self.make_room(slot);
-        let at = usize::from(slot);
-        self.parents[at] = slot;
-        self.depths[at] = depth.max(1);
-        self.sizes[at] = [1, 0, 0];
+        self.nodes[usize::from(slot)] = Node::leaf(slot, depth.max(1));
     }
 
     fn make_room(&mut self, slot: u8) {
-        if self.parents.len() == self.parents.capacity() {
-            let more = more(self.parents.len(), CANDIDATES_MAX);
-            self.parents.reserve_exact(more);
-            self.depths.reserve_exact(more);
-            self.sizes.reserve_exact(more);
+        if self.nodes.len() == self.nodes.capacity() {
+            let more = more(self.nodes.len(), CANDIDATES_MAX);
+            self.nodes.reserve_exact(more);
         }
-        while self.parents.len() <= usize::from(slot) {
-            self.parents.push(self.parents.len() as u8);
-            self.depths.push(1);
-            self.sizes.push([1, 0, 0]);
+        while self.nodes.len() <= usize::from(slot) {
+            self.nodes.push(Node::leaf(self.nodes.len() as u8, 1));
         }
     }
 
     /// The candidate of a slot leaves; its children pass to its parent.
     pub(super) fn leave(&mut self, slot: u8) {
-        let parent = self.parents[usize::from(slot)];
-        for (child, below) in self.parents.iter_mut().enumerate() {
-            if *below == slot {
-                *below = if parent == slot { child as u8 } else { parent };
+        let gone = self.nodes[usize::from(slot)];
+        self.deepest_gone = self.deepest_gone.max(gone.depth);
+        for (child, node) in self.nodes.iter_mut().enumerate() {
+            if node.parent == slot {
+                node.parent = match gone.parent == slot {
+                    true => child as u8,
+                    false => gone.parent,
+                };
             }
         }
     }
 
-    /// Depth of a candidate.
-    pub(super) fn depth(&self, slot: u8) -> u8 {
-        self.depths[usize::from(slot)]
+    /// Slot of the nearest kept node above a candidate; none where that is the root.
+    pub(super) fn parent(&self, slot: u8) -> Option<u8> {
+        let parent = self.nodes[usize::from(slot)].parent;
+        (parent != slot).then_some(parent)
     }
 
-    /// Greatest depth.
+    /// Nodes of a candidate's subtree, itself included.
+    pub(super) fn size(&self, slot: u8) -> u64 {
+        self.nodes[usize::from(slot)].size()
+    }
+
+    /// Depth of a candidate.
+    pub(super) fn depth(&self, slot: u8) -> u8 {
+        self.nodes[usize::from(slot)].depth
+    }
+
+    /// Greatest depth; 0 before the first arrival.
     pub(super) fn depth_max(&self) -> u8 {
-        self.depth_max
+        let kept = self.nodes.iter().map(|node| node.depth).max();
+        match self.count {
+            0 => 0,
+            _ => kept.unwrap_or_default().max(self.deepest_gone),
+        }
     }
 
     /// Mean distance of all pairs of nodes, root included; 0 with fewer than two nodes.
     pub(super) fn virality(&self) -> f64 {
-        if self.nodes < 2 {
+        if self.count < 2 {
             return 0.0;
         }
-        let n = self.nodes as f64;
+        let n = self.count as f64;
         let distances = n * self.depth_sum as f64 - self.squares as f64;
         2.0 * distances / (n * (n - 1.0))
     }
 
     pub(super) fn bytes(&self) -> usize {
-        std::mem::size_of::<Tree>() + self.parents.capacity() * 2 + self.sizes.capacity() * 3
+        std::mem::size_of::<Tree>() + self.nodes.capacity() * std::mem::size_of::<Node>()
     }
-}
-
-/// A posterior made ready for drawing parents.
-pub(super) struct TreeDraws<'a> {
-    /// Cumulated weights of the candidates.
-    cumulated: [f32; CANDIDATES_MAX],
-    kept: usize,
-    blocks: &'a [Block],
-    scratch: &'a Scratch,
-    shares: f32,
-}
-
-impl<'a> TreeDraws<'a> {
-    pub(super) fn of(scratch: &'a Scratch, kept: usize, blocks: &'a [Block]) -> Self {
-        let mut cumulated = [0.0; CANDIDATES_MAX];
-        let mut sum = 0.0f32;
-        for (cumulated, weight) in cumulated.iter_mut().zip(&scratch.candidates).take(kept) {
-            sum += weight;
-            *cumulated = sum;
-        }
-        let pooled = scratch.blocks.iter().take(blocks.len()).sum::<f32>();
-        TreeDraws {
-            cumulated,
-            kept,
-            blocks,
-            scratch,
-            shares: sum + pooled,
-        }
-    }
-
-    /// The cause that a number from 0 to 1 falls on, where the outside's probability is `outside`.
-    pub(super) fn draw(&self, outside: f64, dice: f64) -> Below {
-        if dice < outside || self.shares <= 0.0 || self.kept == 0 {
-            return Below::Root;
-        }
-        let left = ((dice - outside) / (1.0 - outside).max(1e-12)) as f32 * self.shares;
-        let cumulated = &self.cumulated[..self.kept];
-        let slot = cumulated.partition_point(|sum| *sum <= left);
-        if slot < self.kept {
-            return Below::Slot(slot as u8);
-        }
-        let mut left = left - cumulated[self.kept - 1];
-        for (block, weight) in self.blocks.iter().zip(&self.scratch.blocks) {
-            left -= weight;
-            if left < 0.0 && block.count > 0 {
-                return Below::Gone(block.generation.round() as u8);
-            }
-        }
-        // Rounding alone comes here: the likeliest cause, or the outside where there is none.
-        let likeliest = (0..self.kept).filter(|slot| self.scratch.candidates[*slot] > 0.0);
-        likeliest
-            .max_by(|a, b| self.scratch.candidates[*a].total_cmp(&self.scratch.candidates[*b]))
-            .map_or(Below::Root, |slot| Below::Slot(slot as u8))
-    }
-}
-
-/// A number from 0 to 1 that follows from content, arrival and tree alone (SplitMix64).
-pub(super) fn dice(seed: u64, ordinal: u32, tree: usize) -> f64 {
-    let mut bits = seed
-        ^ u64::from(ordinal).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        ^ (tree as u64 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
-    for _ in 0..2 {
-        bits = bits.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^= bits >> 31;
-    }
-    (bits >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// Middle of the `number`-th of `of` slices of equal mass of the normal law, so that trees stand
-/// for the whole of what contents may be like.
-pub(super) fn middle_of(number: usize, of: usize) -> f64 {
-    normal_quantile((number as f64 + 0.5) / of as f64)
-}
-
-/// Quantile of the standard normal law, within 4.5e-4 (Abramowitz and Stegun 26.2.23).
-pub(super) fn normal_quantile(share: f64) -> f64 {
-    let tail = share.min(1.0 - share).max(1e-12);
-    let t = (-2.0 * tail.ln()).sqrt();
-    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
-    let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
-    (t - above / below).copysign(share - 0.5)
-}
-
-fn size_of(bytes: [u8; 3]) -> u64 {
-    let [low, middle, high] = bytes;
-    u64::from(low) | u64::from(middle) << 8 | u64::from(high) << 16
-}
-
-/// Subtrees of more than 16.7 million nodes stop growing.
-fn bytes_of(size: u64) -> [u8; 3] {
-    let size = size.min(0xFF_FFFF);
-    [size as u8, (size >> 8) as u8, (size >> 16) as u8]
 }
 
 #[cfg(test)]
@@ -295,6 +309,40 @@ mod tests {
         }
 
         #[test]
+        fn a_moved_subtree_is_as_if_it_had_always_hung_there(
+            picks in prop::collection::vec(0.0f64..1.0, 2..60),
+            moves in prop::collection::vec((0.0f64..1.0, 0.0f64..1.0), 1..12),
+        ) {
+            let mut tree = Tree::default();
+            let mut parents = Vec::new();
+            let below = |parent: Option<usize>| {
+                parent.map_or(Below::Root, |slot| Below::Slot(slot as u8))
+            };
+            for (node, pick) in picks.iter().enumerate() {
+                let parent = ((pick * (node + 1) as f64) as usize).checked_sub(1);
+                parents.push(parent);
+                tree.hang(node as u8, below(parent));
+            }
+            for (who, whither) in moves {
+                let node = (who * parents.len() as f64) as usize;
+                // A parent came earlier.
+                let parent = ((whither * (node + 1) as f64) as usize).checked_sub(1);
+                let before = tree.depth(node as u8);
+                let deeper = tree.move_to(node as u8, below(parent));
+                prop_assert_eq!(i64::from(tree.depth(node as u8)) - i64::from(before), deeper);
+                parents[node] = parent;
+                let (virality, deepest) = brute_force(&parents);
+                prop_assert!((tree.virality() - virality).abs() < 1e-9);
+                prop_assert_eq!(tree.depth_max(), deepest);
+            }
+            let mut fresh = Tree::default();
+            for (node, parent) in parents.iter().enumerate() {
+                fresh.hang(node as u8, below(*parent));
+            }
+            prop_assert_eq!(tree, fresh);
+        }
+
+        #[test]
         fn who_leaves_keeps_depths_and_its_place_in_the_sums(
             picks in prop::collection::vec(0.0f64..1.0, 3..40),
             leaver in 0usize..40,
@@ -311,7 +359,7 @@ mod tests {
             prop_assert_eq!(tree.virality(), before.virality());
             for slot in (0..picks.len() as u8).filter(|slot| *slot != leaver) {
                 prop_assert_eq!(tree.depth(slot), before.depth(slot));
-                prop_assert_ne!(tree.parents[usize::from(slot)], leaver);
+                prop_assert_ne!(tree.nodes[usize::from(slot)].parent, leaver);
             }
         }
     }

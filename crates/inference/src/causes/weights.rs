@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use thiserror::Error;
 
-use super::features::{BINS, Table};
+use super::features::{BINS, Table, lower_bound};
 
 const BUILTIN: &str = include_str!("../../data/causes.toml");
 /// Greatest absolute logarithm of a factor: products of a dozen stay finite.
@@ -237,6 +237,30 @@ impl Weights {
         self.delays_within[usize::from(bin)]
     }
 
+    /// Seconds in which arrivals double where a reader has so many children, more than one: ln 2 over
+    /// the rate r at which the delays, discounted by e^(−r a), sum to one over that number.
+    pub(super) fn doubling_time(&self, children: f64) -> f64 {
+        let counts: Vec<f64> = self.delays.iter().map(|count| count + 0.05).collect();
+        let total: f64 = counts.iter().sum();
+        let discounted = |rate: f64| {
+            let terms = (0u8..).zip(&counts).map(|(bin, count)| {
+                let (from, to) = (lower_bound(bin) + 1.0, lower_bound(bin + 1) + 1.0);
+                count * (-rate * ((from * to).sqrt() - 1.0)).exp()
+            });
+            terms.sum::<f64>() / total
+        };
+        // Between once in 100 years and 30 times a second.
+        let (mut low, mut high) = (2e-10f64, 20.0f64);
+        for _ in 0..80 {
+            let middle = (low * high).sqrt();
+            match discounted(middle) > 1.0 / children.max(1.0) {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        std::f64::consts::LN_2 / low
+    }
+
     /// e^(−distance/30), and e^(−distance/200), of a distance in arrivals.
     pub(super) fn decay(&self, distance: u32) -> [f32; 2] {
         let at = (distance as usize).min(DISTANCES - 1);
@@ -332,6 +356,16 @@ mod tests {
         assert!(error(&text.replace("halved_by = ", "halved_by = -")).contains("halved_by"));
         let unknown = text.replace("[tables]\n", "[tables]\nmoon = [1.0]\n");
         assert!(error(&unknown).contains("moon"));
+    }
+
+    #[test]
+    fn the_more_children_the_sooner_arrivals_double() {
+        let weights = Weights::builtin();
+        let times = [1.05, 1.5, 3.0, 20.0].map(|children| weights.doubling_time(children));
+        assert!(times.is_sorted_by(|a, b| a > b), "{times:?}");
+        // Half of the children come within an hour or so: with two each, so do the doubled.
+        let two = weights.doubling_time(2.0);
+        assert!((600.0..90_000.0).contains(&two), "{two}");
     }
 
     #[test]

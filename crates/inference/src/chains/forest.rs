@@ -171,6 +171,11 @@ impl Forest {
             .map_or("", String::as_str)
     }
 
+    /// Names of apps by number.
+    pub(super) fn apps(&self) -> &[String] {
+        &self.apps
+    }
+
     pub(super) fn entries(&self) -> usize {
         self.tokens.len() + self.nodes.len() + self.readers.len() + self.trees.len()
     }
@@ -181,9 +186,15 @@ impl Forest {
 
     /// The visit that a token of this content was given to.
     pub(super) fn owner(&self, site: &str, content: &str, token: &str) -> Option<Id> {
+        self.owner_at(site, content, token).map(|(visit, _)| visit)
+    }
+
+    /// The same, with the time of that visit.
+    pub(super) fn owner_at(&self, site: &str, content: &str, token: &str) -> Option<(Id, i64)> {
         let node = self.tokens.peek(token_key(site, token))?;
         let node = self.nodes.peek(*node)?;
-        (node.content == super::content_key(site, content)).then_some(node.visit)
+        let here = node.content == super::content_key(site, content);
+        here.then_some((node.visit, node.time))
     }
 
     pub(super) fn arrive(&mut self, content: u64, arrival: &Arrival<'_>) -> Place {
@@ -421,7 +432,7 @@ impl Forest {
     }
 }
 
-fn token_key(site: &str, token: &str) -> u64 {
+pub(super) fn token_key(site: &str, token: &str) -> u64 {
     key("token", &[site.as_bytes(), token.as_bytes()])
 }
 

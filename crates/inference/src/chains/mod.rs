@@ -5,21 +5,26 @@
 //! of the same person is no edge. A chain has no cycle by construction, since an arrival is only
 //! ever hung below a node that was there before it.
 //!
-//! Edges without token are inferred in [`crate::causes`], which the chain stage does not ask yet.
+//! Edges without token are inferred by [`crate::causes`], content by content: [`Chains::read`] and
+//! [`Chains::pass_on`] say what they find.
 
 mod content;
 mod forest;
+mod spreading;
 
-use grapevine_event::{Cascade, Evidence, Id, Share};
+use grapevine_event::{AddressOf, Cascade, Evidence, Id, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Clock, key};
-use crate::evidence;
+use crate::causes::Marks;
+use crate::clock::{Clock, key, short};
 use crate::model::Model;
 use crate::recent::Recent;
 use content::{Act, Content};
 use forest::Forest;
+use forest::token_key;
 pub use forest::{Cause, Place};
+pub use spreading::{Finding, IDLE_MS, NotFollowed, SETTLE_MS};
+use spreading::{Origin, Orphan, Owner, Reading, Sharing, Spreading};
 
 /// Contents remembered of each clock: with eight acts each, at most 60 MB together.
 const CONTENTS_MAX: u32 = 114_688;
@@ -68,6 +73,17 @@ pub struct Gift<'a> {
     pub token: &'a str,
 }
 
+/// What else is known of a landing that is no return.
+#[derive(Clone, Copy, Debug)]
+pub struct Judgement {
+    /// True where a fact says that it came from outside: search, another site, a campaign.
+    pub outside: bool,
+    /// P(privately passed on) otherwise: low, likely and high, 0 to 1.
+    pub dark: [f32; 3],
+    /// Device family, system and language together, as [`Marks::device_of`] numbers them.
+    pub device: u8,
+}
+
 /// Everything that the chain stage remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chains {
@@ -77,6 +93,28 @@ pub struct Chains {
     forest: Forest,
     /// The collector's clock, by its heartbeats.
     live: Option<i64>,
+    spreading: Spreading,
+}
+
+/// [`Chains`] as release 0.1.0 saved it, without what spreads.
+#[derive(Deserialize)]
+pub struct SavedChains {
+    contents: [Recent<Content>; 2],
+    starts: Recent<i64>,
+    forest: Forest,
+    live: Option<i64>,
+}
+
+impl From<SavedChains> for Chains {
+    fn from(saved: SavedChains) -> Self {
+        Chains {
+            contents: saved.contents,
+            starts: saved.starts,
+            forest: saved.forest,
+            live: saved.live,
+            spreading: Spreading::default(),
+        }
+    }
 }
 
 impl Default for Chains {
@@ -86,14 +124,152 @@ impl Default for Chains {
             starts: Recent::new(SITES_MAX),
             forest: Forest::default(),
             live: None,
+            spreading: Spreading::default(),
         }
     }
 }
 
 impl Chains {
-    /// The collector says what time it is.
-    pub fn heartbeat(&mut self, time: i64) {
+    /// The collector says what time it is: what has waited long enough for it is settled.
+    pub fn heartbeat(&mut self, time: i64, emit: &mut dyn FnMut(Finding<'_>)) {
         self.live = Some(self.live.map_or(time, |live| live.max(time)));
+        self.spreading
+            .pass(Clock::Live, time, self.forest.apps(), emit);
+    }
+
+    /// An import has come to its end: nothing of it waits for more.
+    pub fn import_ended(&mut self, emit: &mut dyn FnMut(Finding<'_>)) {
+        self.spreading.finish(self.forest.apps(), emit);
+    }
+
+    /// Infers why a reader came, once enough came after it; `place` is what
+    /// [`arrive`](Self::arrive) said of the same landing. A reader's return is none.
+    pub fn read(
+        &mut self,
+        arrival: &Arrival<'_>,
+        place: &Place,
+        judgement: &Judgement,
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
+        let clock = self.clock_of(arrival.time);
+        let app = self.forest.app(arrival.app);
+        let content_key = content_key(arrival.site, arrival.content);
+        let incoming = arrival
+            .incoming_token
+            .map(|token| token_key(arrival.site, token));
+        let origin = match place.cause {
+            Cause::Return => return,
+            Cause::Parent { visit, lag_ms, .. } => {
+                Origin::Parent(short(visit), arrival.time.saturating_sub(lag_ms))
+            }
+            Cause::SomeShare => Origin::SomeShare,
+            Cause::Unknown if judgement.outside => Origin::Outside,
+            Cause::Unknown => Origin::Grey(judgement.dark.map(f64::from)),
+        };
+        if let (Cause::SomeShare, Some(token)) = (place.cause, incoming) {
+            let orphan = Orphan {
+                visit: arrival.visit,
+                visitor: arrival.visitor,
+                time: arrival.time,
+                app,
+                content: content_key,
+                clock: clock.index() as u8,
+            };
+            self.spreading.orphan(token, orphan);
+        }
+        let reading = Reading {
+            site: arrival.site,
+            content: arrival.content,
+            content_key,
+            visit: arrival.visit,
+            visitor: arrival.visitor,
+            time: arrival.time,
+            app,
+            marks: Marks {
+                channel: channel_of(app),
+                network: network_of(arrival.network),
+                device: judgement.device,
+            },
+            origin,
+            incoming,
+            gives_token: arrival.share_token.is_some(),
+        };
+        self.spreading
+            .read(clock, &reading, self.forest.apps(), emit);
+        if let Some(token) = arrival.share_token {
+            self.adopt(arrival.site, arrival.content, token, arrival.visitor, emit);
+        }
+    }
+
+    /// Takes an act of sharing as a possible cause of what comes; `sharer` is what
+    /// [`share`](Self::share) said of it.
+    pub fn pass_on(
+        &mut self,
+        share: &Share<'_>,
+        sharer: Option<Id>,
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
+        // Half of the acts that are none say nothing.
+        if share.kind == ShareKind::Unknown || share.probability < 0.5 {
+            return;
+        }
+        let clock = self.clock_of(share.time);
+        let app = self.forest.app(&share.app);
+        let own = share.address_of == AddressOf::Sender || share.kind != ShareKind::Preview;
+        let sharing = Sharing {
+            site: share.site,
+            content: &share.content,
+            content_key: content_key(share.site, &share.content),
+            key: short(share.share_id),
+            kind: share.kind,
+            time: share.time,
+            app,
+            marks: Marks {
+                channel: channel_of(app),
+                network: network_of(share.network.filter(|_| own)),
+                device: 0,
+            },
+            sharer: share.sharer_visit.or(sharer).map(short),
+            visitor: share.visitor,
+            token: share
+                .token
+                .as_deref()
+                .map(|token| token_key(share.site, token)),
+        };
+        self.spreading
+            .share(clock, &sharing, self.forest.apps(), emit);
+    }
+
+    /// Says of readers who had come by a token whose it is, now that it was given.
+    pub fn adopt(
+        &mut self,
+        site: &str,
+        content: &str,
+        token: &str,
+        visitor: Option<i64>,
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
+        let key = token_key(site, token);
+        if !self.spreading.is_orphaned(key) {
+            return;
+        }
+        let Some((visit, time)) = self.forest.owner_at(site, content, token) else {
+            return;
+        };
+        let owner = Owner {
+            site,
+            content,
+            content_key: content_key(site, content),
+            visit,
+            visitor,
+            time,
+        };
+        self.spreading.adopt(key, &owner, self.forest.apps(), emit);
+    }
+
+    /// What could not be followed since the beginning.
+    pub fn not_followed(&self) -> NotFollowed {
+        self.spreading.not_followed()
     }
 
     /// What the content's history adds to the judgement of a landing that no fact decided, and
@@ -174,15 +350,31 @@ impl Chains {
 
     /// How many things are remembered.
     pub fn entries(&self) -> usize {
-        self.contents.iter().map(Recent::len).sum::<usize>() + self.forest.entries()
+        self.contents.iter().map(Recent::len).sum::<usize>()
+            + self.forest.entries()
+            + self.spreading.entries()
     }
 
-    fn clock_of(&self, time: i64) -> Clock {
+    /// Which clock an event time lives by.
+    pub fn clock_of(&self, time: i64) -> Clock {
         match self.live {
             Some(live) if time >= live.saturating_sub(LIVE_MS) => Clock::Live,
             _ => Clock::Imported,
         }
     }
+}
+
+/// An app's number as a mark; 0 where there is none.
+fn channel_of(app: u16) -> u8 {
+    u8::try_from(app).unwrap_or_default()
+}
+
+/// A network's pseudonym as a mark of 16 bits; 0 where there is none.
+fn network_of(network: Option<i64>) -> u16 {
+    network.map_or(0, |network| {
+        let bits = network as u64;
+        ((bits ^ bits >> 16 ^ bits >> 32 ^ bits >> 48) as u16).max(1)
+    })
 }
 
 fn content_key(site: &str, content: &str) -> u64 {

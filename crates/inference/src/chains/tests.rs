@@ -503,7 +503,7 @@ fn an_import_of_another_year_leaves_what_is_live_alone() {
     let model = Model::builtin();
     let mut chains = Chains::default();
     let now = 1_760_000_000_000;
-    chains.heartbeat(now);
+    chains.heartbeat(now, &mut |_| {});
     chains.share(&preview(&content(0), None, now));
     for at in 0..=CONTENTS_MAX {
         let content = format!("https://example.org/old/{at}");

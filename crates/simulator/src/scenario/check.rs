@@ -114,6 +114,7 @@ impl Scenario {
         self.check_people(&mut check);
         self.check_sharing(&mut check);
         self.check_carriers(&mut check);
+        self.check_delivery(&mut check);
         self.check_robots_and_bursts(&mut check);
         if check.0.is_empty() {
             Ok(())
@@ -130,6 +131,18 @@ impl Scenario {
             "site",
             format_args!("{:?}", self.site),
             "write a host name in lower case, such as \"news.example\"",
+        );
+        let more = &self.more_sites;
+        let distinct: std::collections::BTreeSet<_> = more.iter().chain([&self.site]).collect();
+        check.require(
+            more.len() <= 63
+                && distinct.len() == more.len() + 1
+                && more
+                    .iter()
+                    .all(|site| (1..=253).contains(&site.len()) && site.bytes().all(host)),
+            "more_sites",
+            format_args!("{more:?}"),
+            "write at most 63 distinct host names in lower case, none of them the site's own",
         );
         check.require(
             (1971..=2200).contains(&jiff::tz::Offset::UTC.to_datetime(self.start).year()),
@@ -360,6 +373,22 @@ impl Scenario {
                 ],
             );
         }
+    }
+
+    fn check_delivery(&self, check: &mut Checker) {
+        let delivery = &self.delivery;
+        check.range(
+            "delivery.jitter_seconds",
+            delivery.jitter_seconds,
+            0.0,
+            600.0,
+        );
+        check.range("delivery.late_minutes", delivery.late_minutes, 0.0, 1440.0);
+        check.range("delivery.skew_minutes", delivery.skew_minutes, 0.0, 1e6);
+        check.probabilities(
+            "delivery",
+            &[("late", delivery.late), ("skewed", delivery.skewed)],
+        );
     }
 
     fn check_robots_and_bursts(&self, check: &mut Checker) {

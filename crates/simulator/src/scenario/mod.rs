@@ -26,6 +26,9 @@ pub struct Scenario {
     pub seed: u64,
     /// Name and host of the site, 1–253 of `[a-z0-9.-]`; the default is a reserved example name.
     pub site: String,
+    /// Hosts of further sites of the same publisher, read by the same people; at most 63. Each has
+    /// articles and arrivals of its own by the same parameters.
+    pub more_sites: Vec<String>,
     /// Start of the period, RFC 3339 with zone, 1971 to 2200.
     pub start: Timestamp,
     /// Length of the period in days, above 0 to 3660.
@@ -52,6 +55,8 @@ pub struct Scenario {
     pub apps: BTreeMap<App, AppBehaviour>,
     /// Public networks and how each behaves; at least one.
     pub networks: BTreeMap<Network, NetworkBehaviour>,
+    /// How hits reach a collector.
+    pub delivery: Delivery,
     /// Visitors that are no people.
     pub robots: Robots,
     /// Sudden attention for one article.
@@ -63,6 +68,7 @@ impl Default for Scenario {
         Scenario {
             seed: 1,
             site: "news.example".into(),
+            more_sites: Vec::new(),
             // A Monday at midnight UTC, so that a default week has five working days first.
             start: Timestamp::constant(1_772_409_600, 0),
             days: 14.0,
@@ -76,6 +82,7 @@ impl Default for Scenario {
             reading: Reading::default(),
             apps: behaviour::default_apps(),
             networks: behaviour::default_networks(),
+            delivery: Delivery::default(),
             robots: Robots::default(),
             bursts: vec![Burst::default()],
         }
@@ -407,6 +414,24 @@ impl Default for Reading {
             converted: 0.004,
         }
     }
+}
+
+/// How hits reach a collector; an access log is written in order by one clock. The defaults are
+/// perfect delivery, so that what is found wrong is the judgement's: set them to see what bad
+/// delivery costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// Seconds on the way, mean of an exponential law, 0 to 600: hits overtake each other.
+    pub jitter_seconds: f64,
+    /// Part of hits that are kept on the device and sent later, 0 to 1.
+    pub late: f64,
+    /// Minutes until then, mean of an exponential law, 0 to 1440; never more than a day.
+    pub late_minutes: f64,
+    /// Part of browsers whose clock is wrong, 0 to 1.
+    pub skewed: f64,
+    /// By how many minutes, mean of an exponential law, 0 to 10⁶; as often ahead as behind.
+    pub skew_minutes: f64,
 }
 
 /// Visitors that are no people: requests a day of each kind, 0 to 10⁸. Assumptions; robots are

@@ -116,7 +116,7 @@ impl<'a> Hit<'a> {
             site,
             url,
             r#type: kind,
-            time: event.time,
+            time: event.time + event.clock_ms,
             id: event.hit_id(),
             visitor: client.map(|client| &*client.visitor),
             referrer: request.referrer.as_deref().filter(|_| is_page),

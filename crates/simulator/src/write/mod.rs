@@ -4,9 +4,11 @@
 //! functions over whole iterators are for one file alone.
 
 mod access_log;
+mod cascades;
 mod hits;
 mod truth;
 
 pub use access_log::{LogFormat, write_access_log, write_log_line};
+pub use cascades::CascadeWriter;
 pub use hits::{HitOptions, hits, write_hit, write_hits};
 pub use truth::{TruthFormat, TruthWriter, write_truth};

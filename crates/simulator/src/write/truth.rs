@@ -20,6 +20,7 @@ pub enum TruthFormat {
 #[derive(Serialize)]
 struct Row<'a> {
     id: String,
+    site: &'a str,
     line: Option<u64>,
     hit: bool,
     time: i64,
@@ -44,7 +45,7 @@ struct Row<'a> {
     unseen_hops: u32,
 }
 
-const COLUMNS: &str = "id,line,hit,time,kind,landing,cause,channel,app,content,status,referrer,\
+const COLUMNS: &str = "id,site,line,hit,time,kind,landing,cause,channel,app,content,status,referrer,\
                        person,visit,session,parent,share,root,generation,returns_to,token_of,\
                        forwarded,unseen_hops";
 
@@ -69,11 +70,11 @@ impl TruthWriter {
         }
     }
 
-    /// Writes the row of one event; `false` where it has none (assets, redirects, engagement).
+    /// Writes the row of one event of a site; `false` where it has none (assets, redirects, engagement).
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&mut self, out: &mut impl Write, event: &Event) -> io::Result<bool> {
+    pub fn write(&mut self, out: &mut impl Write, event: &Event, site: &str) -> io::Result<bool> {
         self.line += u64::from(event.is_logged());
         if self.format == TruthFormat::Csv && !self.begun {
             writeln!(out, "{COLUMNS}")?;
@@ -85,7 +86,7 @@ impl TruthWriter {
             (EventKind::Page, actor) => actor.as_str(),
             _ => return Ok(false),
         };
-        let row = self.row(event, kind);
+        let row = self.row(event, site, kind);
         match self.format {
             TruthFormat::Ndjson => {
                 serde_json::to_writer(&mut *out, &row)?;
@@ -96,10 +97,11 @@ impl TruthWriter {
         Ok(true)
     }
 
-    fn row<'a>(&self, event: &'a Event, kind: &'a str) -> Row<'a> {
+    fn row<'a>(&self, event: &'a Event, site: &'a str, kind: &'a str) -> Row<'a> {
         let truth = &event.truth;
         Row {
             id: event.hit_id(),
+            site,
             line: event.is_logged().then_some(self.line),
             hit: event.is_hit(),
             time: event.time,
@@ -130,8 +132,9 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
     let number = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
     write!(
         out,
-        "{},{},{},{},{},{},{},{},{},",
+        "{},{},{},{},{},{},{},{},{},{},",
         row.id,
+        row.site,
         number(row.line),
         row.hit,
         row.time,
@@ -173,12 +176,13 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
 pub fn write_truth(
     out: &mut impl Write,
     events: impl Iterator<Item = Event>,
+    site: &str,
     format: TruthFormat,
 ) -> io::Result<u64> {
     let mut writer = TruthWriter::new(format);
     let mut rows = 0;
     for event in events {
-        rows += u64::from(writer.write(out, &event)?);
+        rows += u64::from(writer.write(out, &event, site)?);
     }
     Ok(rows)
 }

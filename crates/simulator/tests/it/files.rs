@@ -37,7 +37,13 @@ fn hit_lines(options: HitOptions) -> Vec<Value> {
 
 fn truth_rows() -> Vec<Value> {
     let mut out = Vec::new();
-    write_truth(&mut out, SMALL.iter().cloned(), TruthFormat::Ndjson).unwrap();
+    write_truth(
+        &mut out,
+        SMALL.iter().cloned(),
+        "news.example",
+        TruthFormat::Ndjson,
+    )
+    .unwrap();
     String::from_utf8(out)
         .unwrap()
         .lines()
@@ -147,7 +153,13 @@ fn truth_rows_join_to_log_lines_and_hits() {
 #[test]
 fn csv_holds_what_ndjson_holds() {
     let mut out = Vec::new();
-    write_truth(&mut out, SMALL.iter().cloned(), TruthFormat::Csv).unwrap();
+    write_truth(
+        &mut out,
+        SMALL.iter().cloned(),
+        "news.example",
+        TruthFormat::Csv,
+    )
+    .unwrap();
     let text = String::from_utf8(out).unwrap();
     let mut lines = text.lines();
     let columns: Vec<&str> = lines.next().unwrap().split(',').collect();

@@ -1,10 +1,13 @@
 //! The simulator from outside: its truth against its parameters, its headers against what the apps
 //! are known to send, its files against readers of their own.
 
+mod cascades;
+mod delivery;
 mod files;
 mod headers;
 mod rates;
 mod scenario;
+mod sites;
 mod truth;
 
 use std::sync::LazyLock;

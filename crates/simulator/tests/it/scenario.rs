@@ -100,6 +100,8 @@ fn every_value_out_of_range_is_named_with_its_fix() {
     scenario.audience.languages = [("en".to_string(), 0.0)].into();
     scenario.apps.get_mut(&App::Slack).unwrap().preview = -0.1;
     scenario.networks.clear();
+    scenario.more_sites = vec![scenario.site.clone()];
+    scenario.delivery.late = 2.0;
     scenario.bursts = vec![Burst {
         at_hours: 1e6,
         ..Burst::default()
@@ -113,6 +115,7 @@ fn every_value_out_of_range_is_named_with_its_fix() {
         .collect();
     let expected = [
         "site",
+        "more_sites",
         "content.sections",
         "arrivals.hourly",
         "audience.languages",
@@ -120,6 +123,7 @@ fn every_value_out_of_range_is_named_with_its_fix() {
         "sharing.delay_exponent",
         "apps.slack.preview",
         "networks",
+        "delivery.late",
         "bursts[0].at_hours",
     ];
     assert_eq!(keys, expected);

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    AddressOf, Calibration, Cascade, Channel, DeadLetter, Device, Edge, EdgeMethod, Evidence,
-    HitKind, Id, Method, Property, Share, ShareKind, Visit, VisitEvent, VisitorBasis, topic,
+    AddressOf, Calibration, Cascade, ChainModel, Channel, DeadLetter, Device, Edge, EdgeMethod,
+    Evidence, HitKind, Id, Method, ParentKind, Property, Share, ShareKind, Spread, Surge, SurgeApp,
+    SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use rand::{Rng, RngExt, SeedableRng};
@@ -76,6 +77,9 @@ impl Generator {
             topic::SHARES => self.share(days, &mut bytes),
             topic::EDGES => self.edge(days, &mut bytes),
             topic::CASCADES => self.cascade(days, &mut bytes),
+            topic::SPREADS => self.spread(days, &mut bytes),
+            topic::MODELS => self.model(days, &mut bytes),
+            topic::SURGES => self.surge(days, &mut bytes),
             topic::CALIBRATIONS => self.calibration(days, &mut bytes),
             topic::DEAD_LETTERS => self.dead_letter(days, &mut bytes),
             other => panic!("no records for topic {other}"),
@@ -208,6 +212,8 @@ impl Generator {
             parent_app: Cow::Borrowed(from),
             child_app: Cow::Borrowed(to),
             model_version: Cow::Borrowed("test-1"),
+            parent_kind: one(dice, ParentKind::ALL),
+            sign: one(dice, &[1, 1, 1, -1]),
         };
         edge.encode(out).expect("fits its schema");
     }
@@ -237,6 +243,130 @@ impl Generator {
             reproduction_number: optional(dice, 0.75),
         };
         cascade.encode(out).expect("fits its schema");
+    }
+
+    fn spread(&mut self, days: i64, out: &mut Vec<u8>) {
+        let updated = self.time(days);
+        let contents = ["a.example/x", "a.example/y/z", "b.example/"];
+        let which = self.dice.random_range(0..50u8);
+        let dice = &mut self.dice;
+        let spread = Spread {
+            site: if which % 2 == 0 {
+                "example.org"
+            } else {
+                "example.com"
+            },
+            content: Cow::Borrowed(contents[usize::from(which % 3)]),
+            started: START + i64::from(which) * DAY * days / 50,
+            updated: updated,
+            closed: dice.random_bool(0.5),
+            arrivals: dice.random_range(1..1000),
+            settled: dice.random_range(1..1000),
+            certain_shares: dice.random_range(1..1000),
+            certain_outside: dice.random_range(1..1000),
+            tokens: dice.random_range(1..1000),
+            shares: dice.random_range(1..1000),
+            chain_arrivals: dice.random(),
+            chain_arrivals_low: dice.random(),
+            chain_arrivals_high: dice.random(),
+            reproduction: dice.random(),
+            reproduction_low: dice.random(),
+            reproduction_high: dice.random(),
+            structural_virality: optional(dice, 2.5),
+            structural_virality_low: optional(dice, 2.5),
+            structural_virality_high: optional(dice, 2.5),
+            depth: dice.random(),
+            depth_low: dice.random(),
+            depth_high: dice.random(),
+            generation: dice.random(),
+            breadth: (0..dice.random_range(0..5))
+                .map(|_| dice.random())
+                .collect(),
+            generation_time_seconds: optional(dice, 2.5),
+            generation_time_seconds_low: optional(dice, 2.5),
+            generation_time_seconds_high: optional(dice, 2.5),
+            half_life_seconds: optional(dice, 2.5),
+            k_factor: optional(dice, 2.5),
+            broadcast: dice.random_bool(0.5),
+            largest_broadcast: dice.random_range(1..1000),
+            model_version: Cow::Borrowed("test-1"),
+        };
+        spread.encode(out).expect("fits its schema");
+    }
+
+    fn model(&mut self, days: i64, out: &mut Vec<u8>) {
+        let (time, site, weights) = (self.time(days), self.site(), text(&mut self.dice));
+        let dice = &mut self.dice;
+        let model = ChainModel {
+            site: site,
+            time: time,
+            version: Cow::Borrowed("test-2"),
+            learned_from: Cow::Borrowed("test-1"),
+            lessons: dice.random_range(1..1000),
+            weights: Cow::Borrowed(&weights),
+            scored: dice.random_range(1..1000),
+            log_loss: optional(dice, 2.5),
+            brier: optional(dice, 2.5),
+            ece: optional(dice, 2.5),
+            top1: optional(dice, 2.5),
+            reliability_count: (0..dice.random_range(0..5))
+                .map(|_| dice.random_range(1..50))
+                .collect(),
+            reliability_predicted: (0..dice.random_range(0..5))
+                .map(|_| dice.random())
+                .collect(),
+            reliability_observed: (0..dice.random_range(0..5))
+                .map(|_| dice.random())
+                .collect(),
+            alarm: dice.random_bool(0.5),
+            token_survival: dice.random(),
+        };
+        model.encode(out).expect("fits its schema");
+    }
+
+    fn surge(&mut self, days: i64, out: &mut Vec<u8>) {
+        let (updated, app) = (self.time(days), self.app());
+        // Few of them, so that they change: whatever stays the same is a function of which.
+        let which = self.dice.random_range(0..50u8);
+        let dice = &mut self.dice;
+        let surge = Surge {
+            surge_id: Id([which; 16]),
+            site: if which % 2 == 0 {
+                "example.org"
+            } else {
+                "example.com"
+            },
+            content: Cow::Borrowed("https://example.org/a"),
+            state: one(dice, SurgeState::ALL),
+            started: START + i64::from(which) * DAY * days / 50,
+            updated,
+            visits: dice.random_range(1..1000),
+            dark: dice.random(),
+            dark_low: dice.random(),
+            dark_high: dice.random(),
+            baseline: dice.random(),
+            baseline_high: dice.random(),
+            rate_per_hour: dice.random(),
+            doubling_seconds: optional(dice, 900.5),
+            doubling_seconds_low: optional(dice, 600.0),
+            doubling_seconds_high: optional(dice, 1_200.0),
+            apps: (0..dice.random_range(0..4))
+                .map(|_| SurgeApp {
+                    app,
+                    probability: dice.random(),
+                })
+                .collect(),
+            share_acts: dice.random(),
+            networks: dice.random_range(1..1000),
+            chained: dice.random_range(0..1000),
+            reproduction_number: optional(dice, 0.75),
+            reproduction_low: optional(dice, 0.5),
+            reproduction_high: optional(dice, 1.5),
+            false_alarm: dice.random(),
+            new_content: dice.random(),
+            model_version: Cow::Borrowed("test-1"),
+        };
+        surge.encode(out).expect("fits its schema");
     }
 
     fn calibration(&mut self, days: i64, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grapevine_event::{Id, Record, topic};
+use grapevine_event::{Id, ParentKind, Record, topic};
 use grapevine_log::{Commit, Durability};
 use grapevine_sink::{audit, migrate, topics};
 use serde_json::{Value, json};
@@ -129,6 +129,8 @@ fn expected(record: &Record<'_>) -> Value {
             "parent_app": edge.parent_app,
             "child_app": edge.child_app,
             "model_version": edge.model_version,
+            "parent_kind": edge.parent_kind.as_str(),
+            "sign": edge.sign,
         }),
         Record::Cascade(cascade) => json!({
             "cascade_id": id(cascade.cascade_id),
@@ -142,6 +144,87 @@ fn expected(record: &Record<'_>) -> Value {
             "breadth": cascade.breadth,
             "structural_virality": cascade.structural_virality,
             "reproduction_number": cascade.reproduction_number,
+        }),
+        Record::Spread(spread) => json!({
+            "site": spread.site,
+            "content": spread.content,
+            "started": time(spread.started),
+            "updated": time(spread.updated),
+            "closed": spread.closed,
+            "arrivals": spread.arrivals,
+            "settled": spread.settled,
+            "certain_shares": spread.certain_shares,
+            "certain_outside": spread.certain_outside,
+            "tokens": spread.tokens,
+            "shares": spread.shares,
+            "chain_arrivals": spread.chain_arrivals,
+            "chain_arrivals_low": spread.chain_arrivals_low,
+            "chain_arrivals_high": spread.chain_arrivals_high,
+            "reproduction": spread.reproduction,
+            "reproduction_low": spread.reproduction_low,
+            "reproduction_high": spread.reproduction_high,
+            "structural_virality": spread.structural_virality,
+            "structural_virality_low": spread.structural_virality_low,
+            "structural_virality_high": spread.structural_virality_high,
+            "depth": spread.depth,
+            "depth_low": spread.depth_low,
+            "depth_high": spread.depth_high,
+            "generation": spread.generation,
+            "breadth": spread.breadth,
+            "generation_time_seconds": spread.generation_time_seconds,
+            "generation_time_seconds_low": spread.generation_time_seconds_low,
+            "generation_time_seconds_high": spread.generation_time_seconds_high,
+            "half_life_seconds": spread.half_life_seconds,
+            "k_factor": spread.k_factor,
+            "broadcast": spread.broadcast,
+            "largest_broadcast": spread.largest_broadcast,
+            "model_version": spread.model_version,
+        }),
+        Record::ChainModel(model) => json!({
+            "site": model.site,
+            "time": time(model.time),
+            "version": model.version,
+            "learned_from": model.learned_from,
+            "lessons": model.lessons,
+            "weights": model.weights,
+            "scored": model.scored,
+            "log_loss": model.log_loss,
+            "brier": model.brier,
+            "ece": model.ece,
+            "top1": model.top1,
+            "reliability_count": model.reliability_count,
+            "reliability_predicted": model.reliability_predicted,
+            "reliability_observed": model.reliability_observed,
+            "alarm": model.alarm,
+            "token_survival": model.token_survival,
+        }),
+        Record::Surge(surge) => json!({
+            "surge_id": id(surge.surge_id),
+            "site": surge.site,
+            "content": surge.content,
+            "state": surge.state.as_str(),
+            "started": time(surge.started),
+            "updated": time(surge.updated),
+            "visits": surge.visits,
+            "dark": surge.dark,
+            "dark_low": surge.dark_low,
+            "dark_high": surge.dark_high,
+            "baseline": surge.baseline,
+            "baseline_high": surge.baseline_high,
+            "rate_per_hour": surge.rate_per_hour,
+            "doubling_seconds": surge.doubling_seconds,
+            "doubling_seconds_low": surge.doubling_seconds_low,
+            "doubling_seconds_high": surge.doubling_seconds_high,
+            "apps": surge.apps.iter().map(|share| json!({"app": share.app, "probability": share.probability})).collect::<Vec<_>>(),
+            "share_acts": surge.share_acts,
+            "networks": surge.networks,
+            "chained": surge.chained,
+            "reproduction_number": surge.reproduction_number,
+            "reproduction_low": surge.reproduction_low,
+            "reproduction_high": surge.reproduction_high,
+            "false_alarm": surge.false_alarm,
+            "new_content": surge.new_content,
+            "model_version": surge.model_version,
         }),
         Record::Calibration(calibration) => json!({
             "site": calibration.site,
@@ -242,6 +325,9 @@ fn every_record_reads_back_as_it_was() {
             "shares",
             "edges",
             "cascade_states",
+            "spread_states",
+            "chain_models",
+            "surge_states",
             "calibrations",
             "dead_letters",
         ];
@@ -252,9 +338,8 @@ fn every_record_reads_back_as_it_was() {
             for (offset, bytes) in &records {
                 let record = Record::decode(bytes).expect("decodes");
                 let Some(mut row) = rows.remove(&offset) else {
-                    assert_eq!(
-                        topic,
-                        topic::CASCADES,
+                    assert!(
+                        [topic::CASCADES, topic::SPREADS, topic::SURGES].contains(&topic),
                         "offset {offset} of {topic} has a row"
                     );
                     continue;
@@ -316,6 +401,72 @@ fn of_a_cascade_the_newest_record_counts() {
             .map(|(id, offset, size)| (id, (offset, size)))
             .collect();
         assert_eq!(found, newest);
+    });
+}
+
+#[test]
+fn of_a_spread_the_newest_record_counts_and_what_is_taken_back_does_not() {
+    let turn = Turn::take();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        let mut generator = Generator::new(4);
+        let mut commit = Commit::default();
+        for _ in 0..400 {
+            generator.append(topic::SPREADS, &mut commit, 90);
+            generator.append(topic::EDGES, &mut commit, 90);
+        }
+        turn.log
+            .commit(&commit, Durability::Durable)
+            .expect("commits");
+        drain(&turn.log, &turn.client(), quick())
+            .await
+            .expect("drains");
+        let mut newest = BTreeMap::new();
+        let records = turn.log.read(topic::SPREADS, 0, usize::MAX).expect("reads");
+        for (offset, bytes) in &records {
+            let Record::Spread(spread) = Record::decode(bytes).expect("decodes") else {
+                panic!("topic holds spreads");
+            };
+            let key = (
+                spread.site.to_owned(),
+                spread.content.to_string(),
+                spread.started,
+            );
+            newest.insert(key, offset);
+        }
+        let found: Vec<(String, String, i64, u64)> = turn
+            .client()
+            .query("SELECT site, content, toUnixTimestamp64Milli(started), offset FROM grapevine.spreads")
+            .fetch_all()
+            .await
+            .expect("asks");
+        let found: BTreeMap<(String, String, i64), u64> = found
+            .into_iter()
+            .map(|(site, content, started, offset)| ((site, content, started), offset))
+            .collect();
+        assert_eq!(found, newest);
+
+        // The sums of the projection are those of the rows with their signs.
+        let mut expected = 0.0;
+        let mut rows = 0;
+        let records = turn.log.read(topic::EDGES, 0, usize::MAX).expect("reads");
+        for (_, bytes) in &records {
+            let Record::Edge(edge) = Record::decode(bytes).expect("decodes") else {
+                panic!("topic holds edges");
+            };
+            if edge.parent_kind != ParentKind::Outside {
+                expected += f64::from(edge.probability) * f64::from(edge.sign);
+                rows += i64::from(edge.sign);
+            }
+        }
+        let (sum, edges): (f64, i64) = turn
+            .client()
+            .query("SELECT sum(expected), sum(edges) FROM grapevine.app_transitions")
+            .fetch_one()
+            .await
+            .expect("asks");
+        assert!((sum - expected).abs() < 1e-3, "{sum} {expected}");
+        assert_eq!(edges, rows);
     });
 }
 

@@ -9,20 +9,28 @@ use grapevine_sink::{SinkError, audit, migrate, set_group_size_min};
 use crate::generate::Generator;
 use crate::server::{Turn, block_on, drain, quick};
 
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 25] = [
     "app_transitions",
     "bi_app_transitions",
     "bi_dark_by_app",
     "bi_share_chains",
+    "bi_spreads",
+    "bi_surges",
     "bi_visits_by_content",
     "bi_visits_by_hour",
     "cascades",
+    "chain_calibration",
     "conversions",
     "dark_by_app",
     "events_by_hour",
     "k_anonymity",
+    "likely_edges",
     "share_chains",
     "shares_by_hour",
+    "spread_by_site",
+    "spreads",
+    "surges",
+    "visit_children",
     "visits_by_content",
     "visits_by_hour",
     "visits_people",
@@ -134,6 +142,9 @@ fn columns_are_those_of_the_contracts_with_their_words() {
         ("shares", RecordType::Share),
         ("edges", RecordType::Edge),
         ("cascade_states", RecordType::Cascade),
+        ("spread_states", RecordType::Spread),
+        ("chain_models", RecordType::ChainModel),
+        ("surge_states", RecordType::Surge),
         ("calibrations", RecordType::Calibration),
         ("dead_letters", RecordType::DeadLetter),
     ];
@@ -227,7 +238,7 @@ fn aggregates_are_read_from_projections_through_the_views() {
                 "SELECT channel, sum(dark_variance) FROM grapevine.visits_by_hour GROUP BY channel",
             ),
             (
-                "by_app",
+                "by_transition",
                 "SELECT parent_app, sum(edges_of_unknown_parent) FROM grapevine.app_transitions GROUP BY parent_app",
             ),
             (
@@ -247,8 +258,11 @@ fn aggregates_are_read_from_projections_through_the_views() {
                 "SELECT content, sum(visits) AS visits FROM grapevine.visits_by_content WHERE site = 'example.org' GROUP BY content ORDER BY visits DESC LIMIT 10",
             ),
             ("by_content", "SELECT * FROM grapevine.bi_visits_by_content"),
-            ("by_app", "SELECT * FROM grapevine.app_transitions"),
-            ("by_app", "SELECT * FROM grapevine.bi_app_transitions"),
+            ("by_transition", "SELECT * FROM grapevine.app_transitions"),
+            (
+                "by_transition",
+                "SELECT * FROM grapevine.bi_app_transitions",
+            ),
             (
                 "presence",
                 "SELECT toYYYYMM(time) AS month, max(offset) AS offset FROM grapevine.visits WHERE topic = 'visits' AND partition = 0 GROUP BY topic, partition, month",

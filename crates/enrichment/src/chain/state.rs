@@ -1,0 +1,363 @@
+//! What the stage remembers, and what it does with each record.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use grapevine_event::{
+    Channel, Edge, EdgeMethod, Heartbeat, Method, ParentKind, Share, ShareKind, Surge, Visit,
+    VisitEvent, topic,
+};
+use grapevine_inference::causes::Marks;
+use grapevine_inference::chains::{
+    Arrival, Cause, Chains, Finding, Gift, Judgement, add_to_rest, order_evidence,
+};
+use grapevine_inference::surges::{Landing, Surges};
+use grapevine_inference::{COLLECTOR, Classifier, Clock};
+use serde::{Deserialize, Serialize};
+
+use crate::calibrating::Calibrating;
+use crate::classify::RESERVED_PROPERTIES;
+use crate::outputs::Outputs;
+
+/// Cascades that changed are written when this many did, …
+const CHANGED_MAX: usize = 1_000;
+/// … or when event time has gone on this far since the first of them did, or at a heartbeat.
+const CHANGED_MS_MAX: i64 = 60_000;
+/// A fact that leaves more than this of P(privately passed on) does not say where a reader came
+/// from: an app that posts and messages share, say.
+const OUTSIDE_DARK_MAX: f32 = 0.02;
+
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) chains: Chains,
+    pub(super) surges: Surges,
+    pub(super) calibrating: Calibrating,
+    /// Version of the model that judged the last visit, for surges that end without one.
+    pub(super) model_version: String,
+    /// Event time at which changed cascades are due.
+    pub(super) due: Option<i64>,
+    /// Event time of the last record that could be used.
+    pub(super) time: i64,
+    pub(super) counts: Counts,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub(super) returns: u64,
+    pub(super) tokens_unknown: u64,
+    pub(super) dead_letters: u64,
+    pub(super) calibration_alarms: u64,
+}
+
+/// Completes a surge and appends it.
+fn tell<'a>(mut surge: Surge<'a>, model_version: &'a str, live: bool, out: &mut Outputs) {
+    surge.model_version = model_version.into();
+    out.surge(&surge, live);
+}
+
+impl State {
+    pub(super) fn visit(
+        &mut self,
+        classifier: &Classifier,
+        visit: Visit<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
+        let version: Option<Arc<str>>;
+        let mut visit = visit;
+        self.pass(classifier, visit.time, out);
+        if visit.channel == Channel::Bot {
+            out.unchanged(topic::VISITS, record);
+            return;
+        }
+        let content = visit.content.clone();
+        let token = visit.incoming_token.clone();
+        let arrival = Arrival {
+            site: visit.site,
+            content: &content,
+            visit: visit.visit_id,
+            visitor: visit.visitor,
+            time: visit.time,
+            app: "",
+            incoming_token: token.as_deref(),
+            share_token: visit.share_token,
+            network: visit.network,
+        };
+        let hints = self.chains.landing(&arrival, classifier.model());
+        if visit.method == Method::Token {
+            add_to_rest(&mut visit.evidence, &hints);
+        } else if visit.method == Method::Prior {
+            let chains = &self.chains;
+            let name_of = |app: u16| {
+                let id = chains.app_name(app);
+                let origin = classifier.signals().origin(id);
+                origin.map_or(id, |origin| &origin.name).to_owned()
+            };
+            for hint in &hints {
+                hint.apply(&mut visit);
+                visit.evidence.push(hint.evidence(&name_of));
+            }
+        }
+        version = self.calibrating.visit(classifier, &mut visit);
+        if let Some(version) = &version {
+            visit.model_version = Cow::Borrowed(version);
+        }
+        order_evidence(&mut visit.evidence);
+        let app = visit.app.clone();
+        let place = self.chains.arrive(&Arrival {
+            app: &app,
+            ..arrival
+        });
+        visit.cascade_id = Some(place.cascade);
+        visit.generation = Some(i32::from(place.generation));
+        out.visit(topic::VISITS, &visit);
+        self.certain_edge(&visit, &place.cause, out);
+        if self.model_version != visit.model_version {
+            self.model_version = visit.model_version.clone().into_owned();
+        }
+        if !matches!(place.cause, Cause::Return) {
+            self.surge(&visit, &place.cause, out);
+        }
+        let judgement = Judgement {
+            outside: is_from_outside(&visit),
+            dark: [
+                visit.dark_probability_low,
+                visit.dark_probability,
+                visit.dark_probability_high,
+            ],
+            device: Marks::device_of(&[
+                visit.system,
+                visit.device.as_str(),
+                visit.language.as_deref().unwrap_or_default(),
+            ]),
+        };
+        let arrival = Arrival {
+            app: &app,
+            ..arrival
+        };
+        let State { chains, counts, .. } = self;
+        chains.read(&arrival, &place, &judgement, &mut |finding| {
+            put(finding, counts, out);
+        });
+    }
+
+    /// Writes the edge of a token that came.
+    fn certain_edge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+        let (parent, lag_ms, parent_app, kind) = match cause {
+            Cause::Unknown => return,
+            Cause::Return => {
+                self.counts.returns += 1;
+                return;
+            }
+            Cause::SomeShare => {
+                self.counts.tokens_unknown += 1;
+                (None, None, "", ParentKind::Unknown)
+            }
+            Cause::Parent { visit, lag_ms, app } => {
+                let app = self.chains.app_name(*app);
+                (Some(*visit), Some(*lag_ms), app, ParentKind::Visitor)
+            }
+        };
+        out.edge(&Edge {
+            site: visit.site,
+            content: visit.content.clone(),
+            child_visit: visit.visit_id,
+            parent_visit: parent,
+            time: visit.time,
+            method: EdgeMethod::Token,
+            probability: 1.0,
+            lag_ms,
+            parent_app: parent_app.into(),
+            child_app: visit.app.clone(),
+            model_version: visit.model_version.clone(),
+            parent_kind: kind,
+            sign: 1,
+        });
+        self.changed(visit.time, out);
+    }
+
+    /// A landing that is no return may be one too many for the content's baseline.
+    fn surge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+        let clock = self.chains.clock_of(visit.time);
+        let landing = Landing {
+            clock,
+            site: visit.site,
+            content: &visit.content,
+            time: visit.time,
+            dark: [
+                visit.dark_probability_low,
+                visit.dark_probability,
+                visit.dark_probability_high,
+            ],
+            decided: visit.method != Method::Prior,
+            app: match visit.channel {
+                Channel::DarkSocial => &visit.app,
+                _ => "",
+            },
+            network: visit.network,
+            chained: matches!(cause, Cause::Parent { .. }),
+        };
+        let version = &self.model_version;
+        self.surges.visit(&landing, &mut |surge| {
+            tell(surge, version, clock == Clock::Live, out);
+        });
+    }
+
+    pub(super) fn visit_event(
+        &mut self,
+        classifier: &Classifier,
+        mut event: VisitEvent<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.pass(classifier, event.time, out);
+        let [token_name, visitor_name] = RESERVED_PROPERTIES;
+        let reserved = |name: &str| {
+            let property = event.props.iter().find(|property| property.name == name);
+            property.map(|property| property.value.clone())
+        };
+        let Some(token) = reserved(token_name) else {
+            out.unchanged(topic::EVENTS, record);
+            return;
+        };
+        let visitor = reserved(visitor_name).and_then(|visitor| visitor.parse().ok());
+        if let Some(visit) = event.visit_id {
+            self.chains.give(&Gift {
+                site: event.site,
+                content: &event.content,
+                visit,
+                visitor,
+                time: event.time,
+                token: &token,
+            });
+            let State { chains, counts, .. } = self;
+            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            chains.adopt(event.site, &event.content, &token, visitor, emit);
+        }
+        let names = RESERVED_PROPERTIES;
+        event
+            .props
+            .retain(|property| !names.contains(&property.name));
+        out.visit_event(topic::EVENTS, &event);
+    }
+
+    pub(super) fn share(
+        &mut self,
+        classifier: &Classifier,
+        mut share: Share<'_>,
+        record: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.pass(classifier, share.time, out);
+        self.calibrating.share(&share);
+        let sharer = self.chains.share(&share);
+        self.surges.share(self.chains.clock_of(share.time), &share);
+        if share.kind != ShareKind::Preview
+            && let (Some(visit), Some(token)) = (share.sharer_visit, share.token.as_deref())
+        {
+            self.chains.give(&Gift {
+                site: share.site,
+                content: &share.content,
+                visit,
+                visitor: share.visitor,
+                time: share.time,
+                token,
+            });
+            let State { chains, counts, .. } = self;
+            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            chains.adopt(share.site, &share.content, token, share.visitor, emit);
+        }
+        let State { chains, counts, .. } = self;
+        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+        chains.pass_on(&share, sharer, emit);
+        if share.sharer_visit.is_none() && sharer.is_some() {
+            share.sharer_visit = sharer;
+            out.share(topic::SHARES, &share);
+        } else {
+            out.unchanged(topic::SHARES, record);
+        }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        classifier: &Classifier,
+        heartbeat: &Heartbeat<'_>,
+        out: &mut Outputs,
+    ) {
+        self.calibrating.heartbeat(heartbeat, classifier, out);
+        let State { chains, counts, .. } = self;
+        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+        match heartbeat.source {
+            COLLECTOR => {
+                chains.heartbeat(heartbeat.event_time, emit);
+                let version = &self.model_version;
+                self.surges.pass(heartbeat.event_time, &mut |surge| {
+                    tell(surge, version, true, out);
+                });
+            }
+            _ => chains.import_ended(emit),
+        }
+        self.write_changed(out);
+    }
+
+    /// Event time goes on.
+    fn pass(&mut self, classifier: &Classifier, time: i64, out: &mut Outputs) {
+        self.time = time;
+        self.calibrating.pass(time, classifier, out);
+        if self.due.is_some_and(|due| time >= due) {
+            self.write_changed(out);
+        }
+    }
+
+    fn changed(&mut self, time: i64, out: &mut Outputs) {
+        let changed = self.chains.changed();
+        if changed >= CHANGED_MAX {
+            self.write_changed(out);
+        } else if changed > 0 && self.due.is_none() {
+            self.due = Some(time.saturating_add(CHANGED_MS_MAX));
+        }
+    }
+
+    fn write_changed(&mut self, out: &mut Outputs) {
+        self.due = None;
+        self.chains
+            .take_changed(&mut |cascade| out.cascade(cascade));
+    }
+}
+
+/// True where a fact says that a visit came from outside.
+fn is_from_outside(visit: &Visit<'_>) -> bool {
+    let outside = match visit.channel {
+        Channel::Search
+        | Channel::Social
+        | Channel::Referral
+        | Channel::Campaign
+        | Channel::Mail
+        | Channel::Paid
+        | Channel::Internal
+        | Channel::Assistant => true,
+        Channel::Direct | Channel::DarkSocial | Channel::Bot => false,
+    };
+    outside && visit.method != Method::Prior && visit.dark_probability <= OUTSIDE_DARK_MAX
+}
+
+/// Puts what was found where it belongs.
+fn put(finding: Finding<'_>, counts: &mut Counts, out: &mut Outputs) {
+    match finding {
+        Finding::Edge(edge) => out.edge(&edge),
+        Finding::Spread(spread) => out.spread(&spread),
+        Finding::Model(model) => {
+            if model.alarm {
+                counts.calibration_alarms += 1;
+                tracing::warn!(
+                    site = model.site,
+                    version = &*model.version,
+                    scored = model.scored,
+                    calibration_error = model.ece,
+                    "causes of arrivals are badly calibrated on this site"
+                );
+            }
+            out.chain_model(&model);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `grapevine config check`: everything that configuration names is read, and said with where it
+//! came from.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli::ConfigCheckArgs;
+use crate::exit::{Ends, ExitKind, Failure};
+use crate::pipeline;
+use crate::settings::{Loaded, Settings};
+
+/// Runs the command.
+///
+/// # Errors
+/// The first thing that is wrong, by key.
+pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Failure> {
+    let settings = &loaded.settings;
+    let text = effective(loaded);
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).ends(ExitKind::InputOutput)?;
+    read_everything(settings)?;
+    let _ = arguments;
+    writeln!(out, "configuration is good").ends(ExitKind::InputOutput)
+}
+
+/// Every key with its value, one a line, as TOML with dotted keys; behind it where it comes from.
+fn effective(loaded: &Loaded) -> String {
+    let mut values = Vec::new();
+    // Settings are plain data: writing them as JSON cannot fail.
+    let all = serde_json::to_value(&loaded.settings).unwrap_or_default();
+    flatten("", &all, &mut values);
+    let lines: Vec<(String, String)> = values
+        .into_iter()
+        .map(|(key, value)| {
+            let value = value.map_or_else(|| "(not set)".to_owned(), |value| value.to_string());
+            let origin = loaded.origin(&key);
+            (format!("{key} = {value}"), origin)
+        })
+        .collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).max();
+    let width = width.unwrap_or_default().min(60);
+    lines
+        .iter()
+        .map(|(line, origin)| format!("{line:width$}  # {origin}\n"))
+        .collect()
+}
+
+/// The leaves of a value by dotted key; `None` for what is not set.
+fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) {
+    match value {
+        Value::Object(fields) if !(fields.is_empty() && !prefix.is_empty()) => {
+            for (name, field) in fields {
+                let key = if prefix.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{prefix}.{name}")
+                };
+                flatten(&key, field, out);
+            }
+        }
+        Value::Null => out.push((prefix.to_owned(), None)),
+        leaf => out.push((prefix.to_owned(), Some(leaf.clone()))),
+    }
+}
+
+/// Reads what the settings name: files and texts that are only looked at when a service starts.
+fn read_everything(settings: &Settings) -> Result<(), Failure> {
+    settings.operations.grace()?;
+    settings.trusted_proxies()?;
+    pipeline::signals(settings)?;
+    Ok(())
+}

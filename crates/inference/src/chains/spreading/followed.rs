@@ -1,0 +1,154 @@
+//! A content whose spreading is followed, and the record of it.
+
+use std::collections::VecDeque;
+
+use grapevine_event::Spread as Record;
+use serde::{Deserialize, Serialize};
+
+use crate::causes::{ACTS_MAX, Range, Spread, Weights};
+
+/// Certain children of one reader above which its link was no private one (chains: 6).
+const BROADCAST_CHILDREN: u32 = 50;
+/// A record is written when so many have arrived since the last, …
+const GROWTH_MIN: u32 = 4;
+/// … and one for so many that had arrived by then.
+const GROWTH_PART: u32 = 8;
+/// Readers for a shape.
+const SHAPE_READERS_MIN: u64 = 2;
+
+/// Name of an act of sharing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct ActName {
+    pub(super) key: u64,
+    pub(super) time: i64,
+    pub(super) app: u16,
+}
+
+/// One content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Followed {
+    pub(super) site: Box<str>,
+    pub(super) content: Box<str>,
+    pub(super) started: i64,
+    pub(super) updated: i64,
+    pub(super) spread: Spread,
+    /// When it is looked at again at the latest, event time.
+    pub(super) due: i64,
+    pub(super) acts: VecDeque<ActName>,
+    pub(super) shares: u32,
+    pub(super) tokens: u32,
+    pub(super) certain_shares: u32,
+    pub(super) certain_outside: u32,
+    /// Most certain children of one reader.
+    pub(super) largest: u32,
+    /// Sums of P(privately passed on) over readers whose cause is not certain: low, likely, high.
+    pub(super) dark: [f64; 3],
+    /// Arrivals when the last record was written.
+    written: u32,
+    /// True where something changed since.
+    pub(super) touched: bool,
+}
+
+impl Followed {
+    /// A content that something happens on for the first time.
+    pub(super) fn new(site: &str, content: &str, seed: u64, time: i64) -> Followed {
+        Followed {
+            site: site.into(),
+            content: content.into(),
+            started: time,
+            updated: time,
+            spread: Spread::new(seed, time),
+            due: i64::MAX,
+            acts: VecDeque::new(),
+            shares: 0,
+            tokens: 0,
+            certain_shares: 0,
+            certain_outside: 0,
+            largest: 0,
+            dark: [0.0; 3],
+            written: 0,
+            touched: false,
+        }
+    }
+
+    pub(super) fn touch(&mut self, time: i64) {
+        self.updated = self.updated.max(time);
+        self.touched = true;
+    }
+
+    /// Remembers the name of an act.
+    pub(super) fn name_act(&mut self, act: ActName) {
+        if self.acts.len() == ACTS_MAX {
+            self.acts.pop_front();
+        }
+        self.acts.push_back(act);
+    }
+
+    /// True where so many have arrived since the last record that another is due.
+    pub(super) fn has_grown(&self) -> bool {
+        let since = self.spread.arrivals().saturating_sub(self.written);
+        since >= GROWTH_MIN.max(self.written / GROWTH_PART)
+    }
+
+    /// How it spreads, as known by `now`.
+    pub(super) fn record(
+        &mut self,
+        weights: &Weights,
+        now: i64,
+        closed: bool,
+        emit: &mut dyn FnMut(&Record<'_>),
+    ) {
+        self.written = self.spread.arrivals();
+        self.touched = false;
+        let shape = self.spread.shape(weights);
+        let metrics = self.spread.metrics(now, weights);
+        let settled = shape.arrivals as f64;
+        // What is not known of the evidence widens the ranges besides.
+        let certain = f64::from(self.certain_shares);
+        let [low, likely, high] = self.dark.map(|dark| (certain + dark).max(1e-9));
+        let widened = |range: Range| Range {
+            low: range.low * (low / likely).min(1.0),
+            likely: range.likely,
+            high: range.high * (high / likely).max(1.0),
+        };
+        let shared = widened(shape.shared);
+        let reproduction = widened(metrics.reproduction);
+        let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(shape.virality);
+        let number = |count: u32| i64::from(count);
+        emit(&Record {
+            site: &self.site,
+            content: (&*self.content).into(),
+            started: self.started,
+            updated: self.updated,
+            closed,
+            arrivals: number(self.spread.arrivals()),
+            settled: i64::try_from(shape.arrivals).unwrap_or(i64::MAX),
+            certain_shares: number(self.certain_shares),
+            certain_outside: number(self.certain_outside),
+            tokens: number(self.tokens),
+            shares: number(self.shares),
+            chain_arrivals: shared.likely * settled,
+            chain_arrivals_low: shared.low * settled,
+            chain_arrivals_high: shared.high.min(1.0) * settled,
+            reproduction: reproduction.likely,
+            reproduction_low: reproduction.low,
+            reproduction_high: reproduction.high,
+            structural_virality: virality.map(|range| range.likely),
+            structural_virality_low: virality.map(|range| range.low),
+            structural_virality_high: virality.map(|range| range.high),
+            depth: shape.depth.likely,
+            depth_low: shape.depth.low,
+            depth_high: shape.depth.high,
+            generation: shape.generation,
+            breadth: shape.breadth,
+            generation_time_seconds: metrics.generation_time.map(|time| time.median),
+            generation_time_seconds_low: metrics.generation_time.map(|time| time.low),
+            generation_time_seconds_high: metrics.generation_time.map(|time| time.high),
+            half_life_seconds: metrics.half_life.map(|time| time.likely),
+            k_factor: (shape.arrivals > 0).then_some(metrics.k_factor.likely),
+            broadcast: self.largest > BROADCAST_CHILDREN,
+            largest_broadcast: number(self.largest),
+            model_version: weights.version().into(),
+        });
+    }
+}

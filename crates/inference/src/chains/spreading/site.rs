@@ -1,0 +1,264 @@
+//! What a site teaches about all of its contents: its laws, its own weights, how often tokens
+//! survive, and what a visit's own evidence is worth beside the times.
+
+use serde::{Deserialize, Serialize};
+
+use super::learned::Learned;
+use super::scores::Scores;
+use crate::causes::{MarkLaws, Weights};
+
+/// Prior of the odds of the outside that the weights alone give: those of published cascades, with
+/// the weight of 45 arrivals.
+const ODDS_PRIOR: [f64; 2] = [32.0, 13.0];
+/// Arrivals after which an older one counts by 1/e.
+const ODDS_MEMORY: f64 = 4_096.0;
+/// Weight of an even day in each hour's counts, arrivals an hour.
+const HOUR_PRIOR: f64 = 8.0;
+/// Probabilities are kept this far from 0 and 1 where odds are made of them.
+const SURE: f64 = 1e-4;
+/// Prior of a token's survival where a site gives any: one of four (our reading), …
+const SURVIVAL_PRIOR: [f64; 2] = [1.0, 3.0];
+/// … and what it is at most, since some share sheets drop everything.
+const SURVIVAL_MAX: f64 = 0.95;
+/// Tokens given by a button or a copy before their return says something.
+const GIVEN_MIN: u32 = 20;
+
+/// A site's profile. Bounded: the laws at 110 kB, lessons at 600 kB while they are collected.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Site {
+    pub(super) name: Box<str>,
+    pub(super) laws: MarkLaws,
+    pub(super) learned: Learned,
+    pub(super) scores: Scores,
+    /// Scored edges when the last record was written.
+    pub(super) scored_written: u64,
+    /// Event time of the last certain edge.
+    pub(super) last: i64,
+    /// Decayed sums of P(outside) and P(share) as the weights alone give them.
+    odds: [f64; 2],
+    /// Arrivals by hour of the day, UTC: from outside for certain, by a token.
+    hours: [[u32; 24]; 2],
+    /// Arrivals by a share: proven with the parent, and expected of all others.
+    proven: f64,
+    expected: f64,
+    /// True once any token was given or has arrived.
+    gives_tokens: bool,
+    previews: u32,
+    previews_with_token: u32,
+    given: u32,
+    returned: u32,
+}
+
+impl Site {
+    pub(super) fn new(name: &str) -> Site {
+        Site {
+            name: name.into(),
+            laws: MarkLaws::default(),
+            learned: Learned::default(),
+            scores: Scores::default(),
+            scored_written: 0,
+            last: 0,
+            odds: ODDS_PRIOR,
+            hours: [[0; 24]; 2],
+            proven: 0.0,
+            expected: 0.0,
+            gives_tokens: false,
+            previews: 0,
+            previews_with_token: 0,
+            given: 0,
+            returned: 0,
+        }
+    }
+
+    pub(super) fn weights(&self) -> &Weights {
+        self.learned.weights()
+    }
+
+    /// What a visit's own evidence adds to the log-odds of the outside: those of its probability of
+    /// having been passed on, against those that the weights give to the site's mean arrival. So
+    /// the mean of what is inferred is the mean of the evidence, and times, marks and tokens say
+    /// which visits and whose.
+    pub(super) fn outside_log_odds(&self, dark: f64, time: i64) -> f64 {
+        let dark = dark.clamp(SURE, 1.0 - SURE);
+        let [outside, shared] = self.odds;
+        ((1.0 - dark) / dark).ln() - (outside / shared).ln() + self.hour_log_ratio(time)
+    }
+
+    /// ln P(hour | outside) / P(hour | shared).
+    fn hour_log_ratio(&self, time: i64) -> f64 {
+        let hour = hour_of(time);
+        let share = |counts: &[u32; 24]| {
+            let all: f64 = counts.iter().copied().map(f64::from).sum();
+            (f64::from(counts[hour]) + HOUR_PRIOR) / (all + 24.0 * HOUR_PRIOR)
+        };
+        let [outside, shared] = &self.hours;
+        (share(outside) / share(shared)).ln()
+    }
+
+    /// Counts the odds of the outside that an arrival was given, `added` to its log-odds.
+    pub(super) fn count_odds(&mut self, outside: f64, added: f64) {
+        let shared = (1.0 - outside).max(1e-15);
+        // Odds without what was added.
+        let alone = outside / shared * (-added).exp();
+        let outside = if alone.is_finite() {
+            alone / (1.0 + alone)
+        } else {
+            1.0
+        };
+        let kept = 1.0 - 1.0 / ODDS_MEMORY;
+        let [of_outside, of_shares] = self.odds;
+        self.odds = [
+            of_outside * kept + outside,
+            (of_shares * kept + 1.0 - outside).max(1e-6),
+        ];
+    }
+
+    /// Counts a cause that is known; `parent` where it is a share whose sharer is known.
+    pub(super) fn count_known(&mut self, time: i64, outside: bool, parent: bool) {
+        let counts = &mut self.hours[usize::from(!outside)];
+        let hour = hour_of(time);
+        counts[hour] = counts[hour].saturating_add(1);
+        if !outside {
+            self.gives_tokens = true;
+            match parent {
+                true => self.proven += 1.0,
+                false => self.expected += 1.0,
+            }
+        }
+    }
+
+    /// Counts the expected share of an arrival without a token.
+    pub(super) fn count_expected(&mut self, shared: f64) {
+        self.expected += shared.clamp(0.0, 1.0);
+    }
+
+    /// Part of the arrivals by shares that are proven with their parent. As many of those that
+    /// came from outside for certain may be told to the weights as such, or labels would hang on
+    /// the cause.
+    pub(super) fn proven_part(&self) -> f64 {
+        let all = self.proven + self.expected;
+        if all > 0.0 { self.proven / all } else { 0.0 }
+    }
+
+    /// A token was given.
+    pub(super) fn gave_token(&mut self) {
+        self.gives_tokens = true;
+    }
+
+    /// A preview was fetched.
+    pub(super) fn previewed(&mut self, with_token: bool) {
+        self.previews = self.previews.saturating_add(1);
+        self.previews_with_token = self
+            .previews_with_token
+            .saturating_add(u32::from(with_token));
+        self.gives_tokens |= with_token;
+    }
+
+    /// A button or a copy gave a token.
+    pub(super) fn gave(&mut self) {
+        self.given = self.given.saturating_add(1);
+    }
+
+    /// One of these came back for the first time.
+    pub(super) fn came_back(&mut self) {
+        self.returned = self.returned.saturating_add(1);
+    }
+
+    /// Probability that a shared link still carries its token (chains: 3.5): by the previews that
+    /// were fetched with one, and no less than the part of tokens given by buttons and copies that
+    /// came back. 0 on a site that gives none.
+    pub(super) fn token_survival(&self) -> f64 {
+        if !self.gives_tokens {
+            return 0.0;
+        }
+        let [with, without] = SURVIVAL_PRIOR;
+        let by_previews = (f64::from(self.previews_with_token) + with)
+            / (f64::from(self.previews) + with + without);
+        let came_back = match self.given >= GIVEN_MIN {
+            true => f64::from(self.returned) / f64::from(self.given),
+            false => 0.0,
+        };
+        by_previews.max(came_back).min(SURVIVAL_MAX)
+    }
+}
+
+fn hour_of(time: i64) -> usize {
+    (time.div_euclid(3_600_000).rem_euclid(24)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_visit_is_judged_by_its_own_evidence() {
+        let mut site = Site::new("s");
+        // The weights see nine of ten from outside; a visit is dark with .4.
+        for _ in 0..40_000 {
+            site.count_odds(0.9, 0.0);
+        }
+        let added = site.outside_log_odds(0.4, 0);
+        let judged = 9.0 * added.exp();
+        assert!((judged - 0.6 / 0.4).abs() < 0.01, "{judged}");
+        // What was added is taken out again before it is counted.
+        let (outside, shared) = (judged / (1.0 + judged), 1.0 / (1.0 + judged));
+        assert!((outside + shared - 1.0).abs() < 1e-12);
+        let before = site.odds;
+        for _ in 0..10_000 {
+            site.count_odds(outside, added);
+        }
+        assert!((site.odds[0] / site.odds[1] - before[0] / before[1]).abs() < 0.05);
+        for (outside, added) in [(1.0, 700.0), (0.0, -700.0), (1.0, -700.0)] {
+            site.count_odds(outside, added);
+            assert!(site.outside_log_odds(1.0, 0).is_finite());
+        }
+    }
+
+    #[test]
+    fn hours_in_which_little_is_searched_are_hours_of_shares() {
+        let mut site = Site::new("s");
+        let night = 3 * 3_600_000;
+        let noon = 12 * 3_600_000;
+        assert_eq!(site.hour_log_ratio(night), 0.0);
+        for number in 0..1_000 {
+            site.count_known(if number % 10 == 0 { night } else { noon }, true, false);
+            site.count_known(if number % 2 == 0 { night } else { noon }, false, true);
+        }
+        assert!(site.hour_log_ratio(night) < -1.0);
+        assert!(site.hour_log_ratio(noon) > 0.3);
+        assert!(site.hour_log_ratio(-1).is_finite());
+    }
+
+    #[test]
+    fn tokens_survive_as_often_as_previews_show_them() {
+        let mut site = Site::new("s");
+        assert_eq!(site.token_survival(), 0.0);
+        site.gave_token();
+        assert_eq!(site.token_survival(), 0.25);
+        for number in 0..1_000 {
+            site.previewed(number % 10 < 8);
+        }
+        assert!((site.token_survival() - 0.8).abs() < 0.01);
+        let mut by_buttons = Site::new("s");
+        by_buttons.gave_token();
+        for number in 0..100 {
+            by_buttons.gave();
+            if number % 2 == 0 {
+                by_buttons.came_back();
+            }
+        }
+        assert_eq!(by_buttons.token_survival(), 0.5);
+    }
+
+    #[test]
+    fn labels_from_outside_are_as_frequent_as_those_of_shares() {
+        let mut site = Site::new("s");
+        assert_eq!(site.proven_part(), 0.0);
+        for number in 0..100 {
+            site.count_known(0, false, number % 4 == 0);
+            site.count_expected(0.25);
+        }
+        // 25 of 100 tokens, and 25 expected among those without.
+        assert!((site.proven_part() - 0.2).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,329 @@
+//! The files of `deploy/`, judged by the tools and engines that will read them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use grapevine_tests::{Local, answer, query};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Where the fetched tools are.
+fn tools() -> PathBuf {
+    let fetched = Command::new(root().join("tests/deploy/fetch"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("bash runs");
+    assert!(fetched.status.success(), "the tools cannot be had");
+    PathBuf::from(String::from_utf8(fetched.stdout).expect("UTF-8").trim())
+}
+
+#[test]
+fn every_file_passes_its_own_tool() {
+    let checked = Command::new(root().join("tests/deploy/check"))
+        .output()
+        .expect("bash runs");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    let errors = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}{errors}");
+    // A script that checks nothing would pass as well.
+    assert!(said.matches("good ").count() >= 15, "{said}");
+}
+
+/// Everything that is published on the host is published on loopback, and no image floats.
+#[test]
+fn compose_opens_nothing_to_the_network() {
+    let rendered = Command::new(tools().join("bin/compose"))
+        .args(["--file", "docker-compose.yml", "config", "--format", "json"])
+        .current_dir(root())
+        .output()
+        .expect("compose runs");
+    let compose: Value = serde_json::from_slice(&rendered.stdout).expect("JSON");
+    let services = compose["services"].as_object().expect("services");
+    for name in [
+        "kafka",
+        "clickhouse",
+        "migrate",
+        "collect",
+        "enrich",
+        "sink",
+        "prometheus",
+        "grafana",
+    ] {
+        assert!(services.contains_key(name), "{name}");
+    }
+    for (name, service) in services {
+        for port in service["ports"].as_array().unwrap_or(&Vec::new()) {
+            assert_eq!(port["host_ip"], "127.0.0.1", "{name}: {port}");
+        }
+        let image = service["image"].as_str().expect("image");
+        let tag = image.rsplit_once(':').map(|(_, tag)| tag);
+        assert!(tag.is_some_and(|tag| tag != "latest"), "{name}: {image}");
+    }
+}
+
+/// A Grafana query as its ClickHouse data source sends it, for these macros and variables.
+fn expanded(sql: &str, from: i64, to: i64, site: &str) -> String {
+    let mut text = sql.replace("${site}", site);
+    let macros: [(&str, Box<dyn Fn(&str) -> String>); 2] = [
+        (
+            "$__timeFilter(",
+            Box::new(move |column| {
+                format!("{column} >= toDateTime({from}) AND {column} <= toDateTime({to})")
+            }),
+        ),
+        (
+            "$__timeInterval(",
+            Box::new(|column| {
+                format!("toStartOfInterval(toDateTime({column}), INTERVAL 3600 second)")
+            }),
+        ),
+    ];
+    for (name, expand) in macros {
+        while let Some((before, rest)) = text.split_once(name) {
+            let (column, after) = rest.split_once(')').expect("closed");
+            text = format!("{before}{}{after}", expand(column));
+        }
+    }
+    assert!(
+        !text.contains('$'),
+        "a macro that this test does not know: {text}"
+    );
+    text
+}
+
+#[test]
+fn every_panel_of_the_dashboard_has_numbers_of_real_data() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = dir.path().join("data");
+    let local = Local::start(&data_dir);
+    // Native hits have acts of sharing, tokens and conversions; two wrong ones make a dead letter each.
+    answer(
+        &data_dir,
+        &[
+            "simulate",
+            "--requests",
+            "40000",
+            "--seed",
+            "3",
+            "--send",
+            &local.collector,
+        ],
+    );
+    let refused = reqwest::blocking::Client::new()
+        .post(format!("{}/v1/hits", local.collector))
+        .body(r#"{"site":"news.example","url":"no address"}"#)
+        .send()
+        .expect("answers");
+    assert_eq!(refused.status().as_u16(), 422);
+    let (code, said) = local.interrupt();
+    assert_eq!(code, Some(0), "{said}");
+
+    let span = query(
+        &data_dir,
+        "SELECT site, toUnixTimestamp(min(hour)), toUnixTimestamp(now()) FROM grapevine.visits_by_hour GROUP BY site",
+    );
+    let [site, from, to] = span.trim().split('\t').collect::<Vec<_>>()[..] else {
+        panic!("one site: {span}")
+    };
+    let (from, to) = (from.parse().expect("time"), to.parse().expect("time"));
+
+    let text = std::fs::read_to_string(root().join("deploy/grafana/dashboards/grapevine.json"))
+        .expect("reads");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let variable = dashboard["templating"]["list"][0]["query"]
+        .as_str()
+        .expect("query");
+    assert_eq!(query(&data_dir, variable).trim(), site);
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.len() >= 12);
+    let mut statements = BTreeSet::new();
+    for panel in panels {
+        let title = panel["title"].as_str().expect("title");
+        assert!(
+            panel["description"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10),
+            "{title}"
+        );
+        for target in panel["targets"].as_array().expect("targets") {
+            let sql = expanded(target["rawSql"].as_str().expect("SQL"), from, to, site);
+            // As the account that the data source uses.
+            let rows = answer(&data_dir, &["query", "--reader", "--format", "TSV", &sql]);
+            let has_number = |row: &str| {
+                row.split('\t')
+                    .any(|cell| cell.parse::<f64>().is_ok_and(|number| number > 0.0))
+                    || row.starts_with("20")
+            };
+            assert!(
+                rows.lines().next().is_some_and(has_number),
+                "{title}: {rows:?} of {sql}"
+            );
+            statements.insert(sql);
+        }
+    }
+    assert!(statements.len() >= 12, "panels ask different things");
+    let expected = |title: &str| -> Vec<f64> {
+        let panel = panels
+            .iter()
+            .find(|panel| panel["title"] == title)
+            .expect(title);
+        let sql = expanded(
+            panel["targets"][0]["rawSql"].as_str().expect("SQL"),
+            from,
+            to,
+            site,
+        );
+        let row = query(&data_dir, &sql);
+        row.trim()
+            .split('\t')
+            .map(|cell| cell.parse().expect("number"))
+            .collect()
+    };
+    let direct = query(
+        &data_dir,
+        "SELECT sum(dark_probability) FROM grapevine.visits WHERE channel != 'bot'",
+    );
+    let direct: f64 = direct.trim().parse().expect("number");
+    let passed = expected("Privately passed");
+    assert!(
+        (passed[0] / direct - 1.0).abs() < 1e-6,
+        "{passed:?} against {direct}"
+    );
+    assert!(
+        passed[1] <= passed[0] && passed[0] <= passed[2],
+        "its range is around it"
+    );
+}
+
+/// Killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_and_our_alerts_load() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = dir.path().join("data");
+    let local = Local::start_with_operations(&data_dir);
+    let operations = local.operations.clone().expect("served");
+    let target = operations.strip_prefix("http://").expect("address");
+
+    // The rules as they are, the scrape configuration for this one service.
+    let rules = root()
+        .join("deploy/prometheus/alerts.yml")
+        .canonicalize()
+        .expect("there");
+    let config = dir.path().join("prometheus.yml");
+    let text = format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [\"{}\"]\nscrape_configs:\n  - job_name: grapevine\n    static_configs: [{{targets: [\"{target}\"]}}]\n",
+        rules.display()
+    );
+    std::fs::write(&config, text).expect("writes");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = port.local_addr().expect("address");
+    drop(port);
+    let log = std::fs::File::create(dir.path().join("prometheus.log")).expect("file");
+    let prometheus = Command::new(tools().join("bin/prometheus"))
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            dir.path().join("tsdb").display()
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("prometheus starts");
+    let _prometheus = Running(prometheus);
+
+    answer(
+        &data_dir,
+        &[
+            "simulate",
+            "--requests",
+            "2000",
+            "--seed",
+            "3",
+            "--send",
+            &local.collector,
+        ],
+    );
+    let asked = |what: &str| -> Option<Value> {
+        let answer = reqwest::blocking::Client::new()
+            .get(format!("http://{address}/api/v1/{what}"))
+            .send()
+            .ok()?;
+        serde_json::from_str(&answer.text().ok()?).ok()
+    };
+    let value = |promql: &str| -> Option<f64> {
+        let answer = asked(&format!("query?query={promql}"))?;
+        answer["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse()
+            .ok()
+    };
+    // Everything below is true once a scrape came after the hits were stored.
+    let wanted = [
+        ("up", 1.0),
+        ("grapevine_build", 1.0),
+        ("sum(grapevine_consumer_lag_records)", 0.0),
+    ];
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let found: Vec<_> = wanted.iter().map(|(promql, _)| value(promql)).collect();
+        let is_so = wanted
+            .iter()
+            .zip(&found)
+            .all(|((_, wanted), found)| *found == Some(*wanted));
+        if is_so {
+            break;
+        }
+        let log = || std::fs::read_to_string(dir.path().join("prometheus.log")).unwrap_or_default();
+        assert!(
+            Instant::now() < deadline,
+            "{found:?} for {wanted:?}\n{}",
+            log()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let names = asked("label/__name__/values").expect("answers");
+    let ours = names["data"].as_array().expect("names").iter();
+    let ours: BTreeSet<_> = ours
+        .filter_map(Value::as_str)
+        .filter(|name| name.starts_with("grapevine_"))
+        .collect();
+    assert!(ours.contains("grapevine_resident_memory_bytes"), "{ours:?}");
+    let rules = asked("rules").expect("answers");
+    let rules = rules["data"]["groups"][0]["rules"]
+        .as_array()
+        .expect("rules");
+    assert!(rules.len() >= 8);
+    assert!(
+        rules.iter().all(|rule| rule["health"] != "err"),
+        "{rules:?}"
+    );
+    // Every metric that an alert is made of is one of the inventory.
+    let inventory = std::fs::read_to_string(root().join("docs/metrics.md")).expect("reads");
+    for rule in rules {
+        let expression = rule["query"].as_str().expect("expression");
+        let mut words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named = words.by_ref().filter(|word| word.starts_with("grapevine_"));
+        for name in named {
+            let base = name.trim_end_matches("_bucket");
+            assert!(
+                inventory.contains(&format!("`{base}`")),
+                "{name} of {expression}"
+            );
+        }
+    }
+}
