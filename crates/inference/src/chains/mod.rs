@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causes::Marks;
 use crate::clock::{Clock, key, short};
+use crate::evidence;
 use crate::model::Model;
 use crate::recent::Recent;
 use content::{Act, Content};
