@@ -327,10 +327,10 @@ mod tests {
     #[test]
     fn a_wrong_model_is_refused_by_name() {
         let error = |text: &str| Model::parse(text).expect_err("wrong").to_string();
-        let swapped = BUILTIN.replace("dark = [-3.8, -2.6, -1.6]", "dark = [-1.6, -2.6, -3.8]");
-        assert!(error(&swapped).contains("weight.home_page.dark"));
-        let nan = BUILTIN.replace("mobile]\ndark = [0.0, 0.2", "mobile]\ndark = [0.0, nan");
-        assert!(error(&nan).contains("weight.mobile.dark"));
+        let swapped = BUILTIN.replace("= [-3.8, -2.6, -1.6]", "= [-1.6, -2.6, -3.8]");
+        assert!(error(&swapped).contains("weight.home_page.published"));
+        let nan = BUILTIN.replace("= [0.0, 0.2, 0.6]", "= [0.0, nan, 0.6]");
+        assert!(error(&nan).contains("weight.mobile.published"));
         let over = BUILTIN.replace("post = 0.95", "post = 1.5");
         assert!(error(&over).contains("share.post"));
         let missing = BUILTIN.replace("[weight.mobile]", "[weight.mobil]");
