@@ -50,7 +50,7 @@ pub fn simulated(
         };
         written.map_err(|error| failed(&error))?;
         writer
-            .write(&mut rows, event)
+            .write(&mut rows, event, &scenario.site)
             .map_err(|error| failed(&error))?;
     }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|error| failed(&error));
