@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grapevine_inference::StateError;
-use grapevine_log::{Durability, Log, LogError, Position};
+use grapevine_log::{Durability, Log, LogError, PARTITION, Position};
+use grapevine_metrics::{SnapshotSaved, StateReplayed, StateSize, StepDone};
 use thiserror::Error;
 
 use crate::outputs::Outputs;
@@ -217,6 +218,8 @@ impl<'l, S: Stage> Driver<'l, S> {
                 "replaying"
             );
         }
+        let started = Instant::now();
+        let from = self.offset;
         self.outputs.mute(true);
         while self.offset < committed {
             let batch = self
@@ -230,6 +233,13 @@ impl<'l, S: Stage> Driver<'l, S> {
             self.offset = batch.next_offset().min(committed);
         }
         self.outputs.mute(false);
+        StateReplayed {
+            stage: S::NAME,
+            partition: PARTITION,
+            records: self.offset - from,
+            took: started.elapsed(),
+        }
+        .emit();
         Ok(())
     }
 
@@ -254,6 +264,12 @@ impl<'l, S: Stage> Driver<'l, S> {
             .log
             .read_waiting(S::INPUT, self.offset, bytes_max, patience)
             .map_err(failed::<S>)?;
+        if batch.is_empty() {
+            return Ok(0);
+        }
+        let span = tracing::info_span!("step", stage = S::NAME, from = self.offset);
+        let _within = span.enter();
+        let started = Instant::now();
         let mut taken = 0;
         for (offset, record) in batch.iter().take(records_max) {
             self.outputs.begin(offset);
@@ -267,7 +283,21 @@ impl<'l, S: Stage> Driver<'l, S> {
         let due = SNAPSHOT_RECORDS_MIN
             .max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY)
             .saturating_add(self.saved);
+        let processed = Instant::now();
         self.commit(reached, reached >= due)?;
+        StepDone {
+            stage: S::NAME,
+            records: taken as u64,
+            processing: processed - started,
+            committing: processed.elapsed(),
+        }
+        .emit();
+        StateSize {
+            stage: S::NAME,
+            partition: PARTITION,
+            entries: self.stage.entries() as u64,
+        }
+        .emit();
         Ok(taken)
     }
 
@@ -284,18 +314,14 @@ impl<'l, S: Stage> Driver<'l, S> {
 
     fn commit(&mut self, reached: u64, save: bool) -> Result<(), RunError> {
         let commit = self.outputs.commit_mut();
+        let mut bytes = 0;
         if save {
             let state = self.stage.snapshot().map_err(|source| RunError::State {
                 stage: S::NAME,
                 source,
             })?;
             let framed = snapshot::frame(reached, &state);
-            tracing::debug!(
-                stage = S::NAME,
-                offset = reached,
-                bytes = framed.len(),
-                "saving state"
-            );
+            bytes = framed.len() as u64;
             commit.put(snapshot_key(S::NAME).as_bytes(), framed);
         }
         let mut counts = String::new();
@@ -315,6 +341,13 @@ impl<'l, S: Stage> Driver<'l, S> {
         self.offset = reached;
         if save {
             self.saved = reached;
+            SnapshotSaved {
+                stage: S::NAME,
+                partition: PARTITION,
+                offset: reached,
+                bytes,
+            }
+            .emit();
         }
         Ok(())
     }

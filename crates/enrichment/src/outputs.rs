@@ -5,6 +5,7 @@ use grapevine_event::{
     VisitEvent, topic,
 };
 use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
+use grapevine_metrics::Buried;
 
 /// Collects the records of one commit. Muted while a stage catches up from a snapshot: what
 /// followed from those records is in the log already.
@@ -146,6 +147,12 @@ impl Outputs {
         let written = self
             .commit
             .try_append_with(topic::DEAD_LETTERS, |out| letter.encode(out));
+        Buried {
+            stage: source.stage,
+            reason: rejection.reason,
+            letters: 1,
+        }
+        .emit();
         if let Err(error) = written {
             // A letter holds nothing that Avro cannot: only a defect of the encoder comes here.
             tracing::error!(stage = self.source.stage, %error, "dead letter cannot be written");

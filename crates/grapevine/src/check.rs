@@ -49,7 +49,7 @@ fn effective(loaded: &Loaded) -> String {
 /// The leaves of a value by dotted key; `None` for what is not set.
 fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) {
     match value {
-        Value::Object(fields) if !(fields.is_empty() && !prefix.is_empty()) => {
+        Value::Object(fields) if !fields.is_empty() || prefix.is_empty() => {
             for (name, field) in fields {
                 let key = if prefix.is_empty() {
                     name.clone()

@@ -25,7 +25,8 @@ pub(super) async fn live() -> Response {
 }
 
 pub(super) async fn ready(State(collector): State<Collector>) -> Response {
-    answer::no_store(match collector.trouble() {
+    let reason = collector.trouble();
+    answer::no_store(match reason {
         None => Json(json!({"status": "ready"})).into_response(),
         Some(reason) => {
             let body = Json(json!({"status": "not ready", "error": reason}));

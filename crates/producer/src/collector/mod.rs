@@ -33,6 +33,7 @@ mod hits;
 mod intake;
 mod pixel;
 mod sender;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -178,6 +179,7 @@ pub fn router(collector: Collector) -> Router {
     Router::new()
         .route("/v1/hits", post(hits::take))
         .route("/v1/pixel.gif", get(pixel::take))
+        .route_layer(middleware::from_fn(told::request))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(answer::not_found)
