@@ -1,30 +1,87 @@
 //! What a reader gets: records in order, with their offsets.
 
-use crate::block::Unpacked;
+use crate::local::Unpacked;
 
-/// A run of consecutive records of one topic.
+/// A run of records of one partition, in order.
 #[derive(Debug)]
 pub struct Batch {
-    pub(crate) first_offset: u64,
-    /// Records of the first block that lie before `first_offset`.
-    pub(crate) skip: usize,
-    pub(crate) blocks: Vec<Unpacked>,
+    first_offset: u64,
+    next_offset: u64,
+    records: Records,
+}
+
+#[derive(Debug)]
+enum Records {
+    /// Blocks of the local home: no gaps. The first `skip` records of the first block lie before
+    /// `first_offset`.
+    Blocks { blocks: Vec<Unpacked>, skip: usize },
+    /// Records of Kafka, one after the other, with the offset of each and where it ends.
+    Gathered {
+        bytes: Vec<u8>,
+        ends: Vec<(u64, usize)>,
+    },
 }
 
 impl Batch {
-    /// Offset of the first record.
+    /// Blocks without gaps, of which `skip` records, fewer than the first block has, lie before
+    /// `first_offset`.
+    pub(crate) fn of_blocks(first_offset: u64, skip: usize, blocks: Vec<Unpacked>) -> Batch {
+        let count = blocks.iter().map(Unpacked::count).sum::<usize>() - skip;
+        Batch {
+            first_offset,
+            next_offset: first_offset + count as u64,
+            records: Records::Blocks { blocks, skip },
+        }
+    }
+
+    /// Nothing yet, to be [`push`](Self::push)ed to, from `first_offset` on.
+    pub(crate) fn gathered(first_offset: u64) -> Batch {
+        Batch {
+            first_offset,
+            next_offset: first_offset,
+            records: Records::Gathered {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds a record to a gathered batch. Offsets grow.
+    pub(crate) fn push(&mut self, offset: u64, record: &[u8]) {
+        if let Records::Gathered { bytes, ends } = &mut self.records {
+            bytes.extend_from_slice(record);
+            ends.push((offset, bytes.len()));
+            self.next_offset = offset + 1;
+        }
+    }
+
+    /// Bytes of the records of a gathered batch.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        match &self.records {
+            Records::Blocks { .. } => 0,
+            Records::Gathered { bytes, .. } => bytes.len(),
+        }
+    }
+
+    /// Offset that was asked for: the first record has it or, where that offset holds none, a
+    /// later one.
     pub fn first_offset(&self) -> u64 {
         self.first_offset
     }
 
-    /// Offset that follows the last record: where the next read goes on.
+    /// Where the next read goes on: past the last record.
     pub fn next_offset(&self) -> u64 {
-        self.first_offset + self.len() as u64
+        self.next_offset
     }
 
-    /// How many records.
+    /// How many records. Offsets may have gaps, so this is not how far the batch reaches.
     pub fn len(&self) -> usize {
-        self.blocks.iter().map(Unpacked::count).sum::<usize>() - self.skip
+        match &self.records {
+            Records::Blocks { blocks, skip } => {
+                blocks.iter().map(Unpacked::count).sum::<usize>() - skip
+            }
+            Records::Gathered { ends, .. } => ends.len(),
+        }
     }
 
     /// True where there is nothing to read yet.
@@ -41,11 +98,13 @@ impl Batch {
             start: 0,
             offset: self.first_offset,
         };
-        iter.start = self.blocks.first().map_or(0, Unpacked::records_start);
-        for _ in 0..self.skip {
-            iter.step();
+        if let Records::Blocks { blocks, skip } = &self.records {
+            iter.start = blocks.first().map_or(0, Unpacked::records_start);
+            for _ in 0..*skip {
+                iter.step(blocks);
+            }
+            iter.offset = self.first_offset;
         }
-        iter.offset = self.first_offset;
         iter
     }
 }
@@ -70,24 +129,21 @@ pub struct RecordIter<'a> {
 }
 
 impl<'a> RecordIter<'a> {
-    fn step(&mut self) -> Option<&'a [u8]> {
+    fn step(&mut self, blocks: &'a [Unpacked]) -> Option<(u64, &'a [u8])> {
         loop {
-            let block = self.batch.blocks.get(self.block)?;
+            let block = blocks.get(self.block)?;
             if self.index < block.count() {
                 let length = block.length(self.index);
                 let record = block.slice(self.start, length);
+                let offset = self.offset;
                 self.index += 1;
                 self.start += length;
                 self.offset += 1;
-                return Some(record);
+                return Some((offset, record));
             }
             self.block += 1;
             self.index = 0;
-            self.start = self
-                .batch
-                .blocks
-                .get(self.block)
-                .map_or(0, Unpacked::records_start);
+            self.start = blocks.get(self.block).map_or(0, Unpacked::records_start);
         }
     }
 }
@@ -96,7 +152,33 @@ impl<'a> Iterator for RecordIter<'a> {
     type Item = (u64, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let offset = self.offset;
-        self.step().map(|record| (offset, record))
+        match &self.batch.records {
+            Records::Blocks { blocks, .. } => self.step(blocks),
+            Records::Gathered { bytes, ends } => {
+                let (offset, end) = *ends.get(self.index)?;
+                let record = &bytes[self.start..end];
+                self.index += 1;
+                self.start = end;
+                Some((offset, record))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gathered_batch_keeps_gaps_and_says_where_to_go_on() {
+        let mut batch = Batch::gathered(5);
+        assert!(batch.is_empty());
+        assert_eq!(batch.next_offset(), 5);
+        for (offset, record) in [(5, &b"ab"[..]), (7, b""), (11, b"cde")] {
+            batch.push(offset, record);
+        }
+        let read: Vec<_> = batch.iter().collect();
+        assert_eq!(read, [(5, &b"ab"[..]), (7, b""), (11, b"cde")]);
+        assert_eq!((batch.len(), batch.next_offset()), (3, 12));
     }
 }

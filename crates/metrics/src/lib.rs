@@ -17,7 +17,9 @@
 mod facts;
 mod registrar;
 
-pub use facts::collect::{HitsTaken, RequestAnswered, RequestEnd, SpoolDrained, SpoolState};
+pub use facts::collect::{
+    HitsTaken, RequestAnswered, RequestEnd, SpoolDrained, SpoolFilled, SpoolState,
+};
 pub use facts::consume::{PartitionLag, PartitionLeft};
 pub use facts::process::Started;
 pub use facts::sink::{

@@ -4,6 +4,7 @@
 //! - [`collector`] answers `POST /v1/hits` and the pixel, and acknowledges what is durable.
 //! - [`import`] reads access logs, plain or compressed, and puts each content on the log once.
 //! - [`access_log`] and [`native`] read one line and one hit: pure, total, without I/O.
+//! - [`spool`] is the queue on disk that hits wait in while Kafka is away.
 //! - [`pseudonym`] is the only place that an address goes to, and nothing comes back out of it.
 //!
 //! What this crate is not: it does not judge. Whether a hit is dark social is the business of
@@ -16,7 +17,9 @@ pub mod collector;
 pub mod import;
 pub mod native;
 pub mod pseudonym;
+pub mod spool;
 
+mod key;
 mod mask;
 mod proxies;
 mod site;

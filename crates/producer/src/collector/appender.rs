@@ -12,6 +12,8 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Clock;
+use super::outbox::{Outbox, OutboxState, OutboxWatch};
+use super::records::{Records, Route};
 
 /// Most requests that wait to be written.
 const REQUESTS_MAX: usize = 4096;
@@ -31,6 +33,8 @@ pub(super) enum AppendError {
     Full,
     #[error("the stages behind are catching up: send again in a second")]
     Paused,
+    #[error("kafka is away and the spool is full: send again in a second")]
+    SpoolFull,
     #[error("the collector is shutting down: send again when it is back")]
     Closed,
     #[error("no hits are taken: {0}")]
@@ -39,39 +43,54 @@ pub(super) enum AppendError {
     Log(String),
 }
 
-/// Records of one request, encoded.
-#[derive(Debug, Default)]
-pub(super) struct Records {
-    bytes: Vec<u8>,
-    ends: Vec<(&'static str, usize)>,
-}
-
-impl Records {
-    /// Adds what `write` appends; nothing of it where it fails.
-    pub(super) fn add<E>(
-        &mut self,
-        topic: &'static str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        write(&mut self.bytes)?;
-        self.ends.push((topic, self.bytes.len()));
-        Ok(())
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
-        let spans = starts.zip(&self.ends);
-        spans.map(|(start, (topic, end))| (*topic, &self.bytes[start..*end]))
-    }
-
-    fn has_hits(&self) -> bool {
-        self.ends.iter().any(|(topic, _)| *topic == topic::HITS_RAW)
-    }
-}
-
 struct Job {
     records: Records,
     done: oneshot::Sender<Result<(), AppendError>>,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub(super) enum Home {
+    /// A local log.
+    Local { log: Arc<Log>, commit: Commit },
+    /// Kafka, with a spool before it.
+    Kafka(Outbox),
+}
+
+impl Home {
+    pub(super) fn local(log: Arc<Log>) -> Home {
+        Home::Local {
+            log,
+            commit: Commit::default(),
+        }
+    }
+
+    /// Returns once the records are where they cannot be lost, or, where they need not be
+    /// durable, are on their way.
+    fn write<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a Records> + Clone,
+        durability: Durability,
+    ) -> Result<(), AppendError> {
+        match self {
+            Home::Local { log, commit } => {
+                commit.clear();
+                for records in records {
+                    records.append_to(commit);
+                }
+                let committed = log.commit(commit, durability);
+                committed.map(|_| ()).map_err(append_error)
+            }
+            Home::Kafka(outbox) => outbox.append(records),
+        }
+    }
+
+    fn watch(&self) -> Option<OutboxWatch> {
+        match self {
+            Home::Local { .. } => None,
+            Home::Kafka(outbox) => Some(outbox.watch()),
+        }
+    }
 }
 
 /// Hands records to the writing thread.
@@ -79,6 +98,7 @@ struct Job {
 pub(super) struct Appender {
     jobs: SyncSender<Job>,
     shared: Arc<Shared>,
+    outbox: Option<OutboxWatch>,
 }
 
 #[derive(Debug, Default)]
@@ -105,32 +125,34 @@ impl AppenderThread {
 }
 
 impl Appender {
-    pub(super) fn start(
-        log: Arc<Log>,
-        clock: Clock,
-    ) -> std::io::Result<(Appender, AppenderThread)> {
+    pub(super) fn start(home: Home, clock: Clock) -> std::io::Result<(Appender, AppenderThread)> {
         let (jobs, receiver) = sync_channel(REQUESTS_MAX);
         let shared = Arc::new(Shared::default());
+        let outbox = home.watch();
         let writer = Writer {
-            log,
+            home,
             jobs: receiver,
             shared: shared.clone(),
-            commit: Commit::default(),
             batch: Vec::new(),
             pulse: Pulse::new(clock),
         };
         let thread = std::thread::Builder::new()
             .name("collector".to_owned())
             .spawn(move || writer.run())?;
-        Ok((Appender { jobs, shared }, AppenderThread(thread)))
+        let appender = Appender {
+            jobs,
+            shared,
+            outbox,
+        };
+        Ok((appender, AppenderThread(thread)))
     }
 
     /// Returns once the records are durable.
     pub(super) async fn append(&self, records: Records) -> Result<(), AppendError> {
-        if records.ends.is_empty() {
+        if records.is_empty() {
             return Ok(());
         }
-        let bytes = records.bytes.len();
+        let bytes = records.bytes();
         let waiting = self
             .shared
             .waiting_bytes
@@ -155,8 +177,17 @@ impl Appender {
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    /// What the last commit failed of, if it did.
+    /// What the spool holds, where there is one.
+    pub(super) fn outbox(&self) -> Option<OutboxState> {
+        self.outbox.as_ref().map(OutboxWatch::state)
+    }
+
+    /// Why nothing can be taken now, as far as that is known: what the last commit failed of, or
+    /// a spool without room.
     pub(super) fn trouble(&self) -> Option<String> {
+        if let Some(full) = self.outbox.as_ref().and_then(OutboxWatch::no_room) {
+            return Some(full.to_string());
+        }
         let trouble = self
             .shared
             .trouble
@@ -167,10 +198,9 @@ impl Appender {
 }
 
 struct Writer {
-    log: Arc<Log>,
+    home: Home,
     jobs: Receiver<Job>,
     shared: Arc<Shared>,
-    commit: Commit,
     batch: Vec<Job>,
     pulse: Pulse,
 }
@@ -191,22 +221,16 @@ impl Writer {
 
     /// Commits a request with all that wait behind it.
     fn write(&mut self, first: Job) {
-        self.commit.clear();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            for (topic, record) in job.records.iter() {
-                self.commit.append(topic, record);
-            }
+        let mut bytes = first.records.bytes();
+        self.batch.push(first);
+        while bytes < COMMIT_BYTES_MAX
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            bytes += job.records.bytes();
             self.batch.push(job);
-            let room = self.commit.appended_bytes() < COMMIT_BYTES_MAX;
-            next = if room {
-                self.jobs.try_recv().ok()
-            } else {
-                None
-            };
         }
-        let committed = self.log.commit(&self.commit, Durability::Durable);
-        let outcome = committed.map(|_| ()).map_err(append_error);
+        let records = self.batch.iter().map(|job| &job.records);
+        let outcome = self.home.write(records, Durability::Durable);
         if let Err(error) = &outcome {
             tracing::error!(%error, requests = self.batch.len(), "hits could not be written");
         } else if self.batch.iter().any(|job| job.records.has_hits()) {
@@ -219,7 +243,7 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = trouble;
         for job in self.batch.drain(..) {
-            let bytes = job.records.bytes.len();
+            let bytes = job.records.bytes();
             self.shared
                 .waiting_bytes
                 .fetch_sub(bytes, Ordering::Relaxed);
@@ -229,25 +253,20 @@ impl Writer {
     }
 
     fn beat(&mut self) {
-        self.commit.clear();
         let heartbeat = Heartbeat {
             event_time: self.pulse.now_ms(),
             source: "collector",
         };
+        let mut records = Records::default();
         let write = |out: &mut Vec<u8>| heartbeat.encode(out);
-        let written = self.commit.try_append_with(topic::HITS_RAW, write);
-        let committed = match written {
-            // Lost by a crash it is only time that passes later.
-            Ok(()) => self
-                .log
-                .commit(&self.commit, Durability::Replayable)
-                .map(|_| ()),
-            Err(error) => {
-                tracing::error!(%error, "heartbeat cannot be encoded");
-                Ok(())
-            }
-        };
-        if let Err(error) = committed {
+        // Time passes in every partition, also where no hits come.
+        let added = records.add(topic::HITS_RAW, Route::Every, write);
+        if let Err(error) = added {
+            tracing::error!(%error, "heartbeat cannot be encoded");
+        }
+        let records = std::iter::once(&records);
+        // Lost by a crash it is only time that passes later.
+        if let Err(error) = self.home.write(records, Durability::Replayable) {
             tracing::error!(%error, "heartbeat could not be written");
         }
         self.pulse.beaten();
@@ -320,7 +339,7 @@ mod tests {
             out.extend_from_slice(b"record");
             Ok(())
         };
-        records.add(topic::HITS_RAW, write).unwrap();
+        records.add(topic::HITS_RAW, Route::Any, write).unwrap();
         records
     }
 
@@ -330,6 +349,7 @@ mod tests {
         let appender = Arc::new(Appender {
             jobs,
             shared: Arc::new(Shared::default()),
+            outbox: None,
         });
         let waiting = || appender.shared.waiting_bytes.load(Ordering::Relaxed);
 

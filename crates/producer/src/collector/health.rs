@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::outbox::OutboxState;
 use super::{Collector, answer};
 
 impl Collector {
@@ -24,10 +25,22 @@ pub(super) async fn live() -> Response {
     answer::no_store(Json(json!({"status": "live"})).into_response())
 }
 
+/// Hits are taken; where some wait in the spool, how many bytes and why.
+fn ready_with(outbox: Option<OutboxState>) -> serde_json::Value {
+    match outbox {
+        Some(state) if state.spooled_bytes > 0 => json!({
+            "status": "ready",
+            "spooled_bytes": state.spooled_bytes,
+            "spooled_because": state.trouble,
+        }),
+        _ => json!({"status": "ready"}),
+    }
+}
+
 pub(super) async fn ready(State(collector): State<Collector>) -> Response {
     let reason = collector.trouble();
     answer::no_store(match reason {
-        None => Json(json!({"status": "ready"})).into_response(),
+        None => Json(ready_with(collector.0.appender.outbox())).into_response(),
         Some(reason) => {
             let body = Json(json!({"status": "not ready", "error": reason}));
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()

@@ -50,7 +50,7 @@ pub(super) async fn take(State(collector): State<Collector>, request: Request) -
 
 /// Everything of a request that is ready to be stored and answered.
 pub(super) struct Taken {
-    records: super::appender::Records,
+    records: super::records::Records,
     accepted: usize,
     opted_out: usize,
     rejected: usize,

@@ -8,7 +8,7 @@ use grapevine_event::{
 };
 
 use super::answer::Rejection;
-use super::appender::Records;
+use super::records::{Records, Route};
 use super::sender::Sender;
 use super::{AHEAD_MS_MAX, BACK_MS_MAX, Inner};
 use crate::mask::mask_addresses;
@@ -179,9 +179,10 @@ impl<'a> Intake<'a> {
                 value: Cow::Borrowed(value),
             })
             .collect();
+        let key = crate::key::of_hit(&hit);
         let write = |out: &mut Vec<u8>| hit.encode(out);
         self.records
-            .add(topic::HITS_RAW, write)
+            .add(topic::HITS_RAW, Route::Key(key), write)
             .map_err(|error| vec![FieldError::new("", format!("cannot be stored: {error}"))])
     }
 
@@ -227,7 +228,7 @@ impl<'a> Intake<'a> {
             payload_length: i64::try_from(sent.len()).unwrap_or(i64::MAX),
         };
         let write = |out: &mut Vec<u8>| letter.encode(out);
-        if let Err(error) = self.records.add(topic::DEAD_LETTERS, write) {
+        if let Err(error) = self.records.add(topic::DEAD_LETTERS, Route::Any, write) {
             tracing::error!(%error, "dead letter cannot be encoded");
         }
         self.rejections

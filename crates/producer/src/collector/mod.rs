@@ -31,7 +31,9 @@ mod counts;
 mod health;
 mod hits;
 mod intake;
+mod outbox;
 mod pixel;
+mod records;
 mod sender;
 mod told;
 
@@ -47,12 +49,15 @@ use thiserror::Error;
 use crate::proxies::TrustedProxies;
 use crate::pseudonym::Pseudonyms;
 use crate::site::Site;
+use crate::spool::Spool;
 
 pub use appender::AppenderThread;
 pub use counts::Counts;
+pub use outbox::{Connect, OutboxState};
 
-use appender::Appender;
+use appender::{Appender, Home};
 use counts::Counters;
+use outbox::Outbox;
 
 /// Largest body, bytes, as sent and unpacked.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -131,8 +136,9 @@ struct Inner {
 }
 
 impl Collector {
-    /// Starts the thread that writes to the log. It ends, everything written, when the last clone
-    /// of the collector (and of its [`router`]) is gone; then [`AppenderThread::join`] returns.
+    /// Starts the thread that writes to a local log. It ends, everything written, when the last
+    /// clone of the collector (and of its [`router`]) is gone; then [`AppenderThread::join`]
+    /// returns.
     ///
     /// # Errors
     /// No random bytes, no thread.
@@ -141,10 +147,34 @@ impl Collector {
         pseudonyms: Pseudonyms,
         config: CollectorConfig,
     ) -> Result<(Collector, AppenderThread), StartError> {
+        Collector::start_at(Home::local(log), pseudonyms, config)
+    }
+
+    /// Starts the threads that write to Kafka, through `spool` while it is away. A hit is
+    /// acknowledged once every in-sync replica has it or it is in the spool. They end as those of
+    /// [`start`](Self::start) do; what is left in the spool then waits for the next start.
+    ///
+    /// # Errors
+    /// No random bytes, no thread.
+    pub fn start_on_kafka(
+        connect: Connect,
+        spool: Spool,
+        pseudonyms: Pseudonyms,
+        config: CollectorConfig,
+    ) -> Result<(Collector, AppenderThread), StartError> {
+        let outbox = Outbox::start(spool, connect).map_err(StartError::Thread)?;
+        Collector::start_at(Home::Kafka(outbox), pseudonyms, config)
+    }
+
+    fn start_at(
+        home: Home,
+        pseudonyms: Pseudonyms,
+        config: CollectorConfig,
+    ) -> Result<(Collector, AppenderThread), StartError> {
         let mut run = [0; 16];
         getrandom::fill(&mut run).map_err(StartError::Random)?;
         let (appender, thread) =
-            Appender::start(log, config.clock.clone()).map_err(StartError::Thread)?;
+            Appender::start(home, config.clock.clone()).map_err(StartError::Thread)?;
         let inner = Inner {
             config,
             pseudonyms,
@@ -166,6 +196,11 @@ impl Collector {
     /// Takes hits again.
     pub fn resume(&self) {
         self.0.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// What waits in the spool, and why; none at a local log.
+    pub fn outbox(&self) -> Option<OutboxState> {
+        self.0.appender.outbox()
     }
 
     /// What was taken and what was not, since the start.

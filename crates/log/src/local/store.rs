@@ -1,16 +1,16 @@
 //! Topics, committed offsets and small values in one `redb` file.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use thiserror::Error;
 
+use super::block::{self, Unpacked};
 use crate::RECORD_BYTES_MAX;
 use crate::batch::Batch;
-use crate::block::{self, BlockError, Unpacked};
+use crate::commit::{Advance, Appended, Commit, Committed, Durability, KeyValue, Position};
+use crate::error::LogError;
 
 /// Blocks by (topic, offset of their first record).
 const BLOCKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("blocks");
@@ -24,209 +24,11 @@ const VALUES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("values")
 
 const FORMAT_KEY: &[u8] = b"format";
 /// Version of the tables above; a file of a newer one is refused.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Page cache of the store, bytes. The log is written once and read once, soon after.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// A block is closed at this many bytes, so that a reader never unpacks much more at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
-
-/// Why the log cannot do what was asked.
-#[derive(Debug, Error)]
-pub enum LogError {
-    /// The file is in use by another process.
-    #[error("log {0} is in use by another process: stop it, or use another data directory")]
-    InUse(PathBuf),
-    /// The file was written by a newer version.
-    #[error(
-        "log {path} has format {found}, this version knows up to {FORMAT}: use a newer grapevine"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// The disk is full.
-    #[error(
-        "no space left on the disk of log {0}: free some and start again, nothing stored is lost"
-    )]
-    DiskFull(PathBuf),
-    /// The store failed.
-    #[error("log {path}: {source}")]
-    Store {
-        /// The file.
-        path: PathBuf,
-        /// What the store says.
-        #[source]
-        source: Box<redb::Error>,
-    },
-    /// A block is damaged.
-    #[error("log topic {topic} is damaged at offset {offset}: {source}")]
-    Block {
-        /// Topic.
-        topic: String,
-        /// Offset of the block's first record.
-        offset: u64,
-        /// What is wrong with it.
-        #[source]
-        source: BlockError,
-    },
-    /// A record is larger than the log takes.
-    #[error("a record of {0} bytes is larger than the {RECORD_BYTES_MAX} that the log takes")]
-    TooLarge(usize),
-    /// The committed offset is not the one that the commit goes on from.
-    #[error(
-        "{consumer} commits {topic} from offset {expected}, but stands at {found}: two of it are running"
-    )]
-    Fenced {
-        /// Consumer name.
-        consumer: String,
-        /// Input topic.
-        topic: String,
-        /// Where the commit goes on from.
-        expected: u64,
-        /// Where the log has it.
-        found: u64,
-    },
-    /// The records asked for are no longer kept.
-    #[error("topic {topic} starts at offset {first}, offset {asked} is no longer kept")]
-    Trimmed {
-        /// Topic.
-        topic: String,
-        /// Offset asked for.
-        asked: u64,
-        /// First offset kept.
-        first: u64,
-    },
-}
-
-/// Whether a commit must survive a crash by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// It is on disk when [`Log::commit`] returns.
-    Durable,
-    /// It may be lost by a crash, together with everything after it, until the next durable
-    /// commit. For outputs that are a function of durable inputs.
-    Replayable,
-}
-
-/// Where a consumer stands in a topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// Offset of the next record to read.
-    pub offset: u64,
-    /// The consumer's own words, such as the sink's plan.
-    pub metadata: Vec<u8>,
-}
-
-/// A small value with its key.
-pub type KeyValue = (Vec<u8>, Vec<u8>);
-
-#[derive(Debug, Default)]
-struct Appended {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-/// What one transaction changes. Build it, [`Log::commit`] it, [`clear`](Commit::clear) and reuse.
-#[derive(Debug, Default)]
-pub struct Commit {
-    appended: BTreeMap<&'static str, Appended>,
-    positions: Vec<(String, String, u64, Position)>,
-    values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-impl Commit {
-    /// Appends one record to a topic.
-    pub fn append(&mut self, topic: &'static str, record: &[u8]) {
-        self.append_with(topic, |bytes| bytes.extend_from_slice(record));
-    }
-
-    /// Appends one record that `write` puts at the end of the buffer; saves a copy.
-    pub fn append_with(&mut self, topic: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        let appended = self.appended.entry(topic).or_default();
-        write(&mut appended.bytes);
-        appended.ends.push(appended.bytes.len());
-    }
-
-    /// Like [`append_with`](Self::append_with); on an error nothing is appended.
-    ///
-    /// # Errors
-    /// That of `write`.
-    pub fn try_append_with<E>(
-        &mut self,
-        topic: &'static str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let appended = self.appended.entry(topic).or_default();
-        let start = appended.bytes.len();
-        if let Err(error) = write(&mut appended.bytes) {
-            appended.bytes.truncate(start);
-            return Err(error);
-        }
-        appended.ends.push(appended.bytes.len());
-        Ok(())
-    }
-
-    /// Moves a consumer from `from` to `to` in an input topic. The commit is refused where the
-    /// consumer does not stand at `from`.
-    pub fn advance(&mut self, consumer: &str, topic: &str, from: u64, to: Position) {
-        self.positions
-            .push((consumer.to_owned(), topic.to_owned(), from, to));
-    }
-
-    /// Sets a small value.
-    pub fn put(&mut self, key: &[u8], value: Vec<u8>) {
-        self.values.insert(key.to_vec(), Some(value));
-    }
-
-    /// Removes a small value.
-    pub fn remove(&mut self, key: &[u8]) {
-        self.values.insert(key.to_vec(), None);
-    }
-
-    /// Bytes of records in it so far.
-    pub fn appended_bytes(&self) -> usize {
-        self.appended
-            .values()
-            .map(|appended| appended.bytes.len())
-            .sum()
-    }
-
-    /// How many records it appends to a topic so far.
-    pub fn appended_records(&self, topic: &str) -> usize {
-        self.appended
-            .get(topic)
-            .map_or(0, |appended| appended.ends.len())
-    }
-
-    /// True where it changes nothing.
-    pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
-            && self.values.is_empty()
-            && self
-                .appended
-                .values()
-                .all(|appended| appended.ends.is_empty())
-    }
-
-    /// Forgets everything, keeping the buffers.
-    pub fn clear(&mut self) {
-        for appended in self.appended.values_mut() {
-            appended.bytes.clear();
-            appended.ends.clear();
-        }
-        self.positions.clear();
-        self.values.clear();
-    }
-}
-
-/// What a commit gave out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// By topic: offset of the first record appended to it.
-    pub first_offsets: BTreeMap<&'static str, u64>,
-}
 
 /// The log. Shared between threads by reference; commits are one at a time.
 #[derive(Debug)]
@@ -354,7 +156,13 @@ impl Log {
             let mut positions = transaction
                 .open_table(COMMITTED)
                 .map_err(|error| self.wrap(error))?;
-            for (consumer, topic, from, to) in &commit.positions {
+            for advance in &commit.positions {
+                let Advance {
+                    consumer,
+                    topic,
+                    from,
+                    to,
+                } = advance;
                 let key = (consumer.as_str(), topic.as_str());
                 let found = positions
                     .get(key)
@@ -404,18 +212,14 @@ impl Log {
     /// # Errors
     /// The offset was [`trim`](Self::trim)med, a block is damaged, the disk's own errors.
     pub fn read(&self, topic: &str, offset: u64, bytes_max: usize) -> Result<Batch, LogError> {
-        let mut batch = Batch {
-            first_offset: offset,
-            skip: 0,
-            blocks: Vec::new(),
-        };
+        let mut blocks: Vec<Unpacked> = Vec::new();
         let transaction = self
             .database
             .begin_read()
             .map_err(|error| self.wrap(error))?;
         let end = self.end_in(&transaction, topic)?;
         if offset >= end {
-            return Ok(batch);
+            return Ok(Batch::of_blocks(offset, 0, blocks));
         }
         let table = transaction
             .open_table(BLOCKS)
@@ -441,7 +245,7 @@ impl Log {
                 });
             }
         };
-        batch.skip = usize::try_from(offset - start).unwrap_or(usize::MAX);
+        let skip = usize::try_from(offset - start).unwrap_or(usize::MAX);
         let mut unpacked_bytes = 0;
         for entry in table
             .range((topic, start)..=(topic, u64::MAX))
@@ -454,20 +258,21 @@ impl Log {
                 source,
             })?;
             unpacked_bytes += block.bytes();
-            batch.blocks.push(block);
+            blocks.push(block);
             if unpacked_bytes >= bytes_max {
                 break;
             }
         }
-        if batch.skip >= batch.blocks.first().map_or(0, Unpacked::count) {
-            let first = start + batch.blocks.first().map_or(0, Unpacked::count) as u64;
+        let first_count = blocks.first().map_or(0, Unpacked::count);
+        if skip >= first_count {
+            let first = start + first_count as u64;
             return Err(LogError::Trimmed {
                 topic: topic.to_owned(),
                 asked: offset,
                 first,
             });
         }
-        Ok(batch)
+        Ok(Batch::of_blocks(offset, skip, blocks))
     }
 
     /// Like [`read`](Self::read), waiting up to `patience` for a record to be there.
