@@ -26,7 +26,7 @@ pub use facts::sink::{
     BatchInserted, ClickHouseRetried, RetryReason, RowsVisible, TokenWithoutRows,
 };
 pub use facts::stage::{
-    Buried, SnapshotSaved, StateReplayed, StateSize, StepDone, TransactionEnd, TransactionEnded,
+    Buried, CommitEnd, CommitEnded, SnapshotSaved, StateReplayed, StateSize, StepDone,
 };
 
 /// Media type of [`render`].

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grapevine_metrics::{
-    BatchInserted, Buried, ClickHouseRetried, HitsTaken, PartitionLag, PartitionLeft,
-    RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotSaved, SpoolDrained,
-    SpoolFilled, SpoolState, Started, StateReplayed, StateSize, StepDone, TokenWithoutRows,
-    TransactionEnd, TransactionEnded, names, render,
+    BatchInserted, Buried, ClickHouseRetried, CommitEnd, CommitEnded, HitsTaken, PartitionLag,
+    PartitionLeft, RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotSaved,
+    SpoolDrained, SpoolFilled, SpoolState, Started, StateReplayed, StateSize, StepDone,
+    TokenWithoutRows, names, render,
 };
 
 const TOOK: Duration = Duration::from_millis(20);
@@ -46,8 +46,8 @@ fn tell_everything() {
         committing: TOOK,
     }
     .emit();
-    for end in [TransactionEnd::Committed, TransactionEnd::Aborted] {
-        TransactionEnded {
+    for end in [CommitEnd::Committed, CommitEnd::Aborted] {
+        CommitEnded {
             stage: "classify",
             end,
         }
