@@ -9,7 +9,7 @@ use grapevine::cli::{Cli, Command, ConfigWhat};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    check, demo, evaluate, health, import, local, operations, query, report, simulate,
+    check, demo, enrich, evaluate, health, import, local, operations, query, report, simulate,
     standard_input,
 };
 use grapevine_operations::Logging;
@@ -67,6 +67,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(settings).await,
+            Command::Enrich(arguments) => enrich::run(arguments, settings).await,
             Command::Import(arguments) => import::run(arguments, settings).await,
             Command::Report(arguments) => report::run(arguments, settings).await,
             Command::Query(arguments) => query::run(arguments, settings).await,
@@ -85,6 +86,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 fn service(command: &Command) -> Option<&'static str> {
     match command {
         Command::Local(_) => Some("local"),
+        Command::Enrich(_) => Some("enrich"),
         _ => None,
     }
 }

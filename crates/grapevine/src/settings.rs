@@ -4,6 +4,8 @@
 //! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
 //! are never printed.
 
+mod kafka;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::exit::{ExitKind, Failure};
 use crate::operations::OperationsSettings;
 use crate::unknown_key;
+
+pub use kafka::{KafkaSettings, Properties, Protocol};
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct Settings {
     /// The ClickHouse interface.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
+    /// Apache Kafka; `local` needs none.
+    #[serde(default)]
+    pub kafka: KafkaSettings,
     /// Health, metrics, traces and the graceful stop.
     #[serde(default)]
     pub operations: OperationsSettings,
@@ -161,7 +168,7 @@ impl Settings {
 
     fn from_sources(
         file: Option<&Path>,
-        environment: std::collections::HashMap<String, String>,
+        mut environment: std::collections::HashMap<String, String>,
         overrides: &Overrides,
     ) -> Result<Loaded, Failure> {
         let variables = environment.keys().cloned().collect();
@@ -182,6 +189,11 @@ impl Settings {
             in_file = Some((path.to_owned(), table));
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
+        // Taken as they are: a password of digits is no number.
+        let as_is = ["kafka.user", "kafka.password"].map(|key| {
+            let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
+            (key, environment.remove(&name))
+        });
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -225,7 +237,7 @@ impl Settings {
         }
         let given = flags.iter().filter(|(_, value)| value.is_some());
         let given = given.map(|(key, _)| *key).collect();
-        for (key, value) in flags {
+        for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
         let settings: Settings = sources
@@ -317,6 +329,28 @@ mod tests {
                 .ends_with("grapevine.toml")
         );
         assert_eq!(loaded.origin("operations.grace_seconds"), "default");
+    }
+
+    #[test]
+    fn kafka_is_let_in_by_file_and_environment() {
+        let settings = load(
+            "[kafka]\nbrokers = \"a:1\"\nprotocol = \"consumer\"\n[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"",
+            &[("GRAPEVINE_KAFKA__BROKERS", "b:2"), ("GRAPEVINE_KAFKA__USER", "u"), ("GRAPEVINE_KAFKA__PASSWORD", "0012345"), ("GRAPEVINE_KAFKA__PARTITIONS", "3")],
+        )
+        .expect("loads")
+        .settings;
+        assert_eq!(settings.kafka.brokers, "b:2");
+        assert_eq!(settings.kafka.partitions, 3);
+        assert_eq!(settings.kafka.protocol, Protocol::Consumer);
+        assert_eq!(
+            settings.kafka.password,
+            Some(crate::secret::Secret::new("0012345"))
+        );
+        assert!(!format!("{settings:?}").contains("12345"));
+        settings
+            .kafka
+            .connection()
+            .expect("properties with dots arrive");
     }
 
     #[test]
