@@ -9,7 +9,7 @@ use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    demo, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+    demo, enrich, evaluate, import, local, query, report, simulate, standard_input, telemetry,
 };
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     standard_input::set_aside().ends(ExitKind::Software)?;
-    let default = if matches!(cli.command, Command::Local(_)) {
+    let default = if matches!(cli.command, Command::Local(_) | Command::Enrich(_)) {
         "info"
     } else {
         "error"
@@ -62,6 +62,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(&settings).await,
+            Command::Enrich(arguments) => enrich::run(arguments, &settings).await,
             Command::Import(arguments) => import::run(arguments, &settings).await,
             Command::Report(arguments) => report::run(arguments, &settings).await,
             Command::Query(arguments) => query::run(arguments, &settings).await,

@@ -4,6 +4,8 @@
 //! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
 //! are never printed.
 
+mod kafka;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use grapevine_producer::TrustedProxies;
 use serde::Deserialize;
 
 use crate::exit::{ExitKind, Failure};
+
+pub use kafka::{KafkaSettings, Properties, Protocol, Secret};
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,6 +35,9 @@ pub struct Settings {
     /// The ClickHouse interface.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
+    /// Apache Kafka; `local` needs none.
+    #[serde(default)]
+    pub kafka: KafkaSettings,
 }
 
 /// The collector, which takes hits over HTTP.
@@ -115,7 +122,7 @@ impl Settings {
 
     fn from_sources(
         file: Option<&Path>,
-        environment: std::collections::HashMap<String, String>,
+        mut environment: std::collections::HashMap<String, String>,
         overrides: &Overrides,
     ) -> Result<Settings, Failure> {
         let wrong = |text: String| Failure::new(ExitKind::Config, text);
@@ -133,6 +140,11 @@ impl Settings {
             })?;
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
+        // Taken as they are: a password of digits is no number.
+        let as_is = ["kafka.user", "kafka.password"].map(|key| {
+            let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
+            (key, environment.remove(&name))
+        });
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -171,7 +183,7 @@ impl Settings {
                 .set_default("data_dir", text(&default))
                 .map_err(described)?;
         }
-        for (key, value) in flags {
+        for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
         let settings: Settings = sources
@@ -246,6 +258,27 @@ mod tests {
         assert_eq!(settings.clickhouse.listen.port(), 3);
         assert_eq!(settings.collector.sites, ["b", "c"]);
         assert_eq!(settings.engine.as_deref(), Some(Path::new("/e")));
+    }
+
+    #[test]
+    fn kafka_is_let_in_by_file_and_environment() {
+        let settings = load(
+            "[kafka]\nbrokers = \"a:1\"\nprotocol = \"consumer\"\n[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"",
+            &[("GRAPEVINE_KAFKA__BROKERS", "b:2"), ("GRAPEVINE_KAFKA__USER", "u"), ("GRAPEVINE_KAFKA__PASSWORD", "0012345"), ("GRAPEVINE_KAFKA__PARTITIONS", "3")],
+        )
+        .expect("loads");
+        assert_eq!(settings.kafka.brokers, "b:2");
+        assert_eq!(settings.kafka.partitions, 3);
+        assert_eq!(settings.kafka.protocol, Protocol::Consumer);
+        assert_eq!(
+            settings.kafka.password,
+            Some(Secret::from("0012345".to_owned()))
+        );
+        assert!(!format!("{settings:?}").contains("12345"));
+        settings
+            .kafka
+            .connection()
+            .expect("properties with dots arrive");
     }
 
     #[test]
