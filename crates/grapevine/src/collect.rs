@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::data_directory::DataDirectory;
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::operations::Service;
 use crate::settings::{KafkaSettings, Settings};
 use crate::{engine, local, pipeline};
 
@@ -28,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A port or data directory in use, a spool that is damaged, topics that are not as they have to
 /// be. Kafka being away is none: hits wait in the spool.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
+    let service = Service::start("collect", &settings.operations).await?;
     let listener = engine::listen(
         settings.collector.listen,
         "the collector",
@@ -66,10 +68,14 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         })
         .into_future(),
     );
+    let taking = collector.clone();
+    let trouble = move || taking.trouble().map_or(Ok(()), Err);
+    service.health.ask("collector", trouble);
     announce(address, &settings.kafka.brokers);
 
-    let outcome = local::stop_asked().await;
-    tracing::info!("stopping: finishing what was taken");
+    service.shutdown.asked().await;
+    // It holds the collector, which has to be gone for its threads to end.
+    service.health.ask("collector", || Ok(()));
     // It is gone only where it failed, which its task says.
     let _ = stop_serving.send(true);
     server
@@ -82,7 +88,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         .await
         .ends(ExitKind::Software)?;
     tracing::info!(?counts, "collector ended");
-    outcome
+    Ok(())
 }
 
 /// The key that makes the same pseudonym in every replica, from a file that they share, or this
