@@ -139,15 +139,15 @@ impl Outputs {
     pub fn heartbeat(&mut self, topic: &'static str, heartbeat: &Heartbeat<'_>) {
         let time = heartbeat.event_time;
         let marked;
-        let heartbeat = match self.marks_heartbeats {
-            false => heartbeat,
-            true => {
-                marked = passage::mark(heartbeat.source, self.source.partition);
-                &Heartbeat {
-                    source: &marked,
-                    ..heartbeat.clone()
-                }
-            }
+        let source = if self.marks_heartbeats {
+            marked = passage::mark(heartbeat.source, self.source.partition);
+            marked.as_str()
+        } else {
+            heartbeat.source
+        };
+        let heartbeat = Heartbeat {
+            event_time: time,
+            source,
         };
         self.append_to(topic, Place::Every, "", time, |out| heartbeat.encode(out));
     }

@@ -45,7 +45,7 @@ pub fn run_replica<S, F>(
     stop: &StopSignal,
 ) -> Result<(), RunError>
 where
-    S: Stage,
+    S: Stage + 'static,
     F: Fn() -> S + Clone + Send + 'static,
 {
     let failed = |source| RunError::Log {
@@ -135,7 +135,7 @@ fn work<S, F>(
     stop: &StopSignal,
 ) -> Result<Worker, RunError>
 where
-    S: Stage,
+    S: Stage + 'static,
     F: Fn() -> S + Send + 'static,
 {
     let number = partition.partition();

@@ -15,8 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One broker for every test of this file; each has topics and groups of its own.
-static CLUSTER: LazyLock<Mutex<Cluster>> =
-    LazyLock::new(|| Mutex::new(Cluster::start().expect("a broker")));
+static CLUSTER: LazyLock<Mutex<Cluster>> = LazyLock::new(|| {
+    let cluster = Cluster::builder()
+        // Members of the broker's own protocol hear of a change within this time.
+        .property("group.consumer.min.heartbeat.interval.ms", "200")
+        .property("group.consumer.heartbeat.interval.ms", "300")
+        .start();
+    Mutex::new(cluster.expect("a broker"))
+});
 
 fn connection() -> Connection {
     let cluster = CLUSTER.lock().expect("no test panicked in there");
