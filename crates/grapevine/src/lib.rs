@@ -1,4 +1,4 @@
-//! The `grapevine` command: local, enrich, import, report, query, simulate,
+//! The `grapevine` command: local, collect, enrich, import, report, query, simulate,
 //! evaluate, demo.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod collect;
 pub mod data_directory;
 pub mod database;
 pub mod demo;

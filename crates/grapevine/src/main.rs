@@ -9,7 +9,8 @@ use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    demo, enrich, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+    collect, demo, enrich, evaluate, import, local, query, report, simulate, standard_input,
+    telemetry,
 };
 
 fn main() -> ExitCode {
@@ -39,11 +40,11 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     standard_input::set_aside().ends(ExitKind::Software)?;
-    let default = if matches!(cli.command, Command::Local(_) | Command::Enrich(_)) {
-        "info"
-    } else {
-        "error"
-    };
+    let is_service = matches!(
+        cli.command,
+        Command::Local(_) | Command::Collect(_) | Command::Enrich(_)
+    );
+    let default = if is_service { "info" } else { "error" };
     telemetry::start(
         cli.everywhere.log.as_deref(),
         cli.everywhere.log_json,
@@ -54,6 +55,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         overrides.collector_listen = arguments.collector_listen;
         overrides.clickhouse_listen = arguments.clickhouse_listen;
     }
+    if let Command::Collect(arguments) = &cli.command {
+        overrides.collector_listen = arguments.collector_listen;
+    }
     let settings = Settings::load(&overrides)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -62,6 +66,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(&settings).await,
+            Command::Collect(_) => collect::run(&settings).await,
             Command::Enrich(arguments) => enrich::run(arguments, &settings).await,
             Command::Import(arguments) => import::run(arguments, &settings).await,
             Command::Report(arguments) => report::run(arguments, &settings).await,

@@ -82,6 +82,13 @@ pub enum Protocol {
 #[serde(transparent)]
 pub struct Secret(String);
 
+impl Secret {
+    /// The value itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<String> for Secret {
     fn from(secret: String) -> Secret {
         Secret(secret)
