@@ -59,6 +59,8 @@ impl Everywhere {
 pub enum Command {
     /// Run collector, enrichment, sink and ClickHouse in this one process.
     Local(LocalArgs),
+    /// Take hits over HTTP and put them on Kafka, as one of many replicas.
+    Collect(CollectArgs),
     /// Classify hits and place visits into chains, as one of many replicas on Kafka.
     Enrich(EnrichArgs),
     /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
@@ -119,6 +121,14 @@ pub struct LocalArgs {
     /// Where ClickHouse's HTTP interface listens [default: 127.0.0.1:8123].
     #[arg(long, value_name = "ADDRESS")]
     pub clickhouse_listen: Option<SocketAddr>,
+}
+
+/// Arguments of `grapevine collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Where the collector listens [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub collector_listen: Option<SocketAddr>,
 }
 
 /// Which stages a replica runs.

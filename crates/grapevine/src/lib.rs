@@ -1,5 +1,5 @@
-//! The `grapevine` command: local, enrich, import, report, query, simulate, evaluate, demo, config,
-//! health.
+//! The `grapevine` command: local, collect, enrich, import, report, query, simulate, evaluate, demo,
+//! config, health.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
 //! means is decided in `grapevine-inference`, what is stored in `grapevine-sink`.
@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod collect;
 pub mod data_directory;
 pub mod database;
 pub mod demo;

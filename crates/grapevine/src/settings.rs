@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{ExitKind, Failure};
 use crate::operations::OperationsSettings;
+use crate::secret::Secret;
 use crate::unknown_key;
 
 pub use kafka::{KafkaSettings, Properties, Protocol};
@@ -58,6 +59,15 @@ pub struct CollectorSettings {
     pub trusted_proxies: Vec<String>,
     /// Treat `DNT: 1` as opting out, as `Sec-GPC: 1` always is.
     pub honour_do_not_track: bool,
+    /// Most bytes that wait on disk while Kafka is away; then senders are asked to wait. `collect`
+    /// only.
+    pub spool_bytes_max: u64,
+    /// File of 32 random bytes, the same for every replica: the key of the pseudonyms. Default: one
+    /// of its own in the data directory. `collect` only.
+    pub pseudonym_key_file: Option<PathBuf>,
+    /// The key that server-side senders show, the same for every replica. Default: one of its own
+    /// in the data directory. `collect` only.
+    pub server_key: Option<Secret>,
 }
 
 impl Default for CollectorSettings {
@@ -67,6 +77,9 @@ impl Default for CollectorSettings {
             sites: Vec::new(),
             trusted_proxies: Vec::new(),
             honour_do_not_track: false,
+            spool_bytes_max: 1 << 30,
+            pseudonym_key_file: None,
+            server_key: None,
         }
     }
 }
@@ -190,7 +203,7 @@ impl Settings {
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
         // Taken as they are: a password of digits is no number.
-        let as_is = ["kafka.user", "kafka.password"].map(|key| {
+        let as_is = ["kafka.user", "kafka.password", "collector.server_key"].map(|key| {
             let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
             (key, environment.remove(&name))
         });
@@ -342,10 +355,7 @@ mod tests {
         assert_eq!(settings.kafka.brokers, "b:2");
         assert_eq!(settings.kafka.partitions, 3);
         assert_eq!(settings.kafka.protocol, Protocol::Consumer);
-        assert_eq!(
-            settings.kafka.password,
-            Some(crate::secret::Secret::new("0012345"))
-        );
+        assert_eq!(settings.kafka.password, Some(Secret::new("0012345")));
         assert!(!format!("{settings:?}").contains("12345"));
         settings
             .kafka
