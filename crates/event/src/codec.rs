@@ -23,8 +23,13 @@ pub enum CodecError {
     #[error("{0} bytes are too short for a record: the marker and fingerprint alone take 10")]
     TooShort(usize),
     /// The first two bytes are not those of single-object encoding.
-    #[error("record starts with {0:02x}{1:02x} instead of c301: not Avro single-object encoding")]
+    #[error("record starts with {0:02x}{1:02x} instead of c301: not Avro single-object encoding{hint}", hint = hint(*.0, *.1))]
     NoMarker(u8, u8),
+    /// A message as it is on a topic where a schema registry is used, with the schema's id.
+    #[error(
+        "record is framed for a schema registry (schema id {0}), which is not read here: write single-object encoding"
+    )]
+    Framed(u32),
     /// A fingerprint that no schema of this version has.
     #[error("unknown schema fingerprint {0:02x?}: written by a newer version?")]
     UnknownSchema([u8; 8]),
@@ -120,16 +125,34 @@ impl<'a> Record<'a> {
     /// Too short, no marker, or a fingerprint that no schema has.
     pub fn kind_of(bytes: &[u8]) -> Result<RecordType, CodecError> {
         let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            // A framed record may be shorter than the head of one in single-object encoding.
+            if let [0, i0, i1, i2, i3, ..] = *bytes {
+                return Err(CodecError::Framed(u32::from_be_bytes([i0, i1, i2, i3])));
+            }
             return Err(CodecError::TooShort(bytes.len()));
         };
         let [first, second, fingerprint @ ..] = *header;
         if [first, second] != MARKER {
+            if let [0, i0, i1, i2, i3, ..] = *header {
+                return Err(CodecError::Framed(u32::from_be_bytes([i0, i1, i2, i3])));
+            }
             return Err(CodecError::NoMarker(first, second));
         }
         if fingerprint == released::EDGE {
             return Ok(RecordType::Edge);
         }
         RecordType::of_fingerprint(fingerprint).ok_or(CodecError::UnknownSchema(fingerprint))
+    }
+}
+
+/// What bytes that begin so usually are.
+fn hint(first: u8, second: u8) -> &'static str {
+    match (first, second) {
+        (b'{' | b'[', _) => " but probably JSON: send hits to the collector, not to the topic",
+        (b'O', b'b') => " but probably an Avro file: send its records, not the file",
+        (0x1f, 0x8b) => " but gzip: leave compression to the producer's compression.type",
+        (0x28, 0xb5) => " but zstd: leave compression to the producer's compression.type",
+        _ => "",
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::io::{self, Write};
 
+use grapevine_log::kafka::Reach;
 use serde_json::Value;
 
 use crate::cli::ConfigCheckArgs;
-use crate::exit::{Ends, ExitKind, Failure};
-use crate::pipeline;
+use crate::exit::{Ends, ExitKind, Failure, chain};
 use crate::settings::{Loaded, Settings};
+use crate::{pipeline, reachable};
 
 /// Runs the command.
 ///
@@ -20,8 +21,12 @@ pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Fai
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).ends(ExitKind::InputOutput)?;
     read_everything(settings)?;
-    let _ = arguments;
-    writeln!(out, "configuration is good").ends(ExitKind::InputOutput)
+    writeln!(out, "configuration is good").ends(ExitKind::InputOutput)?;
+    if arguments.connect {
+        let said = connect_kafka(settings).await?;
+        writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
+    }
+    Ok(())
 }
 
 /// Every key with its value, one a line, as TOML with dotted keys; behind it where it comes from.
@@ -49,7 +54,7 @@ fn effective(loaded: &Loaded) -> String {
 /// The leaves of a value by dotted key; `None` for what is not set.
 fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) {
     match value {
-        Value::Object(fields) if !(fields.is_empty() && !prefix.is_empty()) => {
+        Value::Object(fields) if !fields.is_empty() || prefix.is_empty() => {
             for (name, field) in fields {
                 let key = if prefix.is_empty() {
                     name.clone()
@@ -68,6 +73,23 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) 
 fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.operations.grace()?;
     settings.trusted_proxies()?;
+    settings.kafka.check()?;
+    settings.kafka.connection()?;
     pipeline::signals(settings)?;
     Ok(())
+}
+
+/// Asks the brokers whether they are there.
+async fn connect_kafka(settings: &Settings) -> Result<String, Failure> {
+    let connection = settings.kafka.connection()?;
+    let reach = Reach::new(&connection).ends(ExitKind::Config)?;
+    let asked = tokio::task::spawn_blocking(move || reach.ask(reachable::PATIENCE)).await;
+    asked.ends(ExitKind::Software)?.map_err(|error| {
+        let brokers = &settings.kafka.brokers;
+        Failure::new(
+            ExitKind::Unavailable,
+            format!("kafka.brokers {brokers}: {}", chain(&error)),
+        )
+    })?;
+    Ok(format!("kafka at {} answers", settings.kafka.brokers))
 }

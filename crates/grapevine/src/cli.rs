@@ -34,7 +34,7 @@ pub struct Everywhere {
     /// ClickHouse's engine, libchdb.so [default: fetched once into the user's cache].
     #[arg(long, global = true, value_name = "FILE")]
     pub engine: Option<PathBuf>,
-    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for local].
+    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for services].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Log one JSON object a line.
@@ -59,6 +59,10 @@ impl Everywhere {
 pub enum Command {
     /// Run collector, enrichment, sink and ClickHouse in this one process.
     Local(LocalArgs),
+    /// Take hits over HTTP and put them on Kafka, as one of many replicas.
+    Collect(CollectArgs),
+    /// Classify hits and place visits into chains, as one of many replicas on Kafka.
+    Enrich(EnrichArgs),
     /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
     Import(ImportArgs),
     /// Show what is known of a site: channels, how much of "direct" is dark, apps, contents.
@@ -117,6 +121,34 @@ pub struct LocalArgs {
     /// Where ClickHouse's HTTP interface listens [default: 127.0.0.1:8123].
     #[arg(long, value_name = "ADDRESS")]
     pub clickhouse_listen: Option<SocketAddr>,
+}
+
+/// Arguments of `grapevine collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Where the collector listens [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub collector_listen: Option<SocketAddr>,
+}
+
+/// Which stages a replica runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EnrichStage {
+    /// Hits to visits, events and shares.
+    Classify,
+    /// Visits to cascades and edges.
+    Chain,
+    /// Both.
+    #[default]
+    All,
+}
+
+/// Arguments of `grapevine enrich`.
+#[derive(Debug, Args)]
+pub struct EnrichArgs {
+    /// What to run.
+    #[arg(long, value_enum, default_value_t)]
+    pub stage: EnrichStage,
 }
 
 /// Arguments of `grapevine import`.

@@ -1,4 +1,5 @@
-//! The `grapevine` command: local, import, report, query, simulate, evaluate, demo, config, health.
+//! The `grapevine` command: local, collect, enrich, import, report, query, simulate, evaluate, demo,
+//! config, health.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
 //! means is decided in `grapevine-inference`, what is stored in `grapevine-sink`.
@@ -6,10 +7,12 @@
 
 pub mod check;
 pub mod cli;
+pub mod collect;
 pub mod data_directory;
 pub mod database;
 pub mod demo;
 pub mod engine;
+pub mod enrich;
 pub mod evaluate;
 pub mod exit;
 pub mod health;
@@ -19,6 +22,7 @@ pub mod numerals;
 pub mod operations;
 pub mod pipeline;
 pub mod query;
+pub mod reachable;
 pub mod report;
 pub mod secret;
 pub mod settings;

@@ -114,7 +114,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     outcome.and(ended)
 }
 
-fn collector_config(settings: &Settings) -> Result<CollectorConfig, Failure> {
+pub(crate) fn collector_config(settings: &Settings) -> Result<CollectorConfig, Failure> {
     let sites = settings
         .collector
         .sites

@@ -9,8 +9,8 @@ use grapevine::cli::{Cli, Command, ConfigWhat};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    check, demo, evaluate, health, import, local, operations, query, report, simulate,
-    standard_input,
+    check, collect, demo, enrich, evaluate, health, import, local, operations, query, report,
+    simulate, standard_input,
 };
 use grapevine_operations::Logging;
 
@@ -46,6 +46,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         overrides.collector_listen = arguments.collector_listen;
         overrides.clickhouse_listen = arguments.clickhouse_listen;
     }
+    if let Command::Collect(arguments) = &cli.command {
+        overrides.collector_listen = arguments.collector_listen;
+    }
     let loaded = Settings::load(&overrides)?;
     let settings = &loaded.settings;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -67,6 +70,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(settings).await,
+            Command::Collect(_) => collect::run(settings).await,
+            Command::Enrich(arguments) => enrich::run(arguments, settings).await,
             Command::Import(arguments) => import::run(arguments, settings).await,
             Command::Report(arguments) => report::run(arguments, settings).await,
             Command::Query(arguments) => query::run(arguments, settings).await,
@@ -85,6 +90,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 fn service(command: &Command) -> Option<&'static str> {
     match command {
         Command::Local(_) => Some("local"),
+        Command::Collect(_) => Some("collect"),
+        Command::Enrich(_) => Some("enrich"),
         _ => None,
     }
 }

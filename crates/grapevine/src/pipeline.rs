@@ -268,10 +268,10 @@ fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
     })
 }
 
-/// What is known of apps and links, with the user's own entries.
+/// What is known of apps and links, with entries of the user's own.
 ///
 /// # Errors
-/// A file that cannot be read or understood.
+/// A file of such entries that cannot be read or used.
 pub fn signals(settings: &Settings) -> Result<Signals, Failure> {
     let Some(path) = &settings.signals else {
         return Ok(Signals::builtin());

@@ -4,6 +4,8 @@
 //! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
 //! are never printed.
 
+mod kafka;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{ExitKind, Failure};
 use crate::operations::OperationsSettings;
+use crate::secret::Secret;
 use crate::unknown_key;
+
+pub use kafka::{KafkaSettings, Properties, Protocol};
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +39,9 @@ pub struct Settings {
     /// The ClickHouse interface.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
+    /// Apache Kafka; `local` needs none.
+    #[serde(default)]
+    pub kafka: KafkaSettings,
     /// Health, metrics, traces and the graceful stop.
     #[serde(default)]
     pub operations: OperationsSettings,
@@ -51,6 +59,15 @@ pub struct CollectorSettings {
     pub trusted_proxies: Vec<String>,
     /// Treat `DNT: 1` as opting out, as `Sec-GPC: 1` always is.
     pub honour_do_not_track: bool,
+    /// Most bytes that wait on disk while Kafka is away; then senders are asked to wait. `collect`
+    /// only.
+    pub spool_bytes_max: u64,
+    /// File of 32 random bytes, the same for every replica: the key of the pseudonyms. Default: one
+    /// of its own in the data directory. `collect` only.
+    pub pseudonym_key_file: Option<PathBuf>,
+    /// The key that server-side senders show, the same for every replica. Default: one of its own
+    /// in the data directory. `collect` only.
+    pub server_key: Option<Secret>,
 }
 
 impl Default for CollectorSettings {
@@ -60,6 +77,9 @@ impl Default for CollectorSettings {
             sites: Vec::new(),
             trusted_proxies: Vec::new(),
             honour_do_not_track: false,
+            spool_bytes_max: 1 << 30,
+            pseudonym_key_file: None,
+            server_key: None,
         }
     }
 }
@@ -161,7 +181,7 @@ impl Settings {
 
     fn from_sources(
         file: Option<&Path>,
-        environment: std::collections::HashMap<String, String>,
+        mut environment: std::collections::HashMap<String, String>,
         overrides: &Overrides,
     ) -> Result<Loaded, Failure> {
         let variables = environment.keys().cloned().collect();
@@ -182,6 +202,11 @@ impl Settings {
             in_file = Some((path.to_owned(), table));
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
+        // Taken as they are: a password of digits is no number.
+        let as_is = ["kafka.user", "kafka.password", "collector.server_key"].map(|key| {
+            let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
+            (key, environment.remove(&name))
+        });
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -225,7 +250,7 @@ impl Settings {
         }
         let given = flags.iter().filter(|(_, value)| value.is_some());
         let given = given.map(|(key, _)| *key).collect();
-        for (key, value) in flags {
+        for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
         let settings: Settings = sources
@@ -317,6 +342,25 @@ mod tests {
                 .ends_with("grapevine.toml")
         );
         assert_eq!(loaded.origin("operations.grace_seconds"), "default");
+    }
+
+    #[test]
+    fn kafka_is_let_in_by_file_and_environment() {
+        let settings = load(
+            "[kafka]\nbrokers = \"a:1\"\nprotocol = \"consumer\"\n[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"",
+            &[("GRAPEVINE_KAFKA__BROKERS", "b:2"), ("GRAPEVINE_KAFKA__USER", "u"), ("GRAPEVINE_KAFKA__PASSWORD", "0012345"), ("GRAPEVINE_KAFKA__PARTITIONS", "3")],
+        )
+        .expect("loads")
+        .settings;
+        assert_eq!(settings.kafka.brokers, "b:2");
+        assert_eq!(settings.kafka.partitions, 3);
+        assert_eq!(settings.kafka.protocol, Protocol::Consumer);
+        assert_eq!(settings.kafka.password, Some(Secret::new("0012345")));
+        assert!(!format!("{settings:?}").contains("12345"));
+        settings
+            .kafka
+            .connection()
+            .expect("properties with dots arrive");
     }
 
     #[test]

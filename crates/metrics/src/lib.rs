@@ -17,14 +17,16 @@
 mod facts;
 mod registrar;
 
-pub use facts::collect::{HitsTaken, RequestAnswered, RequestEnd, SpoolDrained, SpoolState};
+pub use facts::collect::{
+    HitsTaken, RequestAnswered, RequestEnd, SpoolDrained, SpoolFilled, SpoolState,
+};
 pub use facts::consume::{PartitionLag, PartitionLeft};
 pub use facts::process::Started;
 pub use facts::sink::{
     BatchInserted, ClickHouseRetried, RetryReason, RowsVisible, TokenWithoutRows,
 };
 pub use facts::stage::{
-    Buried, SnapshotSaved, StateReplayed, StateSize, StepDone, TransactionEnd, TransactionEnded,
+    Buried, CommitEnd, CommitEnded, SnapshotSaved, StateReplayed, StateSize, StepDone,
 };
 
 /// Media type of [`render`].

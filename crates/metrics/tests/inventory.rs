@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grapevine_metrics::{
-    BatchInserted, Buried, ClickHouseRetried, HitsTaken, PartitionLag, PartitionLeft,
-    RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotSaved, SpoolDrained, SpoolState,
-    Started, StateReplayed, StateSize, StepDone, TokenWithoutRows, TransactionEnd,
-    TransactionEnded, names, render,
+    BatchInserted, Buried, ClickHouseRetried, CommitEnd, CommitEnded, HitsTaken, PartitionLag,
+    PartitionLeft, RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotSaved,
+    SpoolDrained, SpoolFilled, SpoolState, Started, StateReplayed, StateSize, StepDone,
+    TokenWithoutRows, names, render,
 };
 
 const TOOK: Duration = Duration::from_millis(20);
@@ -27,12 +27,9 @@ fn tell_everything() {
         rejected: 2,
     }
     .emit();
-    SpoolState {
-        records: 5,
-        bytes: 500,
-    }
-    .emit();
-    SpoolDrained { records: 4 }.emit();
+    SpoolState { bytes: 500 }.emit();
+    SpoolFilled { bytes: 900 }.emit();
+    SpoolDrained { bytes: 400 }.emit();
     for partition in [0, 1] {
         PartitionLag {
             consumer: "sink",
@@ -49,8 +46,8 @@ fn tell_everything() {
         committing: TOOK,
     }
     .emit();
-    for end in [TransactionEnd::Committed, TransactionEnd::Aborted] {
-        TransactionEnded {
+    for end in [CommitEnd::Committed, CommitEnd::Aborted] {
+        CommitEnded {
             stage: "classify",
             end,
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use grapevine_event::{CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Id};
 use grapevine_log::{Log, LogError, PARTITION};
+use grapevine_metrics::Buried;
 
 use crate::Options;
 use crate::month::Month;
@@ -31,6 +32,8 @@ pub(crate) struct Batch {
     pub(crate) blocks: BTreeMap<Month, Bytes>,
     /// Encoded dead letters for the records that give no row.
     pub(crate) letters: Vec<Vec<u8>>,
+    /// Event time of each row, milliseconds.
+    pub(crate) times: Vec<i64>,
 }
 
 /// What tells a growing batch to close early or to wait on.
@@ -111,6 +114,7 @@ struct Growing {
     rows: usize,
     months: BTreeMap<Month, Rows>,
     letters: Vec<Vec<u8>>,
+    times: Vec<i64>,
     /// Time of the last record that gave a row, for the dead letters that follow it.
     time: i64,
 }
@@ -125,6 +129,7 @@ impl Growing {
             rows: 0,
             months: BTreeMap::new(),
             letters: Vec::new(),
+            times: Vec::new(),
             time: 0,
         }
     }
@@ -150,6 +155,7 @@ impl Growing {
                     rows.push(&row, self.table.topic, PARTITION, offset);
                 }
                 self.time = row.time;
+                self.times.push(row.time);
                 self.rows += 1;
             }
             Err(reason) => self.bury(offset, record, &reason),
@@ -166,7 +172,15 @@ impl Growing {
         let mut letter = Vec::new();
         let written = self.dead_letter(offset, record, reason, &mut letter);
         match written {
-            Ok(()) => self.letters.push(letter),
+            Ok(()) => {
+                self.letters.push(letter);
+                Buried {
+                    stage: "sink",
+                    reason: reason.reason(),
+                    letters: 1,
+                }
+                .emit();
+            }
             // Every field of it is one that the schema takes.
             Err(error) => tracing::error!(topic, offset, %error, "dead letter cannot be written"),
         }
@@ -218,6 +232,7 @@ impl Growing {
             },
             blocks,
             letters: self.letters,
+            times: self.times,
         }
     }
 }

@@ -10,12 +10,14 @@
 //! - If the repeat was acknowledged and the rows are still not there, that is what happened, and
 //!   the bytes go with the token of the next attempt.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clickhouse::Client;
 use clickhouse::error::{Error, Result};
 use grapevine_log::PARTITION;
+use grapevine_metrics::{BatchInserted, ClickHouseRetried, RetryReason, TokenWithoutRows};
+use tracing::Instrument as _;
 
 use crate::DATABASE;
 use crate::error::{Failure, SinkError};
@@ -91,6 +93,33 @@ impl Inserter {
         fresh: bool,
         stop: &Stop,
     ) -> std::result::Result<bool, SinkError> {
+        let started = Instant::now();
+        let rows = block.planned();
+        let (table, from, to) = (block.table.name, block.start, block.plan.end);
+        let span = tracing::info_span!("insert", table, from, to, rows);
+        let done = self
+            .insert_or_find(block, bytes, fresh, stop)
+            .instrument(span);
+        let is_there = done.await?;
+        if is_there {
+            BatchInserted {
+                table,
+                rows,
+                bytes: bytes.len() as u64,
+                took: started.elapsed(),
+            }
+            .emit();
+        }
+        Ok(is_there)
+    }
+
+    async fn insert_or_find(
+        &self,
+        block: Block<'_>,
+        bytes: &Bytes,
+        fresh: bool,
+        stop: &Stop,
+    ) -> std::result::Result<bool, SinkError> {
         let mut attempt = 0;
         // Nobody has sent this token yet: an acknowledgement is proof.
         let mut trusted = fresh || block.table.idempotent;
@@ -119,6 +148,10 @@ impl Inserter {
                     if acknowledged {
                         attempt += 1;
                         let token = block.token(attempt);
+                        TokenWithoutRows {
+                            table: block.table.name,
+                        }
+                        .emit();
                         tracing::warn!(
                             token,
                             "a kill left a token without rows: sending them under the next"
@@ -206,8 +239,13 @@ pub(crate) fn endure(
 }
 
 /// Says what is waited for: loudly once the pauses are at their longest.
-pub(crate) fn waiting(table: &Table, error: &Error, pause: Duration, pause_max: Duration) {
+pub(crate) fn waiting(table: &'static Table, error: &Error, pause: Duration, pause_max: Duration) {
     let (table, pause_ms) = (table.name, pause.as_millis());
+    let reason = match error {
+        Error::Network(_) | Error::TimedOut => RetryReason::Unreachable,
+        _ => RetryReason::Refused,
+    };
+    ClickHouseRetried { table, reason }.emit();
     if pause < pause_max {
         tracing::warn!(table, %error, pause_ms, "clickhouse does not do as asked: trying again");
     } else {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clickhouse::Client;
 use grapevine_event::topic::DEAD_LETTERS;
 use grapevine_log::{Commit, Durability, Log, PARTITION, Position};
+use grapevine_metrics::RowsVisible;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::batch::{self, Batch, Signals};
@@ -102,6 +103,12 @@ impl Writer {
                 // Stopping: what is being gathered is given up by itself.
                 return Ok(());
             }
+            RowsVisible {
+                table: self.table.name,
+                event_times_ms: &batch.times,
+                now_ms: now_ms(),
+            }
+            .emit();
             tracing::debug!(
                 topic = self.table.topic,
                 from = batch.start,
@@ -200,6 +207,14 @@ impl Writer {
         self.commit(plan.end, None).await?;
         Ok(true)
     }
+}
+
+/// Milliseconds since 1970 UTC by the system's clock; it is only told, nothing depends on it.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 async fn gathered(gathering: &mut Gathering) -> Result<Option<Batch>, SinkError> {

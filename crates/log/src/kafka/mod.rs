@@ -5,6 +5,7 @@
 //! - [`Group`] joins a consumer group and hands out [`KafkaPartition`]s; their commits are
 //!   transactions that hold outputs and input positions together.
 //! - [`Producer`] appends for those who read nothing.
+//! - [`Reach`] asks whether the brokers are there.
 //!
 //! What makes it exactly once: outputs and positions go into one transaction; readers see
 //! committed records only; one transactional id a replica, so that a restarted replica ends what
@@ -17,6 +18,7 @@ mod context;
 mod group;
 mod partition;
 mod producer;
+mod reach;
 mod spread;
 pub mod topics;
 mod transactions;
@@ -25,3 +27,4 @@ pub use connection::{Connection, ConnectionError};
 pub use group::{Group, GroupProtocol, Membership};
 pub use partition::KafkaPartition;
 pub use producer::Producer;
+pub use reach::Reach;

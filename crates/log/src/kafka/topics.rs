@@ -138,8 +138,22 @@ pub fn ensure(
     wishes: &[Wish],
     creation: Creation,
 ) -> Result<Partitions, TopicsError> {
+    ensure_within(connection, wishes, creation, START_MAX)
+}
+
+/// Like [`ensure`], for who has something better to do than to wait: brokers that are away are an
+/// error after about `patience`.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_within(
+    connection: &Connection,
+    wishes: &[Wish],
+    creation: Creation,
+    patience: Duration,
+) -> Result<Partitions, TopicsError> {
     let mut asker = Asker::new(connection)?;
-    let mut found = asker.partitions(wishes, START_MAX)?;
+    let mut found = asker.partitions(wishes, patience)?;
     let missing: Vec<&Wish> = wishes
         .iter()
         .zip(&found)
@@ -210,7 +224,7 @@ impl<'c> Asker<'c> {
         loop {
             // Tokens come by polling.
             let _ = self.consumer.poll(Duration::from_millis(10));
-            match self.ask(wishes) {
+            match self.ask(wishes, patience.min(ASK)) {
                 Ok(found) => return Ok(found),
                 Err(error) if Instant::now() < deadline => {
                     tracing::warn!(%error, "waiting for kafka");
@@ -226,13 +240,13 @@ impl<'c> Asker<'c> {
         }
     }
 
-    fn ask(&self, wishes: &[Wish]) -> Result<Vec<Option<i32>>, KafkaError> {
+    fn ask(&self, wishes: &[Wish], patience: Duration) -> Result<Vec<Option<i32>>, KafkaError> {
         use rdkafka::types::RDKafkaRespErr::{
             RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
         };
         let mut found = Vec::with_capacity(wishes.len());
         for wish in wishes {
-            let metadata = self.consumer.fetch_metadata(Some(wish.name), ASK)?;
+            let metadata = self.consumer.fetch_metadata(Some(wish.name), patience)?;
             let topic = metadata
                 .topics()
                 .iter()

@@ -86,41 +86,52 @@ impl HitsTaken {
 /// What the spool holds now.
 #[derive(Clone, Copy, Debug)]
 pub struct SpoolState {
-    /// Records that wait for the log.
-    pub records: u64,
-    /// Their bytes on disk.
+    /// Bytes on disk that wait for the log.
     pub bytes: u64,
 }
 
 impl SpoolState {
-    /// Sets the gauges.
+    /// Sets the gauge.
     pub fn emit(self) {
-        let set = |gauge: &Family<Whole, Gauge>, value: u64| {
-            gauge
-                .get_or_create(&Whole {})
-                .set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
-        set(&FACTS.collect.spool_records, self.records);
-        set(&FACTS.collect.spool_bytes, self.bytes);
+        let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+        FACTS.collect.spool.get_or_create(&Whole {}).set(bytes);
     }
 }
 
-/// Records went from the spool to the log.
+/// Hits went into the spool because the log did not take them.
+#[derive(Clone, Copy, Debug)]
+pub struct SpoolFilled {
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+impl SpoolFilled {
+    /// Counts it. Whoever has the reason logs it, once.
+    pub fn emit(self) {
+        FACTS
+            .collect
+            .filled
+            .get_or_create(&Whole {})
+            .inc_by(self.bytes);
+    }
+}
+
+/// Hits went from the spool to the log.
 #[derive(Clone, Copy, Debug)]
 pub struct SpoolDrained {
-    /// How many.
-    pub records: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
 }
 
 impl SpoolDrained {
     /// Counts and logs it.
     pub fn emit(self) {
-        tracing::debug!(records = self.records, "spool drained to the log");
+        tracing::debug!(bytes = self.bytes, "spool drained to the log");
         FACTS
             .collect
             .drained
             .get_or_create(&Whole {})
-            .inc_by(self.records);
+            .inc_by(self.bytes);
     }
 }
 
@@ -138,8 +149,8 @@ pub(crate) struct Metrics {
     requests: Family<End, Counter>,
     took: Histograms<End>,
     hits: Family<Outcome, Counter>,
-    spool_records: Family<Whole, Gauge>,
-    spool_bytes: Family<Whole, Gauge>,
+    spool: Family<Whole, Gauge>,
+    filled: Family<Whole, Counter>,
     drained: Family<Whole, Counter>,
 }
 
@@ -159,17 +170,17 @@ impl Metrics {
                 "grapevine_collector_hits",
                 "Hits by outcome: accepted and durable, opted_out among these, rejected as dead letters",
             ),
-            spool_records: registrar.gauge(
-                "grapevine_spool_records",
-                "Records in the spool, waiting for the log",
-            ),
-            spool_bytes: registrar.gauge(
+            spool: registrar.gauge(
                 "grapevine_spool_bytes",
-                "Size of the spool on disk",
+                "Bytes in the spool on disk, waiting for the log",
+            ),
+            filled: registrar.counter(
+                "grapevine_spool_filled_bytes",
+                "Bytes of records that went into the spool because the log did not take them",
             ),
             drained: registrar.counter(
-                "grapevine_spool_drained_records",
-                "Records that went from the spool to the log",
+                "grapevine_spool_drained_bytes",
+                "Bytes of records that went from the spool to the log",
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! The stages: steps, transactions, state, snapshots, dead letters.
+//! The stages: steps, commits, state, snapshots, dead letters.
 
 use std::time::Duration;
 
@@ -42,33 +42,33 @@ impl StepDone {
     }
 }
 
-/// How a transaction ended.
+/// How a commit of outputs and position ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionEnd {
-    /// Outputs and position are in the log together.
+pub enum CommitEnd {
+    /// Both are in the log.
     Committed,
-    /// Neither is.
+    /// Neither is; the work is done again.
     Aborted,
 }
 
-/// A transaction on Kafka ended.
+/// A commit of one partition ended. On Kafka several may share a transaction.
 #[derive(Clone, Copy, Debug)]
-pub struct TransactionEnded {
+pub struct CommitEnded {
     /// Who wrote: `classify`, `chain` or `sink`.
     pub stage: &'static str,
     /// How.
-    pub end: TransactionEnd,
+    pub end: CommitEnd,
 }
 
-impl TransactionEnded {
+impl CommitEnded {
     /// Counts it, and logs an aborted one.
     pub fn emit(self) {
         let end = match self.end {
-            TransactionEnd::Committed => "committed",
-            TransactionEnd::Aborted => {
+            CommitEnd::Committed => "committed",
+            CommitEnd::Aborted => {
                 tracing::warn!(
                     stage = self.stage,
-                    "transaction aborted: its input is processed again"
+                    "commit aborted: its input is processed again"
                 );
                 "aborted"
             }
@@ -77,7 +77,7 @@ impl TransactionEnded {
             stage: self.stage,
             end,
         };
-        FACTS.stage.transactions.get_or_create(&label).inc();
+        FACTS.stage.commits.get_or_create(&label).inc();
     }
 }
 
@@ -236,7 +236,7 @@ struct StagePartition {
 pub(crate) struct Metrics {
     records: Family<Stage, Counter>,
     step: Histograms<Part>,
-    transactions: Family<Ended, Counter>,
+    commits: Family<Ended, Counter>,
     letters: Family<Reason, Counter>,
     entries: Family<StagePartition, Gauge>,
     snapshots: Family<Stage, Counter>,
@@ -257,9 +257,9 @@ impl Metrics {
                 "Time of one step of a stage by part: process, commit",
                 seconds,
             ),
-            transactions: registrar.counter(
-                "grapevine_transactions",
-                "Transactions on Kafka by stage and end: committed, aborted",
+            commits: registrar.counter(
+                "grapevine_commits",
+                "Commits of a partition's outputs and position, by stage and end: committed, aborted (done again)",
             ),
             letters: registrar.counter(
                 "grapevine_dead_letters",

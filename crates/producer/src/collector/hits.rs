@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use grapevine_event::Protocol;
+use grapevine_metrics::{Buried, HitsTaken};
 
 use super::appender::AppendError;
 use super::counts::add;
@@ -54,6 +55,7 @@ pub(super) struct Taken {
     opted_out: usize,
     rejected: usize,
     rejections: Vec<answer::Rejection>,
+    letters: Vec<&'static str>,
     /// The request as a whole was no hits.
     refused: Option<(StatusCode, String)>,
 }
@@ -66,6 +68,7 @@ impl Taken {
             opted_out: intake.opted_out,
             rejected: intake.rejected,
             rejections: intake.rejections,
+            letters: intake.letters,
             refused,
         }
     }
@@ -106,6 +109,20 @@ pub(super) async fn store(collector: &Collector, taken: Taken) -> Response {
     add(&counters.accepted, taken.accepted);
     add(&counters.opted_out, taken.opted_out);
     add(&counters.rejected, taken.rejected);
+    HitsTaken {
+        accepted: taken.accepted as u64,
+        opted_out: taken.opted_out as u64,
+        rejected: taken.rejected as u64,
+    }
+    .emit();
+    for reason in taken.letters {
+        Buried {
+            stage: "collect",
+            reason,
+            letters: 1,
+        }
+        .emit();
+    }
     if let Some((status, error)) = taken.refused {
         add(&counters.refused, 1);
         return answer::refused(status, &error);

@@ -29,6 +29,8 @@ pub(super) struct Intake<'a> {
     pub(super) opted_out: usize,
     pub(super) rejected: usize,
     pub(super) rejections: Vec<Rejection>,
+    /// Reason of each dead letter.
+    pub(super) letters: Vec<&'static str>,
 }
 
 impl<'a> Intake<'a> {
@@ -43,6 +45,7 @@ impl<'a> Intake<'a> {
             opted_out: 0,
             rejected: 0,
             rejections: Vec::new(),
+            letters: Vec::new(),
         }
     }
 
@@ -203,16 +206,18 @@ impl<'a> Intake<'a> {
         let mut payload = mask_addresses(&without_reader(sent));
         payload.truncate(DEAD_LETTER_BYTES_MAX);
         let site = site_of(sent);
+        let reason = if errors.iter().all(|error| error.field.is_empty()) {
+            "not_a_hit"
+        } else {
+            "wrong_field"
+        };
+        self.letters.push(reason);
         let letter = DeadLetter {
             letter_id: self.collector.next_id("dead-letter/collector"),
             time: self.sender.received_ms,
             site: &site,
             stage: "collect",
-            reason: if errors.iter().all(|error| error.field.is_empty()) {
-                "not_a_hit"
-            } else {
-                "wrong_field"
-            },
+            reason,
             detail: String::from_utf8_lossy(&mask_addresses(words.join("; ").as_bytes()))
                 .into_owned()
                 .into(),

@@ -35,6 +35,7 @@ mod outbox;
 mod pixel;
 mod records;
 mod sender;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -213,6 +214,7 @@ pub fn router(collector: Collector) -> Router {
     Router::new()
         .route("/v1/hits", post(hits::take))
         .route("/v1/pixel.gif", get(pixel::take))
+        .route_layer(middleware::from_fn(told::request))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(answer::not_found)

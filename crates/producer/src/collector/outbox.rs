@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use grapevine_log::kafka::Producer;
 use grapevine_log::{Commit, LogError};
+use grapevine_metrics::{SpoolDrained, SpoolFilled, SpoolState};
 
 use super::appender::AppendError;
 use super::records::{Records, append_encoded};
@@ -84,6 +85,10 @@ impl Outbox {
     /// # Errors
     /// The system gives no thread.
     pub(super) fn start(spool: Spool, connect: Connect) -> std::io::Result<Outbox> {
+        SpoolState {
+            bytes: spool.bytes(),
+        }
+        .emit();
         let inner = Inner {
             spool,
             producer: None,
@@ -137,8 +142,22 @@ impl Outbox {
         for records in records {
             records.encode(&mut self.entry);
         }
-        let appended = self.shared.lock().spool.append(&self.entry);
+        let appended = {
+            let mut inner = self.shared.lock();
+            let appended = inner.spool.append(&self.entry);
+            SpoolState {
+                bytes: inner.spool.bytes(),
+            }
+            .emit();
+            appended
+        };
         self.shared.changed.notify_all();
+        if appended.is_ok() {
+            SpoolFilled {
+                bytes: self.entry.len() as u64,
+            }
+            .emit();
+        }
         appended.map_err(|error| match error {
             SpoolError::Full { .. } => AppendError::SpoolFull,
             SpoolError::DiskFull(_) => AppendError::DiskFull(error.to_string()),
@@ -290,6 +309,14 @@ impl Drain {
             })?;
         let mut inner = self.shared.lock();
         inner.spool.release(&entries).map_err(words)?;
+        SpoolDrained {
+            bytes: entries.iter().map(|entry| entry.len() as u64).sum(),
+        }
+        .emit();
+        SpoolState {
+            bytes: inner.spool.bytes(),
+        }
+        .emit();
         if inner.spool.is_empty() && inner.trouble.take().is_some() {
             tracing::info!("the spool is empty: hits go straight to kafka again");
         }

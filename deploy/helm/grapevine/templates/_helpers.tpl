@@ -94,6 +94,9 @@ volumeMounts:
   value: 0.0.0.0:9464
 - name: GRAPEVINE_OPERATIONS__GRACE_SECONDS
   value: {{ .Values.graceSeconds | quote }}
+{{- with .Values.environment }}
+{{ toYaml . }}
+{{- end }}
 {{- range .Values.secrets }}
 - name: GRAPEVINE_{{ .key | replace "." "__" | upper }}
   valueFrom:
@@ -101,6 +104,14 @@ volumeMounts:
       name: {{ .secret }}
       key: {{ .secretKey }}
 {{- end }}
+{{- end -}}
+
+{{/* What a replica is called in its consumer group and its transactions: the same after a restart. */}}
+{{- define "grapevine.replica" -}}
+- name: GRAPEVINE_KAFKA__REPLICA
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
 {{- end -}}
 
 {{- define "grapevine.probes" -}}
