@@ -306,7 +306,7 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         .count() as f64;
     let edges = query(
         &data_dir,
-        "SELECT count(), uniqExact(child_visit), countIf(method = 'token' AND probability = 1 AND parent_visit IS NOT NULL) FROM grapevine.edges",
+        "SELECT sum(sign), uniqExact(child_visit), sumIf(sign, probability = 1 AND parent_visit IS NOT NULL) FROM grapevine.edges WHERE method = 'token'",
     );
     let edges: Vec<f64> = edges
         .trim()
@@ -330,6 +330,54 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         format!("{}\t1\t1\t0", edges[0]),
         "every edge is in one cascade"
     );
+
+    // Who came from an earlier reader: the truth lies in the range, and nobody's causes count twice.
+    let readers: Vec<&&Value> = visits
+        .values()
+        .filter(|row| row["landing"] == true && row["cause"] != "return")
+        .collect();
+    let chained = readers.iter().filter(|row| row["cause"] == "share").count() as f64;
+    let chained = chained / readers.len() as f64;
+    let found = query(
+        &data_dir,
+        "SELECT sum(arrivals), sum(settled), sum(chain_arrivals_low), sum(chain_arrivals), sum(chain_arrivals_high) FROM grapevine.spread_by_site",
+    );
+    let found: Vec<f64> = found
+        .trim()
+        .split('\t')
+        .map(|text| text.parse().expect("a number"))
+        .collect();
+    let [arrived, settled, low, expected, high] = found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(
+        (arrived / readers.len() as f64 - 1.0).abs() < 0.03 && settled > 0.95 * arrived,
+        "{found:?} of {}",
+        readers.len()
+    );
+    assert!(
+        low <= chained * settled && chained * settled <= high,
+        "{chained} of {settled}: {found:?}"
+    );
+    assert!(
+        high - low < 0.35 * settled && expected > low && expected < high,
+        "{found:?}"
+    );
+    let twice = query(
+        &data_dir,
+        "SELECT count(), countIf(abs(sum - 1) > 1e-4) FROM (SELECT child_visit, sum(probability * sign) AS sum FROM grapevine.edges GROUP BY child_visit)",
+    );
+    let (children, wrong) = twice.trim().split_once('\t').expect("two");
+    assert!(
+        children.parse::<f64>().expect("count") > edges[0] && wrong == "0",
+        "{twice}"
+    );
+    // Weights were learned from its own tokens, and fit.
+    let model = query(
+        &data_dir,
+        "SELECT site, version LIKE '%+%', ece < 0.1, token_survival > 0.5 FROM grapevine.chain_calibration",
+    );
+    assert_eq!(model.trim(), format!("{SITE}\t1\t1\t1"), "{model}");
 
     // Sent again, to a process that was started anew: the ids are known.
     let before = contents(&data_dir);

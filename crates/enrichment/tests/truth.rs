@@ -17,7 +17,7 @@ use grapevine_producer::pseudonym::Pseudonyms;
 use grapevine_producer::{Site, TrustedProxies};
 use grapevine_signals::Signals;
 use grapevine_simulator::{
-    Event, LogFormat, Scenario, TokenPlace, TruthSummary, simulate, write_log_line,
+    Cause, Event, LogFormat, Scenario, TokenPlace, TruthSummary, simulate, write_log_line,
 };
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
@@ -66,6 +66,10 @@ struct Outcome {
     all_true: f64,
     /// Visits per true landing.
     visits: f64,
+    /// Readers who came from earlier readers, of all whose causes are settled.
+    chained: [f64; 3],
+    /// Those who did, of all landings that are no return: in private, and at all.
+    chained_true: [f64; 2],
 }
 
 fn outcome(scenario: &Scenario) -> Outcome {
@@ -73,10 +77,18 @@ fn outcome(scenario: &Scenario) -> Outcome {
     let mut truth = TruthSummary::default();
     // By second and path: good enough to say where the visits of a row come from.
     let mut dark = HashMap::new();
+    let (mut readers, mut private, mut chained) = (0, 0, 0);
     let simulation = simulate(scenario).expect("a valid scenario");
     for event in simulation {
         truth.add(&event);
         write_log_line(&mut lines, &event, &scenario.site, LogFormat::Combined).expect("writes");
+        if event.is_landing() && event.truth.cause != Cause::Return {
+            let shared = event.truth.cause == Cause::Share;
+            let in_private = shared && event.truth.channel == Channel::DarkSocial;
+            readers += 1;
+            chained += u64::from(shared);
+            private += u64::from(in_private);
+        }
         if event.is_visit() {
             dark.insert(place(&event), event.truth.channel);
         }
@@ -124,6 +136,31 @@ fn outcome(scenario: &Scenario) -> Outcome {
             direct.add(range, is_dark);
         }
     }
+    let mut newest = HashMap::new();
+    let batch = log.read(topic::SPREADS, 0, usize::MAX).expect("reads");
+    for (_, record) in batch.iter() {
+        let Record::Spread(spread) = Record::decode(record).expect("decodes") else {
+            panic!("no spread on {}", topic::SPREADS);
+        };
+        let shares = [
+            spread.chain_arrivals_low,
+            spread.chain_arrivals,
+            spread.chain_arrivals_high,
+        ];
+        let key = (spread.content.to_string(), spread.started);
+        newest.insert(key, (spread.settled, spread.arrivals, shares));
+    }
+    let (mut settled, mut sums) = (0, [0.0; 3]);
+    for (of_one, arrivals, shares) in newest.values() {
+        assert_eq!(
+            of_one, arrivals,
+            "an import that has ended waits for nothing"
+        );
+        settled += of_one;
+        for (sum, share) in sums.iter_mut().zip(shares) {
+            *sum += share;
+        }
+    }
     let dark_landings = truth.landings_by_channel.get(&Channel::DarkSocial);
     let part = |some: u64, of: u64| 100.0 * some as f64 / of as f64;
     Outcome {
@@ -133,6 +170,8 @@ fn outcome(scenario: &Scenario) -> Outcome {
         all: all.parts(),
         all_true: part(dark_landings.copied().unwrap_or_default(), truth.landings),
         visits: all.visits / truth.landings as f64,
+        chained: sums.map(|sum| 100.0 * sum / settled as f64),
+        chained_true: [part(private, readers), part(chained, readers)],
     }
 }
 
@@ -161,6 +200,17 @@ fn holds(name: &str, scenario: &Scenario) {
             if !(low..=high).contains(&truth) {
                 missed.push(format!("{name}, seed {seed}, {what}: {truth:.1} %"));
             }
+        }
+        let [low, expected, high] = found.chained;
+        let [private, chained] = found.chained_true;
+        println!(
+            "| {name} | {seed} | chained | {expected:.1} ({low:.1} to {high:.1}) | {private:.1} in private, {chained:.1} |"
+        );
+        // Public posts of readers count as the outside: the truth lies between the two.
+        if !(low..=high).contains(&private) && !(low..=high).contains(&chained) {
+            missed.push(format!(
+                "{name}, seed {seed}, chained: {private:.1} to {chained:.1} %"
+            ));
         }
         let [low, _, high] = found.direct;
         if !(low..=high).contains(&found.looking_direct_true) {

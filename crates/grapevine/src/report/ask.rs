@@ -5,14 +5,15 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::chains;
 use super::figures::{
-    AppFigures, ChainFigures, ChannelFigures, ContentFigures, DirectFigures, Estimate,
-    EvidenceFigures, HourFigures, Report,
+    AppFigures, ChannelFigures, ContentFigures, DirectFigures, Estimate, EvidenceFigures,
+    HourFigures, Report,
 };
 use super::surges::{self, SurgeRow};
 
 /// Contents and kinds of evidence that a report lists at the most.
-const ROWS_MAX: u32 = 12;
+pub(super) const ROWS_MAX: u32 = 12;
 /// Apps that a report lists at the most: far more than there are, since hits may bring any name.
 const APPS_MAX: usize = 100;
 
@@ -123,13 +124,13 @@ struct NamedCount {
 }
 
 /// Visits of people in the site and period of the report, by hour: read from the projection.
-const HOURS: &str = "grapevine.visits_by_hour WHERE site = {site:String} AND toDate(hour) BETWEEN {from:Date} AND {to:Date}";
+pub(super) const HOURS: &str = "grapevine.visits_by_hour WHERE site = {site:String} AND toDate(hour) BETWEEN {from:Date} AND {to:Date}";
 /// The same visits one by one.
 const PEOPLE: &str = "grapevine.visits_people WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date}";
 /// What the aggregate views sum up.
 const SUMS: &str = "sum(visits) AS visits, sum(dark) AS dark, sum(dark_low) AS low, sum(dark_high) AS high, sum(dark_variance) AS variance";
 
-struct Asker<'a> {
+pub(super) struct Asker<'a> {
     client: &'a Client,
     site: String,
     from: Date,
@@ -137,7 +138,8 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    fn query(&self, sql: &str) -> clickhouse::query::Query {
+    /// A question about the site and the period.
+    pub(super) fn query(&self, sql: &str) -> clickhouse::query::Query {
         self.client
             .query(sql)
             // Sums are named like the columns that they sum up.
@@ -190,7 +192,6 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         contents: asker.contents().await?,
         hours: asker.hours().await?,
         evidence: asker.evidence().await?,
-        chains: asker.chains().await?,
         surges: asker
             .query(surges::QUERY)
             .fetch_all::<SurgeRow>()
@@ -198,6 +199,7 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
             .into_iter()
             .map(Into::into)
             .collect(),
+        chains: chains::ask(&asker).await?,
         visits,
         robots: robots as f64,
         dead_letters: dead_letters as f64,
@@ -446,25 +448,6 @@ impl Asker<'_> {
                 example: row.example,
             })
             .collect())
-    }
-
-    async fn chains(&self) -> Result<ChainFigures, AskError> {
-        let token_visits: u64 = self
-            .query(&format!(
-                "SELECT sum(visits) FROM {HOURS} AND method = 'token'"
-            ))
-            .fetch_one()
-            .await?;
-        let (cascades, largest, deepest): (u64, i64, i32) = self
-            .query("SELECT count(), max(size), max(depth) FROM grapevine.share_chains WHERE site = {site:String} AND toDate(started) BETWEEN {from:Date} AND {to:Date}")
-            .fetch_one()
-            .await?;
-        Ok(ChainFigures {
-            token_visits: token_visits as f64,
-            cascades: cascades as f64,
-            largest: largest as f64,
-            deepest: f64::from(deepest),
-        })
     }
 }
 

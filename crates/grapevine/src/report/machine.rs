@@ -93,6 +93,42 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
         let false_alarm = format!("{:e}", surge.false_alarm);
         rows.put("surge", item, "false_alarm", &false_alarm)?;
     }
+    let chains = &report.chains;
+    rows.number("chains", "settled", "readers", chains.readers)?;
+    rows.estimate("chains", "from_readers", "readers", chains.from_readers)?;
+    rows.estimate("chains", "reproduction", "ratio", chains.reproduction)?;
+    for row in &chains.transitions {
+        let item = format!("{} > {}", row.from, row.to);
+        rows.number("transition", &item, "visits", row.visits)?;
+    }
+    for row in &chains.spreading {
+        let item = row.content.as_str();
+        rows.number("spreading", item, "readers", row.readers)?;
+        rows.estimate("spreading", item, "from_readers", row.from_readers)?;
+        rows.estimate("spreading", item, "reproduction", row.reproduction)?;
+        if let Some(virality) = row.virality {
+            rows.estimate("spreading", item, "virality", virality)?;
+        }
+        rows.estimate("spreading", item, "depth", row.depth)?;
+        if let Some(seconds) = row.generation_time_seconds {
+            rows.number("spreading", item, "generation_time_seconds", seconds)?;
+        }
+        let broadcast = f64::from(u8::from(row.broadcast));
+        rows.number("spreading", item, "broadcast", broadcast)?;
+    }
+    if let Some(calibration) = &chains.calibration {
+        rows.put("chain_calibration", "", "version", &calibration.version)?;
+        for (measure, value) in [
+            ("scored", calibration.scored),
+            ("log_loss", calibration.log_loss),
+            ("calibration_error", calibration.calibration_error),
+            ("likeliest_right", calibration.likeliest_right),
+            ("alarm", f64::from(u8::from(calibration.alarm))),
+            ("token_survival", calibration.token_survival),
+        ] {
+            rows.number("chain_calibration", "", measure, value)?;
+        }
+    }
     Ok(())
 }
 

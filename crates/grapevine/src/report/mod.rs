@@ -1,12 +1,15 @@
 //! `grapevine report`: what is known of a site in a period, with its uncertainty.
 //!
-//! [`ask`] fetches the figures, [`figures`] holds them, [`terminal`] and [`machine`] write them.
+//! [`ask`] and [`chains`] fetch the figures, [`figures`] holds them, [`terminal`] with [`spreading`]
+//! and [`machine`] write them.
 //! Every figure that rests on a guess carries the range of that guess.
 
 mod ask;
 mod calibration;
+mod chains;
 mod figures;
 mod machine;
+mod spreading;
 mod surges;
 mod terminal;
 

@@ -103,8 +103,9 @@ impl Followed {
         let shape = self.spread.shape(weights);
         let metrics = self.spread.metrics(now, weights);
         let settled = shape.arrivals as f64;
-        // What is not known of the evidence widens the ranges besides.
-        let certain = f64::from(self.certain_shares);
+        // What is not known of the evidence widens the ranges besides; tokens are no evidence but
+        // facts.
+        let certain = f64::from(self.tokens);
         let [low, likely, high] = self.dark.map(|dark| (certain + dark).max(1e-9));
         let widened = |range: Range| Range {
             low: range.low * (low / likely).min(1.0),

@@ -103,7 +103,10 @@ impl Spreading {
             if self.held[at].now_known(child.time, key, origin) {
                 continue;
             }
-            let corrected = self.contents[at].peek_mut(child.content).map(|followed| {
+            // Who has not come yet must not be taken for somebody who has.
+            let came = known.is_some() || owner.time < child.time;
+            let followed = self.contents[at].peek_mut(child.content);
+            let corrected = followed.filter(|_| came).map(|followed| {
                 let certain = Certain::Share {
                     key: parent,
                     time: owner.time,

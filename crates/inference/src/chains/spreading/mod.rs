@@ -16,24 +16,30 @@ mod followed;
 mod held;
 mod late;
 mod learned;
+mod publishing;
 mod readers;
 mod scores;
+mod settling;
 mod site;
+mod told;
 
 use std::collections::BTreeSet;
 
-use grapevine_event::{ChainModel, Id, ShareKind};
+use grapevine_event::ShareKind;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{Act, Arrival, Cause, Certain, Marks, Posterior, Scratch, Settled};
+use crate::causes::Act;
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
 use followed::{ActName, Followed};
 use held::{HOLD_MS, Held, Hold};
 pub(super) use late::{Orphan, Owner};
-use readers::{Reader, Readers};
+use publishing::{write, write_model};
+use readers::Readers;
+use settling::{Desk, Room, Until, arrive, settle};
 use site::Site;
+pub(super) use told::{Origin, Reading, Sharing};
 
 /// Event time after which an arrival's causes are settled, though few came since.
 pub const SETTLE_MS: i64 = 6 * 3_600_000;
@@ -50,63 +56,9 @@ const KEPT_OF_ONE: u32 = crate::causes::CANDIDATES_MAX as u32;
 const SITES_MAX: u32 = 128;
 /// A longer address is not followed: its certain edges are still found.
 const CONTENT_BYTES_MAX: usize = 2_048;
-/// Event time goes on by at most this with one record: one clock gone wrong settles nobody else.
+/// Event time goes on by at most this with one landing or act: one clock gone wrong settles nobody
+/// else. The collector's own clock is believed.
 const STEP_MS: i64 = 24 * 3_600_000;
-/// Log-odds of what is as good as certain without being told as a label.
-const SURE_LOG_ODDS: f64 = 20.0;
-/// Edges scored since the last record that bring another, at least …
-const SCORED_MIN: u64 = 100;
-/// … and for one so many that were scored before.
-const SCORED_PART: u64 = 4;
-
-/// What brought a reader, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Origin {
-    /// An earlier reader's share: key and time of that visit.
-    Parent(u64, i64),
-    /// A share by somebody who was never seen.
-    SomeShare,
-    /// From outside, by a fact.
-    Outside,
-    /// Not known: P(privately passed on), low, likely and high.
-    Grey([f64; 3]),
-}
-
-/// A landing of a person.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'a> {
-    pub(super) site: &'a str,
-    pub(super) content: &'a str,
-    /// Key of the content.
-    pub(super) content_key: u64,
-    pub(super) visit: Id,
-    pub(super) visitor: Option<i64>,
-    pub(super) time: i64,
-    pub(super) app: u16,
-    pub(super) marks: Marks,
-    pub(super) origin: Origin,
-    /// Key of the token that the link carried, of somebody else.
-    pub(super) incoming: Option<u64>,
-    pub(super) gives_token: bool,
-}
-
-/// An act of sharing.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sharing<'a> {
-    pub(super) site: &'a str,
-    pub(super) content: &'a str,
-    pub(super) content_key: u64,
-    /// Key of the act.
-    pub(super) key: u64,
-    pub(super) kind: ShareKind,
-    pub(super) time: i64,
-    pub(super) app: u16,
-    pub(super) marks: Marks,
-    /// The sharer's visit and pseudonym, where known.
-    pub(super) sharer: Option<u64>,
-    pub(super) visitor: Option<i64>,
-    pub(super) token: Option<u64>,
-}
 
 /// What could not be followed, for the stage's counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,17 +67,6 @@ pub struct NotFollowed {
     pub long_contents: u64,
     /// Tokens whose owner became known too late to correct what had been said.
     pub late_tokens: u64,
-}
-
-/// How far an arrival's causes are settled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Until {
-    /// Where enough came since.
-    Enough,
-    /// Where it came by then, too.
-    Came(i64),
-    /// All.
-    Everyone,
 }
 
 /// Everything that is followed.
@@ -148,22 +89,6 @@ pub(super) struct Spreading {
     room: Room,
 }
 
-/// Room to work in.
-#[derive(Clone, Debug)]
-struct Room {
-    plain: Scratch,
-    noting: Scratch,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Room {
-            plain: Scratch::default(),
-            noting: Scratch::with_examples(),
-        }
-    }
-}
-
 impl Default for Spreading {
     fn default() -> Self {
         Spreading {
@@ -182,14 +107,6 @@ impl Default for Spreading {
     }
 }
 
-/// The pieces that settling needs beside the content.
-struct Desk<'d> {
-    readers: &'d mut Readers,
-    room: &'d mut Room,
-    apps: &'d [String],
-    emit: &'d mut dyn FnMut(Finding<'_>),
-}
-
 impl Spreading {
     /// A person lands on a content.
     pub(super) fn read(
@@ -201,7 +118,7 @@ impl Spreading {
     ) {
         let key = crate::clock::short(reading.visit);
         self.held[clock.index()].put(reading.time, key, reading.into());
-        self.pass(clock, reading.time, apps, emit);
+        self.pass(clock, self.stepped(clock, reading.time), apps, emit);
     }
 
     /// Somebody passes a link on.
@@ -213,7 +130,7 @@ impl Spreading {
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
         self.held[clock.index()].put(sharing.time, sharing.key, sharing.into());
-        self.pass(clock, sharing.time, apps, emit);
+        self.pass(clock, self.stepped(clock, sharing.time), apps, emit);
     }
 
     /// Event time goes on: what happened is taken, what has waited long enough is settled, what is
@@ -226,14 +143,17 @@ impl Spreading {
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
         let at = clock.index();
-        let newest = match self.newest[at] {
-            None => time,
-            Some(newest) => newest.max(time.min(newest.saturating_add(STEP_MS))),
-        };
+        let newest = self.newest[at].map_or(time, |newest| newest.max(time));
         self.newest[at] = Some(newest);
         let by = newest.saturating_sub(HOLD_MS);
         self.take(clock, by, apps, emit);
         self.reach(at, by, apps, emit);
+    }
+
+    /// How far a thing of that time moves event time.
+    fn stepped(&self, clock: Clock, time: i64) -> i64 {
+        let newest = self.newest[clock.index()];
+        newest.map_or(time, |newest| time.min(newest.saturating_add(STEP_MS)))
     }
 
     /// Takes what is held and happened by then.
@@ -546,296 +466,6 @@ fn site_of<'s>(sites: &'s mut Recent<Site>, name: &str) -> &'s mut Site {
 /// Key of a reader of a content.
 fn reader_key(content: u64, visitor: i64) -> u64 {
     key("reader", &[&content.to_le_bytes(), &visitor.to_le_bytes()])
-}
-
-/// Takes a reader's first visit in.
-fn arrive(
-    clock: u8,
-    own: u64,
-    reading: &Reading<'_>,
-    followed: &mut Followed,
-    site: &mut Site,
-    desk: &mut Desk<'_>,
-) {
-    if reading.gives_token {
-        site.gave_token();
-    }
-    if let Some(token) = reading.incoming {
-        followed.tokens = followed.tokens.saturating_add(1);
-        if desk.readers.came_back(token) {
-            site.came_back();
-        }
-    }
-    site.laws.arrived(reading.marks);
-    let mut arrival = Arrival::new(own, reading.time);
-    arrival.marks = reading.marks;
-    let mut told = false;
-    match reading.origin {
-        Origin::Parent(parent, time) => {
-            told = true;
-            arrival.certain = Some(Certain::Share { key: parent, time });
-            followed.certain_shares = followed.certain_shares.saturating_add(1);
-            let children = u32::from(desk.readers.bore(parent));
-            followed.largest = followed.largest.max(children);
-            site.count_known(reading.time, false, true);
-        }
-        Origin::SomeShare => {
-            told = true;
-            arrival.outside_log_odds = -SURE_LOG_ODDS;
-            site.count_known(reading.time, false, false);
-        }
-        Origin::Outside => {
-            told = true;
-            followed.certain_outside = followed.certain_outside.saturating_add(1);
-            site.count_known(reading.time, true, false);
-            // As frequent a label as shares are, so that labels say nothing of the cause.
-            match draw(own) < site.proven_part() {
-                true => arrival.certain = Some(Certain::Outside),
-                false => arrival.outside_log_odds = SURE_LOG_ODDS,
-            }
-        }
-        Origin::Grey(dark) => {
-            let [_, likely, _] = dark;
-            arrival.outside_log_odds = site.outside_log_odds(likely, reading.time);
-            arrival.token_survival = site.token_survival();
-            for (sum, dark) in followed.dark.iter_mut().zip(dark) {
-                *sum += dark;
-            }
-        }
-    }
-    let Desk { readers, room, .. } = desk;
-    let weights = site.learned.weights();
-    let posterior = followed
-        .spread
-        .consider(&arrival, weights, &site.laws, &mut room.plain);
-    let outside = posterior.outside();
-    followed.spread.admit(&arrival, weights, &room.plain);
-    followed.touch(reading.time);
-    if let Origin::Grey(_) = reading.origin {
-        site.count_expected(1.0 - outside);
-    }
-    // The first has nobody to come from, and says nothing of the weights.
-    if followed.spread.arrivals() > 1 {
-        let added = arrival.outside_log_odds - (1.0 - arrival.token_survival).ln();
-        site.count_odds(outside, added);
-    }
-    readers.name(
-        own,
-        Reader {
-            visit: reading.visit,
-            time: reading.time,
-            content: reading.content_key,
-            clock,
-            app: reading.app,
-            children: 0,
-            settled: false,
-            told,
-        },
-    );
-}
-
-/// A number from 0 to 1 that follows from a key.
-fn draw(key: u64) -> f64 {
-    (key >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// Settles who is due on a content, says what is found and learns from what is certain.
-fn settle(
-    content: u64,
-    followed: &mut Followed,
-    site: &mut Site,
-    until: Until,
-    desk: &mut Desk<'_>,
-) {
-    loop {
-        let closed = match until {
-            Until::Enough => false,
-            Until::Everyone => true,
-            Until::Came(by) => followed
-                .spread
-                .waiting_since()
-                .is_some_and(|since| since <= by),
-        };
-        let wanted = followed.spread.waiting_certain() && site.learned.collects();
-        let scratch = match wanted {
-            true => &mut desk.room.noting,
-            false => &mut desk.room.plain,
-        };
-        let weights = site.learned.weights();
-        let settled = followed.spread.settle(closed, weights, &site.laws, scratch);
-        let Some(settled) = settled else {
-            return;
-        };
-        followed.touched = true;
-        let mut told = true;
-        if let Some(reader) = desk.readers.of_mut(settled.key, content) {
-            reader.settled = true;
-            told = reader.told;
-        }
-        match settled.certain {
-            Some(cause) => learn(&settled, cause, wanted, site),
-            None if told => {}
-            None => {
-                if let Some(child) = desk.readers.of(settled.key, content) {
-                    let page = finding::Page {
-                        site: &followed.site,
-                        content: &followed.content,
-                        key: content,
-                        acts: &followed.acts,
-                        apps: desk.apps,
-                        model_version: site.learned.weights().version(),
-                    };
-                    finding::causes(&page, child, &settled.posterior, desk.readers, desk.emit);
-                }
-            }
-        }
-        let (key, certain) = (settled.key, settled.certain.is_some());
-        if certain {
-            let time = desk
-                .readers
-                .of(key, content)
-                .map_or(0, |reader| reader.time);
-            site.last = site.last.max(time);
-            publish(site, key, desk.emit);
-        }
-    }
-}
-
-/// Scores a certain cause as if its token were missing, and learns from it.
-fn learn(settled: &Settled<'_>, cause: Cause, wanted: bool, site: &mut Site) {
-    site.laws.learn(settled);
-    site.learned.saw();
-    let posterior = &settled.posterior;
-    // A lone reader has nothing to be told apart from.
-    if posterior.ordinal() <= 1 {
-        return;
-    }
-    let (truth, best, right) = judged(posterior, cause);
-    site.scores.add(truth, best, right);
-    if !wanted {
-        return;
-    }
-    let parent = match cause {
-        Cause::Outside => None,
-        Cause::Reader(key) => Some((key, ordinal_of(posterior, key))),
-        Cause::Gone(ordinal) => Some((0, ordinal)),
-        Cause::Act(_) => return,
-    };
-    if let Some(example) = posterior.example() {
-        site.learned.take(example, parent);
-    }
-}
-
-fn ordinal_of(posterior: &Posterior<'_>, key: u64) -> u32 {
-    let found = posterior.readers().find(|(known, _, _)| *known == key);
-    found.map_or(0, |(_, ordinal, _)| ordinal)
-}
-
-/// Probability of the true cause, that of the likeliest, and whether they are the same. A reader's
-/// probability is that of the shares of his that were seen and that were not.
-fn judged(posterior: &Posterior<'_>, cause: Cause) -> (f64, f64, bool) {
-    let by_acts = |key: u64| -> f64 {
-        let of = posterior.acts().map(|act| {
-            let sharers = act.sharers.into_iter().flatten();
-            let own = sharers.filter(|(sharer, _)| *sharer == key);
-            act.probability * own.map(|(_, probability)| probability).sum::<f64>()
-        });
-        of.sum()
-    };
-    let outside = posterior.outside();
-    let (mut truth, mut best) = match cause {
-        Cause::Outside => (outside, (outside, true)),
-        _ => (0.0, (outside, false)),
-    };
-    let any_acts = posterior.acts().next().is_some();
-    for (key, _, probability) in posterior.readers() {
-        let own = cause == Cause::Reader(key);
-        let probability = match any_acts && (own || probability > best.0 / 2.0) {
-            true => probability + by_acts(key),
-            false => probability,
-        };
-        if own {
-            truth = probability;
-        }
-        if probability > best.0 {
-            best = (probability, own);
-        }
-    }
-    if let Cause::Gone(ordinal) = cause {
-        let block = posterior.pooled().find(|block| ordinal <= block.last);
-        truth = block.map_or(0.0, |block| {
-            block.probability / f64::from(block.count.max(1))
-        });
-    }
-    (truth, best.0, best.1)
-}
-
-/// Writes the record of a content.
-fn write(
-    followed: &mut Followed,
-    site: &Site,
-    now: i64,
-    closed: bool,
-    emit: &mut dyn FnMut(Finding<'_>),
-) {
-    // Acts alone are no spreading.
-    if followed.spread.arrivals() == 0 {
-        return;
-    }
-    followed.record(site.weights(), now, closed, &mut |record| {
-        emit(Finding::Spread(record.clone()));
-    });
-}
-
-/// Says which weights are in force where they changed, and how well they do from time to time.
-fn publish(site: &mut Site, last: u64, emit: &mut dyn FnMut(Finding<'_>)) {
-    let changed = site.learned.learn(&site.name, last);
-    let scored = site.scores.scored();
-    let due = scored.saturating_sub(site.scored_written)
-        >= SCORED_MIN.max(site.scored_written / SCORED_PART);
-    if changed.is_some() || due {
-        write_model(site, changed, emit);
-    }
-}
-
-fn write_model(
-    site: &mut Site,
-    changed: Option<learned::Changed>,
-    emit: &mut dyn FnMut(Finding<'_>),
-) {
-    let scores = &site.scores;
-    let (counts, predicted, observed) = scores.reliability();
-    let weights = site.learned.weights();
-    emit(Finding::Model(ChainModel {
-        site: &site.name,
-        time: site.last,
-        version: weights.version().into(),
-        learned_from: changed
-            .as_ref()
-            .map_or("", |changed| changed.before.as_str())
-            .into(),
-        lessons: changed.as_ref().map_or(0, |changed| {
-            i64::try_from(changed.lessons).unwrap_or(i64::MAX)
-        }),
-        weights: match &changed {
-            Some(_) => weights.render().into(),
-            None => "".into(),
-        },
-        scored: i64::try_from(scores.scored()).unwrap_or(i64::MAX),
-        log_loss: scores.log_loss(),
-        brier: scores.brier(),
-        ece: scores.calibration_error(),
-        top1: scores.top1(),
-        reliability_count: counts,
-        reliability_predicted: predicted,
-        reliability_observed: observed,
-        alarm: scores.alarm(),
-        token_survival: site.token_survival(),
-    }));
-    if changed.is_some() {
-        site.scores = scores::Scores::default();
-    }
-    site.scored_written = site.scores.scored();
 }
 
 #[cfg(test)]

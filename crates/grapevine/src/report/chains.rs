@@ -1,0 +1,136 @@
+//! Asks ClickHouse how links were passed on from reader to reader.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::ask::{AskError, Asker, HOURS, ROWS_MAX};
+use super::figures::{
+    ChainCalibration, ChainFigures, Estimate, SpreadingFigures, TransitionFigures,
+};
+
+/// Contents first read in the period.
+const SPREADS: &str = "grapevine.spreads WHERE site = {site:String} AND toDate(started) BETWEEN {from:Date} AND {to:Date}";
+/// Least expected visits of a transition that is listed.
+const TRANSITION_MIN: f64 = 0.05;
+
+#[derive(Row, Deserialize)]
+struct SpreadRow {
+    content: String,
+    settled: i64,
+    chain: [f64; 3],
+    reproduction: [f64; 3],
+    virality: [Option<f64>; 3],
+    depth: [f64; 3],
+    generation_time: Option<f64>,
+    broadcast: bool,
+}
+
+#[derive(Row, Deserialize)]
+struct CalibrationRow {
+    version: String,
+    scored: i64,
+    log_loss: Option<f64>,
+    ece: Option<f64>,
+    top1: Option<f64>,
+    alarm: bool,
+    token_survival: f64,
+}
+
+fn estimate([low, expected, high]: [f64; 3]) -> Estimate {
+    Estimate {
+        expected,
+        low: low.min(expected),
+        high: high.max(expected),
+    }
+}
+
+/// Fetches the figures.
+///
+/// # Errors
+/// ClickHouse's own.
+pub(super) async fn ask(asker: &Asker<'_>) -> Result<ChainFigures, AskError> {
+    let token_visits: u64 = asker
+        .query(&format!(
+            "SELECT sum(visits) FROM {HOURS} AND method = 'token'"
+        ))
+        .fetch_one()
+        .await?;
+    let (cascades, largest, deepest): (u64, i64, i32) = asker
+        .query("SELECT count(), max(size), max(depth) FROM grapevine.share_chains WHERE site = {site:String} AND toDate(started) BETWEEN {from:Date} AND {to:Date}")
+        .fetch_one()
+        .await?;
+    let (settled, low, expected, high): (i64, f64, f64, f64) = asker
+        .query(&format!("SELECT sum(settled), sum(chain_arrivals_low), sum(chain_arrivals), sum(chain_arrivals_high) FROM {SPREADS}"))
+        .fetch_one()
+        .await?;
+    let from_readers = estimate([low, expected, high]);
+    let readers = settled as f64;
+    let each = |count: f64| if readers > 0.0 { count / readers } else { 0.0 };
+    Ok(ChainFigures {
+        token_visits: token_visits as f64,
+        cascades: cascades as f64,
+        largest: largest as f64,
+        deepest: f64::from(deepest),
+        readers,
+        from_readers,
+        reproduction: Estimate {
+            expected: each(from_readers.expected),
+            low: each(from_readers.low),
+            high: each(from_readers.high),
+        },
+        transitions: transitions(asker).await?,
+        spreading: spreading(asker).await?,
+        calibration: calibration(asker).await?,
+    })
+}
+
+async fn transitions(asker: &Asker<'_>) -> Result<Vec<TransitionFigures>, AskError> {
+    let rows: Vec<(String, String, f64)> = asker
+        .query(&format!("SELECT if(parent_app = '', 'unknown', toString(parent_app)) AS sender, if(child_app = '', 'unknown', toString(child_app)) AS reader, sum(app_transitions.expected) AS visits FROM grapevine.app_transitions AS app_transitions WHERE site = {{site:String}} AND day BETWEEN {{from:Date}} AND {{to:Date}} AND parent_kind IN ('visitor', 'act') GROUP BY sender, reader HAVING visits >= {TRANSITION_MIN} ORDER BY visits DESC, sender, reader LIMIT {ROWS_MAX}"))
+        .fetch_all()
+        .await?;
+    let figures = |(from, to, visits)| TransitionFigures { from, to, visits };
+    Ok(rows.into_iter().map(figures).collect())
+}
+
+async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError> {
+    let rows: Vec<SpreadRow> = asker
+        .query(&format!("SELECT content, settled, tuple(chain_arrivals_low, chain_arrivals, chain_arrivals_high) AS chain, tuple(reproduction_low, reproduction, reproduction_high) AS reproduction, tuple(structural_virality_low, structural_virality, structural_virality_high) AS virality, tuple(depth_low, depth, depth_high) AS depth, generation_time_seconds AS generation_time, broadcast FROM {SPREADS} AND settled > 1 ORDER BY chain_arrivals DESC, content, started LIMIT {ROWS_MAX}"))
+        .fetch_all()
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| SpreadingFigures {
+            content: row.content,
+            readers: row.settled as f64,
+            from_readers: estimate(row.chain),
+            reproduction: estimate(row.reproduction),
+            virality: match row.virality {
+                [Some(low), Some(likely), Some(high)] => Some(estimate([low, likely, high])),
+                _ => None,
+            },
+            depth: estimate(row.depth),
+            generation_time_seconds: row.generation_time,
+            broadcast: row.broadcast,
+        })
+        .collect())
+}
+
+/// Of all times: it is what is known of the weights, not of the period.
+async fn calibration(asker: &Asker<'_>) -> Result<Option<ChainCalibration>, AskError> {
+    let row: Option<CalibrationRow> = asker
+        .query("SELECT argMax(version, offset) AS version, argMax(scored, offset) AS scored, argMax(log_loss, offset) AS log_loss, argMax(ece, offset) AS ece, argMax(top1, offset) AS top1, argMax(alarm, offset) AS alarm, argMax(token_survival, offset) AS token_survival FROM grapevine.chain_models WHERE site = {site:String} GROUP BY site")
+        .fetch_optional()
+        .await?;
+    Ok(row.and_then(|row| {
+        Some(ChainCalibration {
+            version: row.version,
+            scored: row.scored as f64,
+            log_loss: row.log_loss?,
+            calibration_error: row.ece?,
+            likeliest_right: row.top1?,
+            alarm: row.alarm,
+            token_survival: row.token_survival,
+        })
+    }))
+}

@@ -1,0 +1,232 @@
+//! The part of a report on how links were passed on from reader to reader.
+
+use std::io::{self, Write};
+
+use comfy_table::Cell;
+
+use super::figures::{ChainCalibration, Estimate};
+use super::terminal::{Page, range, right, shortened};
+use crate::numerals::{count, percent, plural};
+
+/// Contents that are listed; JSON and CSV have more.
+const CONTENTS_MAX: usize = 8;
+/// Transitions that are listed.
+const TRANSITIONS_MAX: usize = 8;
+/// Columns for the name of an app.
+const APP_WIDTH: usize = 16;
+/// Fewer expected readers than this spread nowhere.
+const SPREADING_MIN: f64 = 0.5;
+
+impl Page<'_> {
+    pub(super) fn chains(&self, out: &mut impl Write) -> io::Result<()> {
+        self.title(out, "Share chains")?;
+        self.reader_to_reader(out)?;
+        self.by_tokens(out)?;
+        self.spreading(out)?;
+        self.transitions(out)?;
+        self.calibration(out)
+    }
+
+    fn reader_to_reader(&self, out: &mut impl Write) -> io::Result<()> {
+        let chains = &self.report.chains;
+        if chains.readers == 0.0 {
+            return self.paragraph(
+                out,
+                "Nothing is known yet of how links were passed on: why a reader came is settled six hours later, or when an import ends.",
+            );
+        }
+        let (from, ratio) = (chains.from_readers, chains.reproduction);
+        let share = |part: f64| percent(part, chains.readers);
+        self.paragraph(
+            out,
+            &format!(
+                "Of {} {} of a content, about {} ({}) came from an earlier reader of it who passed the link on; the range is {} to {} ({} to {}). So each reader brings {} more ({} to {}); what spreads by itself brings 1. Who passes a link on without opening it is invisible.",
+                count(chains.readers),
+                plural(chains.readers, "first visit", "first visits"),
+                count(from.expected),
+                share(from.expected),
+                count(from.low),
+                count(from.high),
+                share(from.low),
+                share(from.high),
+                ratio_of(ratio.expected),
+                ratio_of(ratio.low),
+                ratio_of(ratio.high),
+            ),
+        )
+    }
+
+    fn by_tokens(&self, out: &mut impl Write) -> io::Result<()> {
+        let chains = &self.report.chains;
+        if chains.token_visits == 0.0 {
+            return self.paragraph(out, "No visit carried a share token, so no chain is known for certain: that needs a page that marks its links (an access log alone has none).");
+        }
+        if chains.cascades == 0.0 {
+            return self.paragraph(
+                out,
+                &format!(
+                    "{} {} came by a share token, but no page told which visit it had given that token to, so no chain is certain. An access log alone has the tokens that arrive, not those that are given: docs/hits.md says how a page tells.",
+                    count(chains.token_visits),
+                    plural(chains.token_visits, "visit", "visits"),
+                ),
+            );
+        }
+        self.paragraph(
+            out,
+            &format!(
+                "{} {} came by a share token that names the sharer. They form {} {}; the largest has {} visits, the deepest {} generations. Tokens get lost, so these are lower bounds.",
+                count(chains.token_visits),
+                plural(chains.token_visits, "visit", "visits"),
+                count(chains.cascades),
+                plural(chains.cascades, "chain", "chains"),
+                count(chains.largest),
+                count(chains.deepest),
+            ),
+        )
+    }
+
+    fn spreading(&self, out: &mut impl Write) -> io::Result<()> {
+        let rows = self.report.chains.spreading.iter();
+        let rows: Vec<_> = rows
+            .filter(|row| row.from_readers.expected >= SPREADING_MIN)
+            .take(CONTENTS_MAX)
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "Contents that spread the furthest")?;
+        let head = match self.is_narrow() {
+            true => vec!["content", "passed on", "R"],
+            false => vec!["content", "passed on", "range", "of", "R", "range", "after"],
+        };
+        // What the figures leave of a line.
+        let content_width = usize::from(self.width)
+            .saturating_sub(if self.is_narrow() { 22 } else { 66 })
+            .max(12);
+        let mut table = self.table(&head);
+        for row in &rows {
+            let name = row.content.split_once("://");
+            let name = name.map_or(row.content.as_str(), |(_, rest)| rest);
+            let name = match row.broadcast {
+                true => format!("* {name}"),
+                false => name.to_owned(),
+            };
+            let passed_on = right(count(row.from_readers.expected));
+            let ratio = right(ratio_of(row.reproduction.expected));
+            let mut cells = vec![Cell::new(shortened(&name, content_width)), passed_on];
+            if self.is_narrow() {
+                cells.push(ratio);
+            } else {
+                cells.extend([
+                    right(range(row.from_readers)),
+                    right(count(row.readers)),
+                    ratio,
+                    right(ratios(row.reproduction)),
+                    right(row.generation_time_seconds.map_or("–".to_owned(), duration)),
+                ]);
+            }
+            table.add_row(cells);
+        }
+        writeln!(out, "{table}")?;
+        let mut words = "passed on: expected readers who came from an earlier reader.".to_owned();
+        if !self.is_narrow() {
+            words.push_str(" R: readers that one reader brings, those still to come included. after: half of them come sooner after the reader who passed the link on.");
+        }
+        if rows.iter().any(|row| row.broadcast) {
+            words.push_str(
+                " *: one shared link brought more than 50 readers, as a public post does.",
+            );
+        }
+        self.paragraph(out, &words)
+    }
+
+    fn transitions(&self, out: &mut impl Write) -> io::Result<()> {
+        let rows = &self.report.chains.transitions;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "From app to app")?;
+        let mut table = self.table(&["sharer came by", "reader came by", "visits"]);
+        for row in rows.iter().take(TRANSITIONS_MAX) {
+            let name = |app: &str| shortened(&app.replace('_', " "), APP_WIDTH);
+            table.add_row(vec![
+                Cell::new(name(&row.from)),
+                right(name(&row.to)),
+                right(count(row.visits)),
+            ]);
+        }
+        writeln!(out, "{table}")?;
+        self.paragraph(
+            out,
+            "visits: expected, where a sharer can be named with some probability; unknown: no app is known.",
+        )
+    }
+
+    fn calibration(&self, out: &mut impl Write) -> io::Result<()> {
+        let chains = &self.report.chains;
+        if chains.readers == 0.0 {
+            return Ok(());
+        }
+        let text = match &chains.calibration {
+            Some(calibration) if calibration.scored > 0.0 => judged(calibration),
+            _ => "How well chains are inferred on this site is not known: it has no visit yet whose token names a sharer that was seen. What docs/chains.md says was measured on published cascades.".to_owned(),
+        };
+        writeln!(out)?;
+        self.paragraph(out, &text)
+    }
+}
+
+fn judged(calibration: &ChainCalibration) -> String {
+    let mut text = format!(
+        "How well chains are inferred: {} {} of known cause (a token, a referrer) {} judged as if nothing were known. The likeliest cause was the right one in {} of them, and its probability was off by {} on average (log-loss {:.2}, model {}).",
+        count(calibration.scored),
+        plural(calibration.scored, "visit", "visits"),
+        plural(calibration.scored, "was", "were"),
+        percent(calibration.likeliest_right, 1.0),
+        percent(calibration.calibration_error, 1.0),
+        calibration.log_loss,
+        calibration.version,
+    );
+    if calibration.alarm {
+        text.push_str(" That is too much: do not rely on single probabilities here.");
+    }
+    text
+}
+
+/// A ratio with two decimals.
+fn ratio_of(ratio: f64) -> String {
+    format!("{ratio:.2}")
+}
+
+fn ratios(estimate: Estimate) -> String {
+    format!("{}–{}", ratio_of(estimate.low), ratio_of(estimate.high))
+}
+
+/// A duration in its largest fitting unit.
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        ..90.0 => (seconds, "s"),
+        ..5_400.0 => (seconds / 60.0, "min"),
+        ..172_800.0 => (seconds / 3_600.0, "h"),
+        _ => (seconds / 86_400.0, "d"),
+    };
+    format!("{}\u{202f}{unit}", count(value.round()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_said_in_a_fitting_unit() {
+        for (seconds, said) in [
+            (0.0, "0\u{202f}s"),
+            (61.0, "61\u{202f}s"),
+            (600.0, "10\u{202f}min"),
+            (7_200.0, "2\u{202f}h"),
+            (864_000.0, "10\u{202f}d"),
+        ] {
+            assert_eq!(duration(seconds), said);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Short histories with known facts, hostile ones among them.
+
+use super::*;
+
+#[test]
+fn a_grey_reader_shortly_after_one_of_his_network_is_his() {
+    let mut world = World::default();
+    for number in 0..60 {
+        let mut landing = Landing::new(number, CONTENTS[0], T0 + number as i64 * 600_000);
+        landing.network = Some(1_000 + number as i64);
+        landing.outside = number % 2 == 0;
+        world.land(&landing);
+    }
+    let mut child = Landing::new(60, CONTENTS[0], T0 + 60 * 600_000);
+    (child.network, child.dark) = (Some(1_055), 0.95);
+    world.land(&child);
+    world.end();
+    let edges = world.found.of(visit(60));
+    let named = edges.iter().filter(|edge| edge.parent_visit.is_some());
+    let likeliest = named
+        .max_by(|a, b| a.probability.total_cmp(&b.probability))
+        .expect("has causes");
+    assert_eq!(likeliest.parent_visit, Some(visit(55)), "{edges:?}");
+    assert_eq!(likeliest.lag_ms, Some(5 * 600_000));
+    assert_eq!(likeliest.method, EdgeMethod::Inferred);
+    assert!(
+        edges
+            .iter()
+            .any(|edge| edge.parent_kind == ParentKind::Outside)
+    );
+}
+
+#[test]
+fn an_act_that_was_seen_is_a_cause_of_its_own() {
+    let mut world = World::default();
+    for number in 0..6 {
+        let mut landing = Landing::new(number, CONTENTS[0], T0 + number as i64 * 4 * HOUR);
+        landing.outside = true;
+        world.land(&landing);
+    }
+    let time = T0 + 30 * HOUR;
+    world.preview(1, CONTENTS[0], time, None);
+    let mut child = Landing::new(9, CONTENTS[0], time + 30_000);
+    (child.app, child.dark) = ("whatsapp", 0.97);
+    world.land(&child);
+    world.end();
+    let edges = world.found.of(visit(9));
+    let seen: f32 = edges
+        .iter()
+        .filter(|edge| edge.method == EdgeMethod::Preview)
+        .map(|edge| edge.probability)
+        .sum();
+    assert!(seen > 0.3, "{edges:?}");
+    let act = edges
+        .iter()
+        .find(|edge| edge.parent_kind == ParentKind::Act);
+    if let Some(act) = act {
+        assert_eq!((act.lag_ms, &*act.parent_app), (Some(30_000), "whatsapp"));
+    }
+    let spread = world.found.spreads.last().expect("written");
+    assert_eq!((spread.arrivals, spread.shares), (7, 1));
+}
+
+#[test]
+fn forged_foreign_and_own_tokens_have_a_defined_result() {
+    let mut world = World::default();
+    let mut owner = Landing::new(1, CONTENTS[0], T0);
+    owner.given = Some("own");
+    world.land(&owner);
+    // Forged: a share of somebody never seen.
+    let mut forged = Landing::new(2, CONTENTS[0], T0 + HOUR);
+    forged.token = Some("forged");
+    assert_eq!(world.land(&forged).cause, Cause::SomeShare);
+    // Of another content: the same.
+    let mut foreign = Landing::new(3, CONTENTS[1], T0 + HOUR);
+    foreign.token = Some("own");
+    assert_eq!(world.land(&foreign).cause, Cause::SomeShare);
+    // One's own: a return, and no reader.
+    let mut back = Landing::new(4, CONTENTS[0], T0 + 2 * HOUR);
+    (back.visitor, back.token) = (Some(1), Some("own"));
+    assert_eq!(world.land(&back).cause, Cause::Return);
+    // A circle: who was passed a link passes it back.
+    let mut child = Landing::new(5, CONTENTS[0], T0 + 3 * HOUR);
+    (child.token, child.given) = (Some("own"), Some("child"));
+    world.land(&child);
+    let mut circle = Landing::new(6, CONTENTS[0], T0 + 4 * HOUR);
+    (circle.visitor, circle.token) = (Some(1), Some("child"));
+    world.land(&circle);
+    world.end();
+    let kinds = |number| -> Vec<(ParentKind, Option<Id>)> {
+        let edges = world.found.of(visit(number));
+        edges
+            .iter()
+            .map(|edge| (edge.parent_kind, edge.parent_visit))
+            .collect()
+    };
+    assert_eq!(kinds(2), [(ParentKind::Unknown, None)]);
+    assert_eq!(kinds(3), [(ParentKind::Unknown, None)]);
+    assert_eq!(kinds(4), []);
+    assert_eq!(kinds(5), [(ParentKind::Visitor, Some(visit(1)))]);
+    assert_eq!(kinds(6), [], "nobody is below himself");
+    let of_first = |spread: &&grapevine_event::Spread<'_>| spread.content == CONTENTS[0];
+    let spread = world.found.spreads.iter().rfind(of_first).expect("written");
+    assert_eq!(
+        (spread.arrivals, spread.certain_shares, spread.tokens),
+        (3, 1, 2)
+    );
+}
+
+#[test]
+fn a_token_whose_owner_is_told_later_takes_back_what_was_said() {
+    for held in [true, false] {
+        let mut world = World::default();
+        for number in 0..4 {
+            world.land(&Landing::new(
+                number,
+                CONTENTS[0],
+                T0 + number as i64 * 60_000,
+            ));
+        }
+        let mut child = Landing::new(7, CONTENTS[0], T0 + HOUR);
+        child.token = Some("later");
+        assert_eq!(world.land(&child).cause, Cause::SomeShare);
+        if !held {
+            world.end();
+        }
+        world.give(CONTENTS[0], 2, T0 + HOUR + 2_000, "later");
+        world.end();
+        let edges = world.found.of(visit(7));
+        let said: Vec<_> = edges
+            .iter()
+            .map(|edge| (edge.parent_kind, edge.parent_visit, edge.sign))
+            .collect();
+        let owner = Some(visit(2));
+        assert_eq!(
+            said,
+            [
+                (ParentKind::Unknown, None, 1),
+                (ParentKind::Unknown, None, -1),
+                (ParentKind::Visitor, owner, 1)
+            ]
+        );
+        assert!((world.found.sums()[&visit(7)] - 1.0).abs() < 1e-9);
+        let spread = world.found.spreads.last().expect("written");
+        assert_eq!(spread.certain_shares, 1, "{held}");
+        assert_eq!(world.chains.not_followed().late_tokens, 0);
+    }
+    // His own token: nothing is proven.
+    let mut world = World::default();
+    let mut child = Landing::new(7, CONTENTS[0], T0);
+    child.token = Some("mine");
+    world.land(&child);
+    world.give(CONTENTS[0], 7, T0 + 60_000, "mine");
+    world.end();
+    assert_eq!(world.found.sums().get(&visit(7)), Some(&1.0));
+}
+
+#[test]
+fn nobody_is_his_own_parent_though_clocks_disagree() {
+    let mut world = World::default();
+    world.land(&Landing::new(1, CONTENTS[0], T0));
+    let mut parent = Landing::new(2, CONTENTS[0], T0 + 2_000);
+    parent.given = Some("early");
+    world.land(&parent);
+    // By its own clock the child comes before who passed the link on.
+    let mut child = Landing::new(3, CONTENTS[0], T0 + 1_000);
+    child.token = Some("early");
+    assert!(matches!(world.land(&child).cause, Cause::Parent { .. }));
+    world.end();
+    for edge in &world.found.edges {
+        assert_ne!(edge.parent_visit, Some(edge.child_visit), "{edge:?}");
+    }
+    assert_eq!(world.found.of(visit(3))[0].parent_visit, Some(visit(2)));
+    assert!((world.found.sums()[&visit(2)] - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_clock_gone_wrong_settles_nobody_else() {
+    let mut world = World::default();
+    for number in 0..20 {
+        world.land(&Landing::new(
+            number,
+            CONTENTS[0],
+            T0 + number as i64 * 1_000,
+        ));
+    }
+    world.land(&Landing::new(20, CONTENTS[1], T0 + 70 * 365 * 24 * HOUR));
+    world.land(&Landing::new(21, CONTENTS[1], i64::MIN));
+    let mut closed = world.found.spreads.iter().filter(|spread| spread.closed);
+    assert!(
+        closed.all(|spread| spread.content != CONTENTS[0]),
+        "a day may pass, not a lifetime"
+    );
+    world.land(&Landing::new(22, CONTENTS[0], T0 + 30_000));
+    world.end();
+    let spread = world
+        .found
+        .spreads
+        .iter()
+        .rfind(|spread| spread.content == CONTENTS[0]);
+    assert_eq!(spread.expect("written").settled, 21);
+}
+
+#[test]
+fn a_rush_of_readers_stays_within_bounds() {
+    let mut world = World::default();
+    for number in 0..120_000u64 {
+        let time = T0 + (number / 2) as i64;
+        world.land(&Landing::new(number, CONTENTS[0], time));
+        // Nothing that is found is kept.
+        if number % 1_000 == 0 {
+            world.found.edges.clear();
+        }
+    }
+    world.end();
+    let spread = world.found.spreads.last().expect("written");
+    assert_eq!((spread.arrivals, spread.settled), (120_000, 120_000));
+    assert!(
+        world.found.spreads.len() < 150,
+        "{}",
+        world.found.spreads.len()
+    );
+    let (_, followed) = world.chains.spreading.contents[1].oldest().expect("there");
+    let bytes = followed.spread.bytes() + followed.acts.capacity() * 24;
+    assert!(
+        bytes + std::mem::size_of::<Followed>() <= 16 * 1_024 + 512,
+        "{bytes}"
+    );
+}
+
+#[test]
+fn addresses_of_any_kind_are_followed_or_counted() {
+    let long = format!("https://example.org/{}", "a".repeat(65_000));
+    let mut world = World::default();
+    world.land(&Landing::new(1, &long, T0));
+    for (number, content) in (2..).zip([
+        "https://xn--e1afmkfd.example/\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}?q=\u{202e}",
+        "",
+        "\0\n",
+    ]) {
+        world.land(&Landing::new(number, content, T0 + number as i64));
+        world.land(&Landing::new(
+            number + 100,
+            content,
+            T0 + 60_000 + number as i64,
+        ));
+    }
+    world.end();
+    assert_eq!(world.chains.not_followed().long_contents, 1);
+    assert_eq!(world.found.of(visit(1)), Vec::<&Edge<'_>>::new());
+    assert_eq!(world.found.sums().len(), 6);
+}
+
+#[test]
+fn a_quiet_content_settles_by_time_and_is_closed_in_the_end() {
+    let mut world = World::default();
+    world.chains.heartbeat(T0, &mut |_| {});
+    for number in 0..3 {
+        world.land(&Landing::new(
+            number,
+            CONTENTS[0],
+            T0 + number as i64 * 60_000,
+        ));
+    }
+    let at = |time: i64, world: &mut World| {
+        let found = &mut world.found;
+        world
+            .chains
+            .heartbeat(time, &mut |finding| found.take(finding));
+        (world.found.edges.len() > 0, world.found.spreads.len())
+    };
+    assert_eq!(at(T0 + SETTLE_MS - 60_000, &mut world), (false, 0));
+    assert_eq!(at(T0 + SETTLE_MS + 3 * 60_000, &mut world), (true, 1));
+    assert_eq!(world.found.spreads[0].settled, 3);
+    at(T0 + 29 * 24 * HOUR, &mut world);
+    assert!(!world.found.spreads.last().expect("written").closed);
+    at(T0 + 33 * 24 * HOUR, &mut world);
+    let spread = world.found.spreads.last().expect("written");
+    assert!(spread.closed && world.found.spreads.len() == 2);
+    world.land(&Landing::new(9, CONTENTS[0], T0 + 33 * 24 * HOUR));
+    at(T0 + 34 * 24 * HOUR, &mut world);
+    let spread = world.found.spreads.last().expect("written");
+    assert_eq!(
+        (spread.arrivals, spread.closed),
+        (1, false),
+        "it starts anew"
+    );
+}

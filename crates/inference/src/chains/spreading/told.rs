@@ -1,0 +1,55 @@
+//! What is told: landings and acts of sharing.
+
+use grapevine_event::{Id, ShareKind};
+use serde::{Deserialize, Serialize};
+
+use crate::causes::Marks;
+
+/// What brought a reader, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::chains) enum Origin {
+    /// An earlier reader's share: key and time of that visit.
+    Parent(u64, i64),
+    /// A share by somebody who was never seen.
+    SomeShare,
+    /// From outside, by a fact.
+    Outside,
+    /// Not known: P(privately passed on), low, likely and high.
+    Grey([f64; 3]),
+}
+
+/// A landing of a person.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::chains) struct Reading<'a> {
+    pub(in crate::chains) site: &'a str,
+    pub(in crate::chains) content: &'a str,
+    /// Key of the content.
+    pub(in crate::chains) content_key: u64,
+    pub(in crate::chains) visit: Id,
+    pub(in crate::chains) visitor: Option<i64>,
+    pub(in crate::chains) time: i64,
+    pub(in crate::chains) app: u16,
+    pub(in crate::chains) marks: Marks,
+    pub(in crate::chains) origin: Origin,
+    /// Key of the token that the link carried, of somebody else.
+    pub(in crate::chains) incoming: Option<u64>,
+    pub(in crate::chains) gives_token: bool,
+}
+
+/// An act of sharing.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::chains) struct Sharing<'a> {
+    pub(in crate::chains) site: &'a str,
+    pub(in crate::chains) content: &'a str,
+    pub(in crate::chains) content_key: u64,
+    /// Key of the act.
+    pub(in crate::chains) key: u64,
+    pub(in crate::chains) kind: ShareKind,
+    pub(in crate::chains) time: i64,
+    pub(in crate::chains) app: u16,
+    pub(in crate::chains) marks: Marks,
+    /// The sharer's visit and pseudonym, where known.
+    pub(in crate::chains) sharer: Option<u64>,
+    pub(in crate::chains) visitor: Option<i64>,
+    pub(in crate::chains) token: Option<u64>,
+}
