@@ -1,10 +1,11 @@
 //! Cascades through the product's streaming inference, edge by edge.
 
 use grapevine_inference::causes::{
-    Arrival, Certain, MarkLaws, Posterior, Scratch, Settled, Spread, Weights,
+    Arrival, Certain, MarkLaws, Marks, Posterior, Scratch, Settled, Spread, Weights,
 };
 
 use crate::cascades::Cascade;
+use crate::copied::CopiedMarks;
 use crate::measures::{CascadeScore, EdgeScore, Measures, measure};
 
 /// Which edges carry a token that survived.
@@ -39,6 +40,15 @@ impl Tokens {
     }
 }
 
+/// What an evaluation goes by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// Which edges are known.
+    pub tokens: Tokens,
+    /// Marks that are made up for the nodes; none where only times are known.
+    pub marks: Option<CopiedMarks>,
+}
+
 /// What came of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -50,36 +60,41 @@ pub struct Evaluation {
     pub cascades: Vec<CascadeScore>,
 }
 
-/// Hides every edge but those with a token, infers, and scores every hidden edge.
-pub fn evaluate(cascades: &[Cascade], tokens: Tokens, weights: &Weights) -> Evaluation {
+/// Hides every edge but those with a token, infers, and scores every hidden edge. What the site's
+/// laws learn from certain edges, they learn on the way, cascade after cascade, from `laws` on.
+pub fn evaluate(
+    cascades: &[Cascade],
+    setting: Setting,
+    weights: &Weights,
+    laws: &MarkLaws,
+) -> Evaluation {
     let mut edges = Vec::new();
     let mut edges_on_arrival = Vec::new();
     let mut scores = Vec::new();
     let mut scratch = Scratch::default();
-    let laws = MarkLaws::default();
+    let mut laws = laws.clone();
     for (number, cascade) in cascades.iter().enumerate() {
         let mut hidden = Vec::new();
         let mut early = Vec::new();
-        let spread = run(
+        let run = Run {
             number,
             cascade,
-            tokens,
+            setting,
             weights,
-            &laws,
-            &mut scratch,
-            &mut |moment| match moment {
-                Moment::Arrival(node, posterior) => {
-                    if !tokens.reveal(number, node) {
-                        early.push(score(posterior, cascade, node));
-                    }
+        };
+        let spread = run.drive(&mut laws, &mut scratch, &mut |laws, moment| match moment {
+            Moment::Arrival(node, posterior) => {
+                if !setting.tokens.reveal(number, node) {
+                    early.push(score(posterior, cascade, node));
                 }
-                Moment::Settled(node, settled) => {
-                    if settled.certain.is_none() {
-                        hidden.push(score(&settled.posterior, cascade, node));
-                    }
+            }
+            Moment::Settled(node, settled) => {
+                if settled.certain.is_none() {
+                    hidden.push(score(&settled.posterior, cascade, node));
                 }
-            },
-        );
+                laws.learn(settled);
+            }
+        });
         let shape = spread.shape(weights);
         let score = CascadeScore::new(cascade, &hidden, shape.shared, shape.virality);
         scores.push(score);
@@ -101,50 +116,67 @@ pub(crate) enum Moment<'a> {
     Settled(usize, &'a Settled<'a>),
 }
 
-/// Drives one cascade through the inference.
-pub(crate) fn run(
-    number: usize,
-    cascade: &Cascade,
-    tokens: Tokens,
-    weights: &Weights,
-    laws: &MarkLaws,
-    scratch: &mut Scratch,
-    show: &mut dyn FnMut(Moment<'_>),
-) -> Spread {
-    let start = cascade.times.first().copied().unwrap_or_default();
-    let mut spread = Spread::new(number as u64, start);
-    for (node, time) in cascade.times.iter().enumerate().skip(1) {
-        let mut arrival = Arrival::new(node as u64, *time);
-        let parent = cascade.parents[node] as usize;
-        if tokens.reveal(number, node) {
-            arrival.certain = Some(match parent {
-                0 => Certain::Outside,
-                parent => Certain::Share {
-                    key: parent as u64,
-                    time: cascade.times[parent],
-                },
-            });
-        }
-        let posterior = spread.consider(&arrival, weights, laws, scratch);
-        show(Moment::Arrival(node, &posterior));
-        spread.admit(&arrival, weights, scratch);
-        settle(&mut spread, false, weights, laws, scratch, show);
-    }
-    settle(&mut spread, true, weights, laws, scratch, show);
-    spread
+/// One cascade on its way through the inference.
+pub(crate) struct Run<'a> {
+    pub(crate) number: usize,
+    pub(crate) cascade: &'a Cascade,
+    pub(crate) setting: Setting,
+    pub(crate) weights: &'a Weights,
 }
 
-fn settle(
-    spread: &mut Spread,
-    closed: bool,
-    weights: &Weights,
-    laws: &MarkLaws,
-    scratch: &mut Scratch,
-    show: &mut dyn FnMut(Moment<'_>),
-) {
-    while let Some(settled) = spread.settle(closed, weights, laws, scratch) {
-        let node = settled.key as usize;
-        show(Moment::Settled(node, &settled));
+/// Is shown every moment of a run, with the laws, which may learn from it.
+type Show<'a> = dyn FnMut(&mut MarkLaws, Moment<'_>) + 'a;
+
+impl Run<'_> {
+    /// Drives the cascade through the inference.
+    pub(crate) fn drive(
+        &self,
+        laws: &mut MarkLaws,
+        scratch: &mut Scratch,
+        show: &mut Show<'_>,
+    ) -> Spread {
+        let cascade = self.cascade;
+        let start = cascade.times.first().copied().unwrap_or_default();
+        let mut spread = Spread::new(self.number as u64, start);
+        let marks = match self.setting.marks {
+            Some(marks) => marks.of(self.number, cascade),
+            None => vec![Marks::default(); cascade.times.len()],
+        };
+        for (node, time) in cascade.times.iter().enumerate().skip(1) {
+            let mut arrival = Arrival::new(node as u64, *time);
+            arrival.marks = marks[node];
+            let parent = cascade.parents[node] as usize;
+            if self.setting.tokens.reveal(self.number, node) {
+                arrival.certain = Some(match parent {
+                    0 => Certain::Outside,
+                    parent => Certain::Share {
+                        key: parent as u64,
+                        time: cascade.times[parent],
+                    },
+                });
+            }
+            let posterior = spread.consider(&arrival, self.weights, laws, scratch);
+            show(laws, Moment::Arrival(node, &posterior));
+            spread.admit(&arrival, self.weights, scratch);
+            laws.arrived(arrival.marks);
+            self.settle(&mut spread, false, laws, scratch, show);
+        }
+        self.settle(&mut spread, true, laws, scratch, show);
+        spread
+    }
+
+    fn settle(
+        &self,
+        spread: &mut Spread,
+        closed: bool,
+        laws: &mut MarkLaws,
+        scratch: &mut Scratch,
+        show: &mut Show<'_>,
+    ) {
+        while let Some(settled) = spread.settle(closed, self.weights, laws, scratch) {
+            let node = settled.key as usize;
+            show(laws, Moment::Settled(node, &settled));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use grapevine_inference::causes::{Holding, Lesson, MarkLaws, Scratch, Weights};
 
 use crate::cascades::Cascade;
-use crate::drive::{Moment, Tokens, evaluate, run};
+use crate::drive::{Moment, Run, Setting, Tokens, evaluate};
 use crate::measures::Measures;
 
 /// Lessons that a fit looks at, at most.
@@ -18,21 +18,32 @@ const FIRST: Holding = Holding {
 const WELL_TOLD: f64 = 0.1;
 /// Rounds in which ranges are widened and narrowed.
 const WIDENINGS: usize = 10;
+/// Cascades of a source that this looks at, at most.
+const WIDENED_ON: usize = 400;
+/// Edges beyond which a source counts no more: a large one must not decide for sites unlike it.
+const EDGES_COUNTED: usize = 150_000;
 /// One in so many labelled arrivals is also looked at when it arrives.
 const ARRIVING_EACH: usize = 4;
 
-/// Learns weights from the edges of cascades that carry a token, near the weights given. Without
-/// any token there is no label, so at rate 0 every edge is one, and none is seen: the best that
-/// times alone can do, as the published baselines have it.
-pub fn learn(cascades: &[Cascade], tokens: Tokens, weights: &Weights, holding: Holding) -> Weights {
+/// Learns weights and laws from the edges of cascades that carry a token, near the weights given.
+/// Without any token there is no label, so at rate 0 every edge is one, and none is seen: the best
+/// that times alone can do, as the published baselines have it.
+pub fn learn(
+    cascades: &[Cascade],
+    setting: Setting,
+    weights: &Weights,
+    holding: Holding,
+) -> (Weights, MarkLaws) {
+    let tokens = setting.tokens;
     let all = tokens.rate <= 0.0;
     let labels = edges(cascades) as f64 * if all { 1.0 } else { tokens.rate };
     let keep = Tokens {
         rate: (LESSONS_MAX as f64 / labels.max(1.0)).min(1.0),
         seed: tokens.seed ^ 0x6C65_6172,
     };
-    let lessons = lessons(cascades, tokens, weights, keep, all);
-    weights.learn(
+    let mut laws = MarkLaws::default();
+    let lessons = lessons(cascades, setting, weights, &mut laws, keep, all);
+    let weights = weights.learn(
         &lessons,
         holding,
         format!("{}+{} edges", weights.version(), lessons.len()),
@@ -41,49 +52,55 @@ pub fn learn(cascades: &[Cascade], tokens: Tokens, weights: &Weights, holding: H
             weights.fitted(),
             lessons.len()
         ),
-    )
+    );
+    (weights, laws)
 }
 
-/// Lessons of the certain edges of cascades, or of the hidden ones; those that `keep` reveals.
+/// Lessons of the certain edges of cascades, or of the hidden ones; those that `keep` reveals. The
+/// laws learn on the way; of the outside's, the shift stays as it is, since the weights take it in.
 fn lessons(
     cascades: &[Cascade],
-    tokens: Tokens,
+    setting: Setting,
     weights: &Weights,
+    laws: &mut MarkLaws,
     keep: Tokens,
     hidden: bool,
 ) -> Vec<Lesson> {
+    let tokens = setting.tokens;
     let mut lessons = Vec::new();
     let mut scratch = Scratch::with_examples();
-    let laws = MarkLaws::default();
     for (number, cascade) in cascades.iter().enumerate() {
-        run(
+        let run = Run {
             number,
             cascade,
-            tokens,
+            setting,
             weights,
-            &laws,
-            &mut scratch,
-            &mut |moment| {
-                // Settled arrivals are what counts; those that have just come teach what it means
-                // that nothing has followed yet.
-                let (node, posterior) = match moment {
-                    Moment::Arrival(node, posterior) if node % ARRIVING_EACH == 0 => {
-                        (node, posterior)
-                    }
-                    Moment::Arrival(..) => return,
-                    Moment::Settled(node, settled) => (node, &settled.posterior),
-                };
-                if tokens.reveal(number, node) == hidden || !keep.reveal(number, node) {
-                    return;
+        };
+        run.drive(laws, &mut scratch, &mut |laws, moment| {
+            // Settled arrivals are what counts; those that have just come teach what it means that
+            // nothing has followed yet.
+            let (node, posterior) = match moment {
+                Moment::Arrival(node, posterior) if node % ARRIVING_EACH == 0 => (node, posterior),
+                Moment::Arrival(..) => return,
+                Moment::Settled(node, settled) => {
+                    let outside = laws.outside.clone();
+                    laws.learn(settled);
+                    laws.outside = outside;
+                    (node, &settled.posterior)
                 }
-                let parent = cascade.parents[node];
-                let parent = (parent > 0).then_some((u64::from(parent), parent));
-                let lesson = posterior
-                    .example()
-                    .and_then(|example| example.lesson(parent));
-                lessons.extend(lesson);
-            },
-        );
+            };
+            if tokens.reveal(number, node) == hidden || !keep.reveal(number, node) {
+                return;
+            }
+            laws.outside
+                .inform(posterior.outside(), posterior.certain());
+            let parent = cascade.parents[node];
+            let parent = (parent > 0).then_some((u64::from(parent), parent));
+            let lesson = posterior
+                .example()
+                .and_then(|example| example.lesson(parent));
+            lessons.extend(lesson);
+        });
     }
     lessons
 }
@@ -126,7 +143,12 @@ fn fit_seeing(
                 rate: (each / hidden.max(1.0)).min(1.0),
                 seed: seed ^ 0x6669_7420,
             };
-            let seen = lessons(&source.cascades, tokens, seen_with, keep, true);
+            let setting = Setting {
+                tokens,
+                marks: None,
+            };
+            let mut laws = MarkLaws::default();
+            let seen = lessons(&source.cascades, setting, seen_with, &mut laws, keep, true);
             all.extend(seen);
         }
     }
@@ -136,15 +158,17 @@ fn fit_seeing(
         all.len(),
         names.join(", "),
     );
-    Weights::flat().learn(&all, FIRST, version.to_owned(), fitted)
+    Weights::flat()
+        .learn(&all, FIRST, version.to_owned(), fitted)
+        .for_any_site()
 }
 
-/// What each source counts, in proportion to the square root of its edges: large files decide, small
-/// ones are heard.
+/// What each source counts, in proportion to the square root of its edges up to
+/// [`EDGES_COUNTED`]: small files are heard, and large ones do not decide for sites unlike them.
 fn shares(sources: &[FitSource]) -> Vec<f64> {
     let roots = sources
         .iter()
-        .map(|source| (edges(&source.cascades) as f64).sqrt());
+        .map(|source| (edges(&source.cascades).min(EDGES_COUNTED) as f64).sqrt());
     let total: f64 = roots.clone().sum();
     roots.map(|root| root / total.max(1.0)).collect()
 }
@@ -165,9 +189,16 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
         let mut told = Held::default();
         let mut well_told = Held::default();
         for (source, share) in sources.iter().zip(shares(sources)) {
+            let each = source.cascades.len().div_ceil(WIDENED_ON).max(1);
+            let some = source.cascades.iter().step_by(each).cloned();
+            let some: Vec<Cascade> = some.collect();
             for rate in rates {
-                let tokens = Tokens { rate: *rate, seed };
-                let measures = evaluate(&source.cascades, tokens, &weights).settled;
+                let setting = Setting {
+                    tokens: Tokens { rate: *rate, seed },
+                    marks: None,
+                };
+                let laws = MarkLaws::default();
+                let measures = evaluate(&some, setting, &weights, &laws).settled;
                 let held = match *rate {
                     0.0 => &mut blind,
                     rate if rate < WELL_TOLD => &mut told,

@@ -12,6 +12,7 @@
 
 mod baselines;
 mod cascades;
+mod copied;
 mod drive;
 mod fit;
 mod measures;
@@ -19,6 +20,7 @@ pub mod visits;
 
 pub use baselines::{Baseline, baselines};
 pub use cascades::{Cascade, NODES_MAX, ReadError, read};
-pub use drive::{Evaluation, Tokens, evaluate};
+pub use copied::CopiedMarks;
+pub use drive::{Evaluation, Setting, Tokens, evaluate};
 pub use fit::{FitSource, fit, learn};
 pub use measures::{CascadeScore, EdgeScore, Measures, measure};

@@ -1,7 +1,9 @@
 //! Evaluation of cascades that are made here, with a truth that the shipped weights never saw.
 
-use grapevine_evaluation::{Cascade, Tokens, baselines, evaluate, learn, read};
-use grapevine_inference::causes::{Holding, Weights};
+use grapevine_evaluation::{
+    Cascade, CopiedMarks, Setting, Tokens, baselines, evaluate, learn, read,
+};
+use grapevine_inference::causes::{Holding, MarkLaws, Weights};
 
 /// SplitMix64.
 struct Dice(u64);
@@ -64,7 +66,12 @@ fn the_inference_beats_every_baseline_and_learns_from_tokens() {
     let known = cascades(2, 60);
     let weights = Weights::builtin();
     let tokens = Tokens { rate: 0.1, seed: 1 };
-    let shipped = evaluate(&scored, tokens, &weights).settled;
+    let setting = Setting {
+        tokens,
+        marks: None,
+    };
+    let laws = MarkLaws::default();
+    let shipped = evaluate(&scored, setting, &weights, &laws).settled;
     for baseline in baselines(&scored, tokens) {
         let name = baseline.name;
         let theirs = baseline.measures;
@@ -74,8 +81,8 @@ fn the_inference_beats_every_baseline_and_learns_from_tokens() {
         );
         assert!(shipped.reproduction_mae < theirs.reproduction_mae, "{name}");
     }
-    let learned = learn(&known, tokens, &weights, Holding::default());
-    let learned = evaluate(&scored, tokens, &learned).settled;
+    let (learned, laws) = learn(&known, setting, &weights, Holding::default());
+    let learned = evaluate(&scored, setting, &learned, &laws).settled;
     assert!(
         learned.log_loss < shipped.log_loss - 0.02,
         "{learned:?} {shipped:?}"
@@ -93,12 +100,45 @@ fn the_inference_beats_every_baseline_and_learns_from_tokens() {
 fn more_tokens_tell_more_and_the_same_run_says_the_same() {
     let scored = cascades(3, 40);
     let weights = Weights::builtin();
-    let at = |rate: f64| evaluate(&scored, Tokens { rate, seed: 1 }, &weights).settled;
+    let at = |rate: f64| {
+        let setting = Setting {
+            tokens: Tokens { rate, seed: 1 },
+            marks: None,
+        };
+        evaluate(&scored, setting, &weights, &MarkLaws::default()).settled
+    };
     let losses = [0.0, 0.05, 0.3].map(|rate| at(rate).log_loss);
     assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
     assert_eq!(at(0.05), at(0.05));
     let edges: usize = scored.iter().map(|cascade| cascade.parents.len() - 1).sum();
     assert_eq!(at(0.0).edges, edges, "every hidden edge is scored");
+}
+
+#[test]
+fn marks_that_children_copy_name_their_parents() {
+    let scored = cascades(4, 60);
+    let weights = Weights::builtin();
+    let with = |marks| {
+        let setting = Setting {
+            tokens: Tokens {
+                rate: 0.05,
+                seed: 1,
+            },
+            marks,
+        };
+        evaluate(&scored, setting, &weights, &MarkLaws::default()).settled
+    };
+    let (without, with) = (
+        with(None),
+        with(Some(CopiedMarks {
+            channel: 0.5,
+            network: 0.3,
+            seed: 1,
+        })),
+    );
+    assert!(with.log_loss < without.log_loss - 0.1, "{with:?}");
+    assert!(with.top1_chain > without.top1_chain + 0.03, "{with:?}");
+    assert!(with.reproduction_mae < without.reproduction_mae, "{with:?}");
 }
 
 #[test]

@@ -314,6 +314,9 @@ pub struct EvaluateChainsArgs {
     /// Weights to start from [default: as shipped].
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// Make up marks: probabilities that a child copies its parent's channel and network.
+    #[arg(long, value_name = "CHANNEL,NETWORK", value_parser = copying)]
+    pub marks: Option<[f64; 2]>,
     /// Which edges the tokens give away follows from it.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
@@ -430,6 +433,19 @@ pub struct EvaluateFitVisitsArgs {
     /// About how many landings each site has that no share brought.
     #[arg(long, value_name = "NUMBER", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub landings: u32,
+}
+
+fn copying(text: &str) -> Result<[f64; 2], String> {
+    let share = |part: &str| {
+        let share = part.parse::<f64>().ok();
+        share.filter(|share| (0.0..1.0).contains(share))
+    };
+    match text.split_once(',') {
+        Some((channel, network)) => share(channel).zip(share(network)),
+        None => None,
+    }
+    .map(|(channel, network)| [channel, network])
+    .ok_or_else(|| "should be two numbers from 0 to less than 1, such as 0.5,0.3".to_owned())
 }
 
 /// Arguments of `grapevine demo`.

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use grapevine_evaluation::{
-    Baseline, Cascade, Evaluation, FitSource, Measures, NODES_MAX, ReadError, Tokens, baselines,
-    evaluate, fit, learn, read,
+    Baseline, Cascade, CopiedMarks, Evaluation, FitSource, Measures, NODES_MAX, ReadError, Setting,
+    Tokens, baselines, evaluate, fit, learn, read,
 };
-use grapevine_inference::causes::{Holding, Weights};
+use grapevine_inference::causes::{Holding, MarkLaws, Weights};
 use serde::Serialize;
 
 use crate::cli::{EvaluateArgs, EvaluateChainsArgs, EvaluateFitArgs, EvaluateFormat, EvaluateWhat};
@@ -37,6 +37,8 @@ struct Document<'a> {
     file: String,
     fit: Option<String>,
     token_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marks: Option<[f64; 2]>,
     seed: u64,
     weights: &'a str,
     #[serde(flatten)]
@@ -57,20 +59,16 @@ struct Early {
 
 fn chains(arguments: &EvaluateChainsArgs) -> Result<(), Failure> {
     let cascades = cascades(&arguments.file)?;
-    let tokens = Tokens {
-        rate: arguments.token_rate,
-        seed: arguments.seed,
-    };
+    let setting = setting(arguments, arguments.seed);
     let mut weights = weights(arguments.weights.as_deref())?;
+    let mut laws = MarkLaws::default();
     if let Some(path) = &arguments.fit {
         // Another seed: cascades of the same number in both files must not draw the same.
-        let tokens = Tokens {
-            seed: arguments.seed ^ 0x0066_6974,
-            ..tokens
-        };
-        weights = learn(&self::cascades(path)?, tokens, &weights, Holding::default());
+        let setting = self::setting(arguments, arguments.seed ^ 0x0066_6974);
+        let known = self::cascades(path)?;
+        (weights, laws) = learn(&known, setting, &weights, Holding::default());
     }
-    let evaluation = evaluate(&cascades, tokens, &weights);
+    let evaluation = evaluate(&cascades, setting, &weights, &laws);
     if evaluation.settled.edges == 0 {
         let problem = format!(
             "{}: no edge is hidden, so nothing can be scored; lower --token-rate",
@@ -78,7 +76,7 @@ fn chains(arguments: &EvaluateChainsArgs) -> Result<(), Failure> {
         );
         return Err(Failure::new(ExitKind::Data, problem));
     }
-    let baselines = baselines(&cascades, tokens);
+    let baselines = baselines(&cascades, setting.tokens);
     let mut out = io::stdout().lock();
     let written = match arguments.format {
         EvaluateFormat::Json => {
@@ -93,6 +91,20 @@ fn chains(arguments: &EvaluateChainsArgs) -> Result<(), Failure> {
         // `| head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.ends(ExitKind::InputOutput),
+    }
+}
+
+fn setting(arguments: &EvaluateChainsArgs, seed: u64) -> Setting {
+    Setting {
+        tokens: Tokens {
+            rate: arguments.token_rate,
+            seed,
+        },
+        marks: arguments.marks.map(|[channel, network]| CopiedMarks {
+            channel,
+            network,
+            seed,
+        }),
     }
 }
 
@@ -154,6 +166,7 @@ fn document<'a>(
             .as_ref()
             .map(|path| path.display().to_string()),
         token_rate: arguments.token_rate,
+        marks: arguments.marks,
         seed: arguments.seed,
         weights: weights.version(),
         settled: &evaluation.settled,
@@ -189,6 +202,13 @@ fn write_text(
         arguments.token_rate * 100.0,
     )?;
     writeln!(out, "weights {}", weights.version())?;
+    if let Some([channel, network]) = arguments.marks {
+        writeln!(
+            out,
+            "made-up marks: children copy the channel with probability {channel}, the network with \
+             {network}; the baselines do not see them"
+        )?;
+    }
     writeln!(
         out,
         "true R over all {:.3}; a range should hold 80 %\n",
@@ -282,9 +302,9 @@ mod tests {
         let arguments = arguments(&["grapevine", "evaluate", "chains", file, "--token-rate", "0"]);
         let cascades = cascades(&arguments.file).expect("cascades");
         let weights = weights(None).expect("weights");
-        let tokens = Tokens { rate: 0.0, seed: 1 };
-        let evaluation = evaluate(&cascades, tokens, &weights);
-        let baselines = baselines(&cascades, tokens);
+        let setting = setting(&arguments, 1);
+        let evaluation = evaluate(&cascades, setting, &weights, &MarkLaws::default());
+        let baselines = baselines(&cascades, setting.tokens);
         let document = document(&arguments, &weights, &evaluation, &baselines);
         let value = serde_json::to_value(&document).expect("a document");
         for key in [
@@ -334,6 +354,12 @@ mod tests {
         assert_eq!(found, 65);
         assert!(said.contains("no edge is hidden"), "{said}");
         assert_eq!(code(None).0, 66);
+        for marks in ["0.5", "0.5,1", "-1,0", "a,b", "0.1,0.2,0.3"] {
+            let line = ["grapevine", "evaluate", "chains", "f", "--marks", marks];
+            assert!(crate::cli::Cli::try_parse_from(line).is_err(), "{marks}");
+        }
+        let line = ["grapevine", "evaluate", "chains", "f", "--marks", "0.5,0.3"];
+        assert_eq!(arguments(&line).marks, Some([0.5, 0.3]));
         for rate in ["1", "-0.1", "nan", "x"] {
             let line = ["grapevine", "evaluate", "chains", "f", "--token-rate", rate];
             assert!(crate::cli::Cli::try_parse_from(line).is_err(), "{rate}");

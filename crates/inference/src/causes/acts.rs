@@ -19,8 +19,9 @@ use super::candidate::{Candidate, more};
 use super::laws::Likeness;
 use super::marks::Marks;
 
-/// Acts kept of a content, the newest.
-pub const ACTS_MAX: usize = 16;
+/// Acts kept of a content, the newest. An arrival settles 96 arrivals later, so that acts are seen to
+/// the end where there are no more than one for four arrivals.
+pub const ACTS_MAX: usize = 24;
 /// Sharers kept of an act.
 pub(super) const SHARERS_MAX: usize = 3;
 /// Ends of the three spans after an act, seconds.

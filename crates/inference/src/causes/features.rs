@@ -70,6 +70,10 @@ tables! {
     OutsideGap20 = "outside_gap_20",
     /// Mean gap of the 64 arrivals before.
     OutsideGap64 = "outside_gap_64",
+    /// Mean gap of all arrivals so far.
+    OutsideGapAll = "outside_gap_all",
+    /// Mean gap of the 20 arrivals before to that of all.
+    OutsideGapRatio = "outside_gap_ratio",
     /// Mean gap of the up to 20 arrivals after.
     OutsideGapAfter = "outside_gap_after",
     /// Odds of the outside among certain edges.

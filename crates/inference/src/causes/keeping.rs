@@ -87,21 +87,24 @@ impl Spread {
             return self.candidates.len() as u8;
         }
         let settled = self.settled();
-        let mut least = (true, f32::INFINITY, u32::MAX);
-        let mut slot = 0;
+        // Order as one number: weights are not negative, so their bits are in their order.
+        let rank = |candidate: &Candidate, weight: f32| match candidate.ordinal > settled {
+            true => u64::MAX,
+            false => {
+                let spreads = u64::from(candidate.spreader != NO_SPREADER);
+                spreads << 63 | u64::from(weight.to_bits()) << 32 | u64::from(candidate.ordinal)
+            }
+        };
+        let mut least = (u64::MAX, 0);
         for (at, (candidate, weight)) in
             (0u8..=u8::MAX).zip(self.candidates.iter().zip(&scratch.candidates))
         {
-            let spreads = candidate.spreader != NO_SPREADER;
-            if candidate.ordinal > settled || (spreads && !least.0) {
-                continue;
-            }
-            let smaller = *weight < least.1 || (*weight == least.1 && candidate.ordinal < least.2);
-            if smaller || (least.0 && !spreads) {
-                least = (spreads, *weight, candidate.ordinal);
-                slot = at;
+            let rank = rank(candidate, *weight);
+            if rank < least.0 {
+                least = (rank, at);
             }
         }
+        let slot = least.1;
         self.leave(slot);
         slot
     }

@@ -13,7 +13,8 @@ use super::weights::Weights;
 /// What became of a late certain cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
-    /// The arrival is not settled: it will settle as certain, as if it had always been.
+    /// The arrival is not settled: it is as if it had always been certain, for it and for all that
+    /// settle from now on.
     Pending,
     /// It had been settled: its subtree has moved in the sampled trees, and sums and counts are
     /// corrected. What was said of its causes no longer holds.

@@ -70,7 +70,9 @@ impl Weights {
             loss(lessons, &logs, gradient) + penalty(change, holding, gradient)
         });
         let logs: Vec<f64> = self.logs.iter().zip(&found).map(|(a, b)| a + b).collect();
-        self.with(version, fitted, &logs, delays)
+        let mut learned = self.with(version, fitted, &logs, delays);
+        learned.learned_from = self.learned_from.saturating_add(lessons.len() as u64);
+        learned
     }
 }
 

@@ -125,7 +125,7 @@ impl Spread {
         });
         let readers = exposure + PRIOR_READERS;
         let children = shared + PRIOR_CHILDREN;
-        let unknown = weights.dispersion().after(f64::from(self.certain)) * variance;
+        let unknown = weights.departure(f64::from(self.certain)) * variance;
         let unknown = unknown * normal_quantile(0.9);
         let reach = |share: f64| (children - gamma_quantile(children, share)).hypot(unknown);
         Some(Range {

@@ -2,7 +2,6 @@
 
 use super::cause::Cause;
 use super::example::Row;
-use super::laws::MarkLaws;
 use super::scoring::Moment;
 use super::scratch::Scratch;
 use super::state::Spread;
@@ -16,14 +15,13 @@ impl Spread {
         moment: &Moment,
         gone: Option<(u8, usize)>,
         weights: &Weights,
-        laws: &MarkLaws,
         scratch: &mut Scratch,
     ) {
-        let Some(example) = &mut scratch.example else {
+        let Some(mut example) = scratch.example.take() else {
             return;
         };
         example.outside = self.outside_bins(moment);
-        let offset = moment.outside_log_odds + laws.outside.shift(moment.certain);
+        let offset = moment.outside_log_odds + scratch.shift;
         example.outside_offset = offset as f32;
         example.rows.clear();
         example.causes.clear();
@@ -64,5 +62,6 @@ impl Spread {
             example.rows.push(Row { bins, offset });
             example.causes.push((Cause::Gone(block.last), block.last));
         }
+        scratch.example = Some(example);
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Posterior<'a> {
         self.ordinal
     }
 
+    /// Certain edges of the content by then, the arrival's own aside.
+    pub fn certain(&self) -> u32 {
+        self.certain
+    }
+
     /// Probability of the outside world.
     pub fn outside(&self) -> f64 {
         self.scratch.outside * self.scale

@@ -84,7 +84,9 @@ impl Spread {
     /// The bins of the outside world.
     pub(super) fn outside_bins(&self, moment: &Moment) -> OutsideBins {
         let ordinal = moment.ordinal;
-        let gap = |back: u32| self.gap_bin(ordinal, moment.time, back);
+        let gap_of = |back: u32| self.gap(ordinal, moment.time, back);
+        let gap = |back: u32| amount(gap_of(back));
+        let overall = moment.time as f32 / ordinal as f32;
         let ahead = moment.newest.min(ordinal + 20);
         let after = match ahead > ordinal {
             true => {
@@ -104,6 +106,8 @@ impl Spread {
             gap(5),
             gap(20),
             gap(64),
+            amount(overall),
+            ratio(gap_of(20) + 1.0, overall + 1.0),
             after,
             odds([moment.certain_outside as f32, moment.certain as f32]),
             odds(moment.near),
@@ -258,7 +262,8 @@ impl Spread {
             .zip(bins)
             .map(|(table, bin)| weights.log(*table, bin))
             .sum();
-        let log = log + moment.outside_log_odds + laws.outside.shift(moment.certain);
+        scratch.shift = laws.outside.shift(moment.certain);
+        let log = log + moment.outside_log_odds + scratch.shift;
         scratch.outside = log.clamp(-OUTSIDE_LOG_MAX, OUTSIDE_LOG_MAX).exp();
         self.sum(scratch);
         if !self.acts.is_empty() {

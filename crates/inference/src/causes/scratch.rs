@@ -19,6 +19,8 @@ pub struct Scratch {
     /// How each act may have bred the arrival; none where it cannot have.
     pub(super) bred: [Option<Bred>; ACTS_MAX],
     pub(super) outside: f64,
+    /// What the site's law adds to the outside's log-odds.
+    pub(super) shift: f64,
     /// Sum of all other weights.
     pub(super) shares: f64,
     /// Filled at every settling where examples are wanted.
@@ -34,6 +36,7 @@ impl Default for Scratch {
             acts: [0.0; ACTS_MAX],
             bred: [None; ACTS_MAX],
             outside: 1.0,
+            shift: 0.0,
             shares: 0.0,
             example: None,
         }

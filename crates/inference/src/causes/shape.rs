@@ -5,6 +5,9 @@ use super::state::Spread;
 use super::trees::Tree;
 use super::weights::Weights;
 
+/// Added to virality above a star's before its logarithm is taken, so that a star has one.
+const ABOVE_STAR: f64 = 0.04;
+
 /// The shape of a content's spreading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
@@ -27,46 +30,51 @@ pub struct Shape {
 impl Spread {
     /// What is known of the content's spreading, of the settled arrivals.
     pub fn shape(&self, weights: &Weights) -> Shape {
-        let viralities = self.trees.iter().map(Tree::virality);
-        let dispersion = weights.dispersion();
         let depths = self.trees.iter().map(|tree| f64::from(tree.depth_max()));
+        let settled = self.sums.settled as f64;
+        let certain = f64::from(self.certain).min(settled);
+        let spread = weights.dispersion().of_virality(settled, certain);
         Shape {
             arrivals: self.sums.settled,
             shared: self.sums.shared(),
-            virality: range_of(
-                viralities,
-                1.0,
-                dispersion.virality,
-                dispersion.virality_floor,
-            ),
+            virality: self.virality(spread),
             generation: self.sums.generation(),
-            depth: range_of(depths, 0.0, 1.0, 0.0),
+            depth: depth_of(depths),
             breadth: self.sums.breadth().iter().copied().map(f64::from).collect(),
+        }
+    }
+
+    /// Mean of the sampled trees. Its range is lognormal above the virality of a star, which is the
+    /// least that so many nodes have: on that scale contents of all sites are off by about the same.
+    fn virality(&self, spread: f64) -> Range {
+        let viralities = self.trees.iter().map(Tree::virality);
+        let likely = viralities.sum::<f64>() / self.trees.len().max(1) as f64;
+        let nodes = self.sums.settled as f64 + 1.0;
+        let star = 2.0 * (nodes - 1.0) / nodes;
+        // The likely one is the mean, which lies above the middle.
+        let middle = ((likely - star).max(0.0) + ABOVE_STAR).ln() - spread * spread / 2.0;
+        let at = |z: f64| star + ((middle + z * spread).exp() - ABOVE_STAR).max(0.0);
+        let z = normal_quantile(0.9);
+        Range {
+            low: at(-z).min(likely),
+            likely,
+            high: at(z).max(likely),
         }
     }
 }
 
-/// Mean and 10–90 % range of a figure of sampled trees that is at least `least`: on the scale of
-/// its logarithm above that, the spread between trees times `widen` and with `floor`.
-fn range_of(
-    figures: impl Iterator<Item = f64> + Clone,
-    least: f64,
-    widen: f64,
-    floor: f64,
-) -> Range {
-    let count = figures.clone().count().max(1) as f64;
-    let mean = figures.clone().sum::<f64>() / count;
-    let above = (mean - least).max(1e-6);
-    let logs = figures.map(|figure| ((figure - least).max(1e-6) / above).ln());
+/// Mean and 10–90 % range of the sampled trees' depths, on a logarithmic scale.
+fn depth_of(depths: impl Iterator<Item = f64> + Clone) -> Range {
+    let count = depths.clone().count().max(1) as f64;
+    let mean = (depths.clone().sum::<f64>() / count).max(1e-6);
+    let logs = depths.map(|depth| (depth.max(1e-6) / mean).ln());
     let middle = logs.clone().sum::<f64>() / count;
     let squares = logs.map(|log| (log - middle) * (log - middle)).sum::<f64>();
-    let between = widen * (squares / (count - 1.0).max(1.0)).sqrt();
-    let reach = (normal_quantile(0.9) * between.hypot(floor))
-        .min(20.0)
-        .exp();
+    let between = (squares / (count - 1.0).max(1.0)).sqrt();
+    let reach = (normal_quantile(0.9) * between).min(20.0).exp();
     Range {
-        low: mean.min(least + above / reach),
+        low: mean / reach,
         likely: mean,
-        high: mean.max(least + above * reach),
+        high: mean * reach,
     }
 }

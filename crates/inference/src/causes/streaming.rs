@@ -31,7 +31,7 @@ impl Spread {
         let log_odds = arrival.added_log_odds();
         let moment = self.moment(ordinal, time, ordinal, likeness, log_odds, weights);
         self.weigh(&moment, weights, laws, scratch);
-        self.note(&moment, None, weights, laws, scratch);
+        self.note(&moment, None, weights, scratch);
         Posterior::of(self, scratch, ordinal, moment.certain)
     }
 
@@ -116,7 +116,7 @@ impl Spread {
             }
             _ => None,
         };
-        self.note(&moment, gone, weights, laws, scratch);
+        self.note(&moment, gone, weights, scratch);
         if let Some((at, spreader)) = kept {
             self.spreaders[at] = spreader;
         }
@@ -234,6 +234,7 @@ impl Spread {
 
 /// How far a content may be from what the weights say of the outside: standard deviation in
 /// log-odds.
-pub(super) fn spread_after(certain: u32, weights: &Weights, _laws: &MarkLaws) -> f64 {
-    weights.dispersion().after(f64::from(certain))
+pub(super) fn spread_after(certain: u32, weights: &Weights, laws: &MarkLaws) -> f64 {
+    let content = weights.departure(f64::from(certain));
+    content.hypot(laws.outside.deviation(certain))
 }

@@ -10,6 +10,10 @@ use super::features::{BINS, Table, lower_bound};
 const BUILTIN: &str = include_str!("../../data/causes.toml");
 /// Greatest absolute logarithm of a factor: products of a dozen stay finite.
 const LOG_MAX: f64 = 6.0;
+/// Certain edges after which the variance of a content's virality is halved.
+const VIRALITY_HALVED_BY: f64 = 8.5;
+/// Edges of a site after which half of what learning from them narrows is narrowed.
+const LEARNED_BY: f64 = 300.0;
 /// Distances in arrivals for which decays are kept.
 const DISTANCES: usize = 256;
 
@@ -41,11 +45,13 @@ pub struct Dispersion {
     /// What remains however many certain edges there are, in the same log-odds: contents change
     /// while they spread.
     pub floor: f64,
-    /// Factor on the spread of structural virality between sampled trees, on the scale of
-    /// ln(virality − 1).
+    /// What remains of these, as a factor, once the weights have learned from the site's own edges.
+    pub learned: f64,
+    /// Of structural virality: standard deviation of ln(virality − that of a star + .04) on a
+    /// content without a certain edge.
     pub virality: f64,
-    /// Standard deviation of ln(virality − 1) that remains however many tokens there are: what
-    /// sampled trees have wrong in common.
+    /// What remains of it however many certain edges there are: what sampled trees have wrong in
+    /// common.
     pub virality_floor: f64,
 }
 
@@ -53,6 +59,14 @@ impl Dispersion {
     /// Standard deviation after so many certain edges.
     pub fn after(&self, certain: f64) -> f64 {
         (self.log_odds / (1.0 + certain / self.halved_by).sqrt()).hypot(self.floor)
+    }
+
+    /// Standard deviation of the logarithm of virality above a star's, of `arrivals` of which so
+    /// many are certain; none where all are.
+    pub(super) fn of_virality(&self, arrivals: f64, certain: f64) -> f64 {
+        let narrowed = self.virality / (1.0 + certain / VIRALITY_HALVED_BY).sqrt();
+        let hidden = (1.0 - certain / arrivals.max(1.0)).max(0.0);
+        narrowed.hypot(self.virality_floor) * hidden.sqrt()
     }
 }
 
@@ -62,6 +76,8 @@ pub struct Weights {
     pub(super) version: String,
     pub(super) fitted: String,
     pub(super) dispersion: Dispersion,
+    /// Edges of the site itself that they have learned from.
+    pub(super) learned_from: u64,
     /// Certain edges between readers by bin of their delay.
     pub(super) delays: Vec<f64>,
     /// Logarithms of the factors, table by table.
@@ -77,6 +93,8 @@ pub struct Weights {
 struct File {
     version: String,
     fitted: String,
+    #[serde(default)]
+    learned_from: u64,
     dispersion: Dispersion,
     delays: Vec<f64>,
     tables: BTreeMap<String, Vec<f64>>,
@@ -97,9 +115,11 @@ impl Weights {
                 log_odds: 1.0,
                 halved_by: 5.0,
                 floor: 0.2,
-                virality: 1.0,
-                virality_floor: 0.1,
+                learned: 0.9,
+                virality: 0.75,
+                virality_floor: 0.2,
             },
+            learned_from: 0,
             delays: vec![1.0; BINS],
             logs: vec![0.0; Table::ALL.len() * BINS],
             factors: Vec::new(),
@@ -144,6 +164,7 @@ impl Weights {
             ("dispersion.log_odds", dispersion.log_odds),
             ("dispersion.halved_by", dispersion.halved_by),
             ("dispersion.floor", dispersion.floor),
+            ("dispersion.learned", dispersion.learned),
             ("dispersion.virality", dispersion.virality),
             ("dispersion.virality_floor", dispersion.virality_floor),
         ] {
@@ -155,6 +176,7 @@ impl Weights {
             version: file.version,
             fitted: file.fitted,
             dispersion,
+            learned_from: file.learned_from,
             delays: file.delays,
             logs,
             factors: Vec::new(),
@@ -195,6 +217,23 @@ impl Weights {
             dispersion,
             ..self.clone()
         }
+    }
+
+    /// The same weights as for a site that they have not learned from.
+    #[must_use]
+    pub fn for_any_site(self) -> Weights {
+        Weights {
+            learned_from: 0,
+            ..self
+        }
+    }
+
+    /// How far a content with so many certain edges may depart from the weights: standard deviation
+    /// of the outside's log-odds.
+    pub(super) fn departure(&self, certain: f64) -> f64 {
+        let edges = self.learned_from as f64;
+        let taught = edges / (edges + LEARNED_BY);
+        self.dispersion.after(certain) * (1.0 - (1.0 - self.dispersion.learned) * taught)
     }
 
     /// How far contents differ.
@@ -275,18 +314,19 @@ impl Weights {
             out,
             "# Weights of the causes of an arrival, as `grapevine evaluate fit` writes them.\n\
              # A table holds the logarithm of a factor for each of 64 bins: see docs/chains.md.\n\
-             version = {:?}\nfitted = {:?}\n",
-            self.version, self.fitted
+             version = {:?}\nfitted = {:?}\nlearned_from = {}\n",
+            self.version, self.fitted, self.learned_from
         );
         row(&mut out, "delays", &self.delays);
         let _ = write!(
             out,
             "\n[dispersion]\nlog_odds = {:?}\nhalved_by = {:?}\nfloor = {:?}\n\
-             virality = {:?}\n\
+             learned = {:?}\nvirality = {:?}\n\
              virality_floor = {:?}\n\n[tables]\n",
             dispersion.log_odds,
             dispersion.halved_by,
             dispersion.floor,
+            dispersion.learned,
             dispersion.virality,
             dispersion.virality_floor,
         );

@@ -7,6 +7,10 @@ use super::draws::dice;
 use super::features::{CandidateBins, Table, UNKNOWN, amount, ratio, ratio_of_bins};
 use super::*;
 
+mod acts;
+mod hostile;
+mod late;
+
 /// A content's history, in seconds; node 0 is its start.
 struct History {
     times: Vec<u32>,
@@ -130,6 +134,10 @@ fn batch(history: &History, node: usize, weights: &Weights) -> Causes {
         near = [near[0] + close * out, near[1] + close];
         wide = [wide[0] + far * out, wide[1] + far];
     }
+    let mean_gap = |back: usize| {
+        let from = node.saturating_sub(back);
+        (times[node] - times[from]) as f32 / (node - from).max(1) as f32
+    };
     let ahead = newest.min(node + 20);
     let odds = |outside: f32, all: f32| ratio(outside + 3.2, (all - outside).max(0.0) + 1.3);
     let bins = [
@@ -139,6 +147,8 @@ fn batch(history: &History, node: usize, weights: &Weights) -> Causes {
         gap(node, 5),
         gap(node, 20),
         gap(node, 64),
+        gap(node, node),
+        ratio(mean_gap(20) + 1.0, mean_gap(node) + 1.0),
         match ahead > node {
             true => amount((times[ahead] - times[node]) as f32 / (ahead - node) as f32),
             false => UNKNOWN,
