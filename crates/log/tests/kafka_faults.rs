@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use grapevine_log::kafka::topics::Partitions;
-use grapevine_log::kafka::{Connection, Group, GroupProtocol, KafkaPartition, Membership, Producer};
+use grapevine_log::kafka::{
+    Connection, Group, GroupProtocol, KafkaPartition, Membership, Producer,
+};
 use grapevine_log::{Commit, Durability, LogError, Partition, Position};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -98,7 +100,11 @@ fn what_passes_is_tried_again_until_it_has() {
             RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
             RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
         ];
-        let some = if matches!(api, RDKafkaApiKey::EndTxn) { 2 } else { 3 };
+        let some = if matches!(api, RDKafkaApiKey::EndTxn) {
+            2
+        } else {
+            3
+        };
         faulty.cluster.request_errors(api, &errors[..some]);
         let before = faulty.partition.position().expect("held").offset;
         assert!(faulty.copy().expect("commits in the end") > 0);
