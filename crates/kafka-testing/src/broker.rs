@@ -1,0 +1,210 @@
+//! One broker of a cluster: its files, its process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::error::{TestingError, io};
+use crate::ports::Port;
+use crate::process::GuardedProcess;
+
+/// How long a broker may take to leave in peace.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// Lines of its log that an error shows.
+pub(crate) const WORDS_LINES: usize = 25;
+
+/// Only what goes wrong, on standard error.
+const LOGGING: &str = "status = error
+rootLogger.level = warn
+rootLogger.appenderRef.stderr.ref = STDERR
+appender.stderr.type = Console
+appender.stderr.name = STDERR
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss.SSS} %p %c{1}: %m%n%throwable{short.message}%n
+";
+
+/// A broker, running or not.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    id: usize,
+    directory: PathBuf,
+    jars: PathBuf,
+    /// System properties of its Java.
+    java: Vec<String>,
+    pub(crate) ports: Ports,
+    process: Option<GuardedProcess>,
+}
+
+/// Where a broker listens.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    /// For the other controllers.
+    pub(crate) controllers: Port,
+    /// For the other brokers, and for the tests' own hands: in the clear, whatever clients do.
+    pub(crate) brokers: Port,
+    /// For clients.
+    pub(crate) clients: Port,
+}
+
+impl Broker {
+    /// Its configuration, and an empty, formatted storage.
+    pub(crate) fn prepare(
+        id: usize,
+        ports: Ports,
+        cluster: &Path,
+        jars: &Path,
+        properties: &[(String, String)],
+        java: Vec<String>,
+    ) -> Result<Broker, TestingError> {
+        let directory = cluster.join(format!("broker-{id}"));
+        fs::create_dir_all(&directory).map_err(io("cannot create", &directory))?;
+        let broker = Broker {
+            id,
+            directory,
+            jars: jars.to_owned(),
+            java,
+            ports,
+            process: None,
+        };
+        let mut text = format!(
+            "node.id={id}\nlog.dirs={}\nlisteners={listeners}\nadvertised.listeners={advertised}\n",
+            broker.directory.join("data").display(),
+            listeners = broker.listeners(&["CONTROLLERS", "BROKERS", "CLIENTS"]),
+            advertised = broker.listeners(&["BROKERS", "CLIENTS"]),
+        );
+        for (key, value) in properties {
+            // In a properties file a backslash begins an escape; paths and JAAS have none here.
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        let write =
+            |path: PathBuf, text: &str| fs::write(&path, text).map_err(io("cannot write", path));
+        write(broker.configuration(), &text)?;
+        write(broker.logging(), LOGGING)?;
+        Ok(broker)
+    }
+
+    fn listeners(&self, names: &[&str]) -> String {
+        let listener = |name: &&str| {
+            let port = match *name {
+                "CONTROLLERS" => &self.ports.controllers,
+                "BROKERS" => &self.ports.brokers,
+                _ => &self.ports.clients,
+            };
+            format!("{name}://127.0.0.1:{}", port.number())
+        };
+        names.iter().map(listener).collect::<Vec<_>>().join(",")
+    }
+
+    /// Formats its storage: once, before the first start.
+    pub(crate) fn format(
+        &self,
+        cluster_id: &str,
+        arguments: &[String],
+    ) -> Result<(), TestingError> {
+        let output = self
+            .command("kafka.tools.StorageTool")
+            .args(["format", "-t", cluster_id, "-c"])
+            .arg(self.configuration())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(io("cannot start", "java"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(TestingError::Start {
+            part: self.name(),
+            reason: format!("its storage could not be formatted ({})", output.status),
+            words: String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        })
+    }
+
+    /// Starts its process. It does not answer at once.
+    pub(crate) fn start(&mut self) -> Result<(), TestingError> {
+        let mut command = self.command("kafka.Kafka");
+        command.arg(self.configuration());
+        self.process = Some(GuardedProcess::start(&mut command, &self.output())?);
+        Ok(())
+    }
+
+    fn command(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            // Quick to start rather than quick for hours; a test is over in seconds.
+            .args([
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Xshare:auto",
+            ])
+            .args(["-Xms96m", "-Xmx512m"])
+            .arg(format!(
+                "-Dlog4j2.configurationFile={}",
+                self.logging().display()
+            ))
+            .args(&self.java)
+            .arg("-cp")
+            .arg(self.jars.join("*"))
+            .arg(class)
+            .current_dir(&self.directory);
+        // Settings for other Java programs on the machine.
+        for name in ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// The process, where it is running.
+    pub(crate) fn process(&mut self) -> Option<&mut GuardedProcess> {
+        self.process.as_mut()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Leaves in peace: hands over its partitions, writes down that it was clean.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.stop(STOP_GRACE);
+        }
+    }
+
+    /// Why it cannot go on, where it ended by itself.
+    pub(crate) fn complaint(&mut self) -> Option<TestingError> {
+        let name = self.name();
+        let process = self.process.as_mut()?;
+        let status = process.ended()?;
+        Some(TestingError::Start {
+            part: name,
+            reason: format!("it ended with {status}"),
+            words: process.last_words(WORDS_LINES),
+        })
+    }
+
+    pub(crate) fn last_words(&self) -> String {
+        let process = self.process.as_ref();
+        process.map_or_else(String::new, |process| process.last_words(WORDS_LINES))
+    }
+
+    fn name(&self) -> String {
+        format!("Kafka broker {}", self.id)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.directory.join("server.properties")
+    }
+
+    fn logging(&self) -> PathBuf {
+        self.directory.join("log4j2.properties")
+    }
+
+    fn output(&self) -> PathBuf {
+        self.directory.join("output")
+    }
+}

@@ -1,0 +1,58 @@
+//! Ports that no other test takes.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use crate::error::{TestingError, io};
+
+/// Below the range from which the kernel gives ports to outgoing connections (32768 on Linux), so
+/// that a broker can come back on its port.
+const PORTS: std::ops::Range<u16> = 21_000..31_000;
+
+/// A port held for this process: a lock on a file of its name, since a port can be held by
+/// listening only, and it is the broker that has to listen.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _held: File,
+}
+
+impl Port {
+    /// One that nobody listens on and no other test holds.
+    ///
+    /// # Errors
+    /// All are taken, or the lock files cannot be written.
+    pub fn take() -> Result<Port, TestingError> {
+        let directory = directory();
+        std::fs::create_dir_all(&directory).map_err(io("cannot create", &directory))?;
+        // Processes that start together begin at different places.
+        let count = PORTS.end - PORTS.start;
+        let first = u16::try_from(std::process::id() % u32::from(count)).unwrap_or(0);
+        for step in 0..count {
+            let number = PORTS.start + (first + step) % count;
+            let path = directory.join(number.to_string());
+            let held = File::create(&path).map_err(io("cannot write", &path))?;
+            if held.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
+                return Ok(Port {
+                    number,
+                    _held: held,
+                });
+            }
+        }
+        Err(TestingError::Start {
+            part: "a server".to_owned(),
+            reason: format!("every port of {PORTS:?} is taken"),
+            words: String::new(),
+        })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+fn directory() -> PathBuf {
+    std::env::temp_dir().join("grapevine-test-ports")
+}
