@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::RECORD_BYTES_MAX;
@@ -75,6 +76,20 @@ pub enum LogError {
         /// First offset kept.
         first: u64,
     },
+    /// The records asked for are not there yet, though they once were.
+    #[error(
+        "partition {partition} of topic {topic} ends at offset {end}, and offset {asked} is asked for: was the topic deleted and made anew? then the consumer group and the saved states have to go too"
+    )]
+    Beyond {
+        /// Topic.
+        topic: String,
+        /// Number of the partition.
+        partition: i32,
+        /// Offset asked for.
+        asked: u64,
+        /// Offset that follows the last record.
+        end: u64,
+    },
     /// The transaction was given up; nothing of it is in the log.
     #[error("the transaction was given up, to be done again: {0}")]
     Aborted(String),
@@ -86,4 +101,38 @@ pub enum LogError {
         /// Number of the partition.
         partition: i32,
     },
+    /// Another process of the same name took over.
+    #[error(
+        "another process is {id}: {reason}; give every replica a name of its own by kafka.replica"
+    )]
+    Ousted {
+        /// Group and replica.
+        id: String,
+        /// What the broker says.
+        reason: String,
+    },
+    /// The brokers cannot be reached, or are not ready. Nothing is lost by trying again.
+    #[error("kafka is away: {0}")]
+    Away(String),
+    /// The topic was not asked for at the start.
+    #[error("topic {0} is none of those that were looked up at the start")]
+    UnknownTopic(String),
+    /// The home cannot do what the commit asks.
+    #[error("this home of the log does not take {0}")]
+    Unsupported(String),
+    /// Kafka or its client failed for good.
+    #[error("kafka, {doing}: {source}")]
+    Kafka {
+        /// What was being done.
+        doing: &'static str,
+        /// What the client says.
+        #[source]
+        source: KafkaError,
+    },
+}
+
+impl LogError {
+    pub(crate) fn kafka(doing: &'static str, source: KafkaError) -> LogError {
+        LogError::Kafka { doing, source }
+    }
 }

@@ -1,14 +1,17 @@
-//! The log that the stages read and append to, in its local home: one file, no server.
+//! The log that the stages read and append to, in two homes: a local file, or Apache Kafka.
 //!
 //! The log is a set of topics. A topic has partitions, a partition is a sequence of records, each
 //! with an offset. A consumer reads a batch, works out what follows from it, and commits outputs
 //! and its new input offset in **one** transaction: after a crash at any moment either all of it
 //! is there or none. That is the whole contract, and [`Partition`] is its form.
 //!
-//! [`Log`] is the local home, a `redb` file: one partition a topic, no server. Commits may set
-//! small values besides.
+//! - [`Log`] is the local home, a `redb` file: one partition a topic, no server. Commits may set
+//!   small values besides.
+//! - [`kafka`] is the home for many replicas: a [`kafka::Group`] hands out partitions, and takes
+//!   them back.
 //!
-//! A [`Commit`] says what is appended, and to which partition: the local home has one for all.
+//! Producers that read nothing append with [`Log::commit`] or [`kafka::Producer`]; the same
+//! [`Commit`] says what and to which partition.
 //!
 //! What a record means is not this crate's business.
 #![forbid(unsafe_code)]
@@ -16,6 +19,7 @@
 mod batch;
 mod commit;
 mod error;
+pub mod kafka;
 mod key;
 mod local;
 mod partition;

@@ -1,0 +1,494 @@
+//! A replica's membership in a consumer group: which partitions it holds, and when it gives them
+//! back.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::connection::{Connection, refused};
+use super::context::Tokens;
+use super::partition::KafkaPartition;
+use super::spread::Partitions;
+use super::transactions::{Lease, Transactions, Transactor};
+use crate::commit::Position;
+use crate::error::LogError;
+
+/// How long one poll of the group lasts.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a question to the brokers may take.
+const ASK: Duration = Duration::from_secs(30);
+
+/// How the group finds out who holds what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// Members agree among themselves (`cooperative-sticky`): every broker.
+    #[default]
+    Classic,
+    /// The broker decides (KIP-848): Kafka 4.0 and later; a rebalance takes a fraction of a second.
+    Consumer,
+}
+
+/// What a replica joins as.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The group: consumers that share the partitions of their topics.
+    pub group: String,
+    /// The replica's own name in the group, the same after a restart. It is the static member's
+    /// id, and with the group's name the transactional id: a replica that comes back gets its
+    /// partitions back without a rebalance, and ends what its last life left open.
+    pub replica: String,
+    /// Topics to read.
+    pub topics: Vec<&'static str>,
+    /// How the group agrees.
+    pub protocol: GroupProtocol,
+    /// How long a holder may take to finish a partition that is wanted back.
+    pub grace: Duration,
+}
+
+/// A replica in a group. Ends by [`leave`](Self::leave).
+#[derive(Debug)]
+pub struct Group {
+    given: Mutex<Receiver<Result<KafkaPartition, LogError>>>,
+    stop: Arc<AtomicBool>,
+    give_up: Arc<AtomicBool>,
+    grace: Duration,
+    poller: JoinHandle<()>,
+    transactor: JoinHandle<()>,
+}
+
+impl Group {
+    /// Joins: fences the replica's last life, then asks for partitions. `partitions` are those of
+    /// every topic that is written.
+    ///
+    /// # Errors
+    /// Brokers that are away for a minute, settings that are refused.
+    pub fn join(
+        connection: &Connection,
+        membership: &Membership,
+        partitions: Partitions,
+    ) -> Result<Group, LogError> {
+        let id = format!("{}.{}", membership.group, membership.replica);
+        let gate = Arc::new(Mutex::new(()));
+        let give_up = Arc::new(AtomicBool::new(false));
+        let (transactor, transactions) = Transactor::start(
+            connection,
+            &id,
+            partitions,
+            Arc::clone(&gate),
+            Arc::clone(&give_up),
+        )?;
+        let calls = GroupCalls {
+            id,
+            tokens: Tokens(connection.token_file()),
+            member: OnceLock::new(),
+            held: Arc::new(Held::default()),
+            gate,
+            grace: membership.grace,
+        };
+        let consumer: BaseConsumer<GroupCalls> = configured(connection, membership)
+            .create_with_context(calls)
+            .map_err(|error| LogError::Away(refused(error).to_string()))?;
+        let consumer = Arc::new(consumer);
+        let (sender, given) = channel();
+        let member = Member {
+            consumer: Arc::downgrade(&consumer),
+            transactions,
+            given: sender,
+        };
+        let known = consumer.context().member.set(member);
+        debug_assert!(known.is_ok(), "set once, here");
+        consumer
+            .subscribe(&membership.topics)
+            .map_err(|error| LogError::kafka("subscribing", error))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(|error| LogError::Away(format!("no thread: {error}")))
+        };
+        let weak = Arc::downgrade(&consumer);
+        let transactor = spawn("transactions", Box::new(move || transactor.run(&weak)))?;
+        let told = (Arc::clone(&stop), Arc::clone(&give_up));
+        let poller = spawn("group", Box::new(move || poll(&consumer, &told.0, &told.1)))?;
+        Ok(Group {
+            given: Mutex::new(given),
+            stop,
+            give_up,
+            grace: membership.grace,
+            poller,
+            transactor,
+        })
+    }
+
+    /// A partition that this replica was given, waiting up to `patience` for one. Each must be
+    /// dropped when it is [`wanted_back`](crate::Partition::wanted_back).
+    ///
+    /// # Errors
+    /// The replica cannot go on: it was ousted, it may not read the topics, the brokers forgot it.
+    pub fn next_given(&self, patience: Duration) -> Result<Option<KafkaPartition>, LogError> {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        match given.recv_timeout(patience) {
+            Ok(given) => given.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(LogError::Away("the group's thread has ended".to_owned()))
+            }
+        }
+    }
+
+    /// Gives every partition back, once its holder is done or the grace period is over, and ends.
+    /// A static member stays in the group's books, so that a restart moves nothing.
+    pub fn leave(self) {
+        self.stop.store(true, Ordering::Release);
+        // Twice the grace: once for the holders, once for the brokers.
+        let deadline = Instant::now() + self.grace * 2 + Duration::from_secs(1);
+        while !self.poller.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.give_up.store(true, Ordering::Release);
+        for thread in [self.poller, self.transactor] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the group panicked");
+            }
+        }
+    }
+}
+
+fn configured(connection: &Connection, membership: &Membership) -> rdkafka::ClientConfig {
+    let mut config = connection.consumer();
+    config
+        .set("group.id", &membership.group)
+        .set("group.instance.id", &membership.replica);
+    match membership.protocol {
+        GroupProtocol::Classic => {
+            config
+                .set("group.protocol", "classic")
+                .set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        GroupProtocol::Consumer => {
+            config.set("group.protocol", "consumer");
+        }
+    }
+    config
+}
+
+/// Serves the group until the replica leaves it.
+fn poll(consumer: &Arc<BaseConsumer<GroupCalls>>, stop: &AtomicBool, give_up: &AtomicBool) {
+    let mut closing = false;
+    loop {
+        if stop.load(Ordering::Acquire) && !closing {
+            closing = true;
+            if let Err(error) = consumer.close_queue() {
+                tracing::warn!(%error, "leaving the group");
+                break;
+            }
+        }
+        if closing && consumer.closed() {
+            break;
+        }
+        if give_up.load(Ordering::Acquire) {
+            tracing::warn!("the brokers did not answer in time: left without their word");
+            // Its end would wait for them. The process ends; what it holds ends with it.
+            std::mem::forget(Arc::clone(consumer));
+            break;
+        }
+        match consumer.poll(POLL) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Ok(_)) => consumer.context().fail(LogError::Away(
+                "a record came past the queue of its partition".to_owned(),
+            )),
+            Some(Err(error)) => consumer.context().told(error),
+        }
+    }
+    consumer.context().held.revoke_all();
+}
+
+/// Topic and number of a partition.
+type Place = (Arc<str>, i32);
+
+/// Partitions that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    leases: Mutex<BTreeMap<Place, Arc<Lease>>>,
+    released: Condvar,
+}
+
+impl Held {
+    fn hold(&self, topic: Arc<str>, partition: i32, lease: Arc<Lease>) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.insert((topic, partition), lease);
+    }
+
+    /// The holder is done.
+    pub(crate) fn release(&self, topic: &Arc<str>, partition: i32, lease: &Arc<Lease>) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (Arc::clone(topic), partition);
+        if leases
+            .get(&key)
+            .is_some_and(|held| Arc::ptr_eq(held, lease))
+        {
+            leases.remove(&key);
+        }
+        self.released.notify_all();
+    }
+
+    /// Asks for partitions back and waits for them; those that are not back by then are taken.
+    fn want_back(&self, wanted: &[Place], grace: Duration) {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in wanted {
+            if let Some(lease) = leases.get(key) {
+                lease.want_back();
+            }
+        }
+        let (mut leases, waited) = self
+            .released
+            .wait_timeout_while(leases, grace, |leases| {
+                wanted.iter().any(|key| leases.contains_key(key))
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if !waited.timed_out() {
+            return;
+        }
+        for key in wanted {
+            if let Some(lease) = leases.remove(key) {
+                tracing::warn!(topic = %key.0, partition = key.1, "taken from its holder after the grace period");
+                lease.revoke();
+            }
+        }
+    }
+
+    fn revoke(&self, taken: &[Place]) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in taken {
+            if let Some(lease) = leases.remove(key) {
+                lease.revoke();
+            }
+        }
+    }
+
+    fn revoke_all(&self) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, lease) in std::mem::take(&mut *leases) {
+            lease.revoke();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Member {
+    consumer: Weak<BaseConsumer<GroupCalls>>,
+    transactions: Transactions,
+    given: Sender<Result<KafkaPartition, LogError>>,
+}
+
+/// What librdkafka calls back for in a group.
+pub(crate) struct GroupCalls {
+    /// Group and replica.
+    id: String,
+    tokens: Tokens,
+    member: OnceLock<Member>,
+    pub(crate) held: Arc<Held>,
+    /// Locked while a transaction is open.
+    gate: Arc<Mutex<()>>,
+    grace: Duration,
+}
+
+impl GroupCalls {
+    fn fail(&self, error: LogError) {
+        if let Some(member) = self.member.get() {
+            // Nobody listens only where the replica is leaving.
+            let _ = member.given.send(Err(error));
+        }
+    }
+
+    /// An error that the client tells of itself.
+    fn told(&self, error: KafkaError) {
+        match error {
+            KafkaError::MessageConsumptionFatal(
+                code @ (RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::UnreleasedInstanceId),
+            ) => self.fail(LogError::Ousted {
+                id: self.id.clone(),
+                reason: code.to_string(),
+            }),
+            KafkaError::MessageConsumptionFatal(_)
+            | KafkaError::MessageConsumption(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed,
+            ) => self.fail(LogError::kafka("reading as a member of the group", error)),
+            // It goes on trying by itself.
+            error => tracing::warn!(%error, id = self.id, "kafka"),
+        }
+    }
+
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        assigned: &TopicPartitionList,
+    ) -> Result<(), LogError> {
+        let positions = match assigned.count() {
+            0 => Vec::new(),
+            _ => positions(consumer, assigned)?,
+        };
+        let member = self
+            .member
+            .get()
+            .and_then(|member| Some((member, member.consumer.upgrade()?)));
+        let Some((member, shared)) = member else {
+            return Err(LogError::Away("the replica is leaving".to_owned()));
+        };
+        let mut from = TopicPartitionList::with_capacity(positions.len());
+        let mut given = Vec::with_capacity(positions.len());
+        for (topic, partition, position) in positions {
+            let offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
+            from.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                .map_err(|error| LogError::kafka("starting a partition", error))?;
+            // Before it is assigned, or its first records would go to the group's own queue.
+            let queue = shared
+                .split_partition_queue(&topic, partition)
+                .ok_or_else(|| LogError::Away(format!("no queue for {topic} {partition}")))?;
+            let lease = Arc::new(Lease::default());
+            self.held
+                .hold(Arc::clone(&topic), partition, Arc::clone(&lease));
+            given.push(KafkaPartition::new(
+                (Arc::clone(&shared), queue),
+                (topic, partition),
+                position,
+                lease,
+                member.transactions.clone(),
+            ));
+        }
+        let started = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&from),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&from),
+        };
+        started.map_err(|error| LogError::kafka("starting partitions", error))?;
+        for partition in given {
+            // Nobody listens only where the replica is leaving.
+            let _ = member.given.send(Ok(partition));
+        }
+        Ok(())
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, revoked: &TopicPartitionList) {
+        let taken: Vec<Place> = revoked
+            .elements()
+            .iter()
+            .map(|element| (Arc::from(element.topic()), element.partition()))
+            .collect();
+        if consumer.assignment_lost() {
+            tracing::warn!(
+                id = self.id,
+                "partitions were lost: somebody else has them by now"
+            );
+            self.held.revoke(&taken);
+        } else {
+            self.held.want_back(&taken, self.grace);
+        }
+        // A transaction that is open holds offsets of what is given back: it ends first.
+        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(revoked),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, "giving partitions back");
+        }
+    }
+}
+
+impl ClientContext for GroupCalls {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, id = self.id, "kafka");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let token = self.tokens.token();
+        if let Err(error) = &token {
+            tracing::error!(%error, "no token for kafka");
+        }
+        token
+    }
+}
+
+impl ConsumerContext for GroupCalls {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        what: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        tracing::info!(
+            id = self.id,
+            ?what,
+            partitions = partitions.count(),
+            "rebalance"
+        );
+        match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                if let Err(error) = self.assign(consumer, partitions) {
+                    // The group waits for an answer all the same.
+                    let _ = consumer.incremental_assign(&TopicPartitionList::new());
+                    self.fail(error);
+                }
+            }
+            _ => self.revoke(consumer, partitions),
+        }
+    }
+}
+
+/// Where the group stands in partitions; at the first record kept where it never committed.
+fn positions(
+    consumer: &BaseConsumer<GroupCalls>,
+    assigned: &TopicPartitionList,
+) -> Result<Vec<(Arc<str>, i32, Position)>, LogError> {
+    let deadline = Instant::now() + ASK * 2;
+    let committed = loop {
+        match consumer.committed_offsets(assigned.clone(), ASK) {
+            Ok(committed) => break committed,
+            Err(error) if Instant::now() < deadline => {
+                tracing::warn!(%error, "asking where the group stands");
+            }
+            Err(error) => return Err(LogError::kafka("asking where the group stands", error)),
+        }
+    };
+    let mut positions = Vec::with_capacity(committed.count());
+    for element in committed.elements() {
+        element
+            .error()
+            .map_err(|error| LogError::kafka("asking where the group stands", error))?;
+        let (topic, partition) = (element.topic(), element.partition());
+        let position = match element.offset() {
+            Offset::Offset(offset) => Position {
+                offset: u64::try_from(offset).unwrap_or_default(),
+                metadata: element.metadata().as_bytes().to_vec(),
+            },
+            _ => {
+                let (first, _) = consumer
+                    .fetch_watermarks(topic, partition, ASK)
+                    .map_err(|error| LogError::kafka("asking where a partition starts", error))?;
+                Position {
+                    offset: u64::try_from(first).unwrap_or_default(),
+                    metadata: Vec::new(),
+                }
+            }
+        };
+        positions.push((Arc::from(topic), partition, position));
+    }
+    Ok(positions)
+}

@@ -1,0 +1,312 @@
+//! A partition of Kafka that this replica holds.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
+
+use super::group::GroupCalls;
+use super::transactions::{Lease, Transactions};
+use crate::batch::Batch;
+use crate::commit::{Commit, Durability, Position};
+use crate::error::LogError;
+use crate::partition::Partition;
+
+/// How long one wait for a record lasts before it is looked at whether the partition is still held.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long the brokers may take to say what is there.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Pause before a partition that is not ready yet is asked again to go elsewhere.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A partition that this replica was given by its [`Group`](super::Group).
+pub struct KafkaPartition {
+    consumer: Arc<BaseConsumer<GroupCalls>>,
+    topic: Arc<str>,
+    partition: i32,
+    reader: Mutex<Reader>,
+    position: Mutex<Position>,
+    lease: Arc<Lease>,
+    transactions: Transactions,
+}
+
+struct Reader {
+    queue: PartitionQueue<GroupCalls>,
+    /// Offset that the queue goes on from; `None` where that is not known.
+    next: Option<u64>,
+    /// The brokers said that there is nothing more, and nothing came since.
+    at_end: bool,
+}
+
+impl fmt::Debug for KafkaPartition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("KafkaPartition")
+            .field("topic", &self.topic)
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for KafkaPartition {
+    fn drop(&mut self) {
+        let held = &self.consumer.context().held;
+        held.release(&self.topic, self.partition, &self.lease);
+    }
+}
+
+impl KafkaPartition {
+    pub(super) fn new(
+        (consumer, queue): (Arc<BaseConsumer<GroupCalls>>, PartitionQueue<GroupCalls>),
+        (topic, partition): (Arc<str>, i32),
+        position: Position,
+        lease: Arc<Lease>,
+        transactions: Transactions,
+    ) -> KafkaPartition {
+        KafkaPartition {
+            consumer,
+            topic,
+            partition,
+            reader: Mutex::new(Reader {
+                queue,
+                next: Some(position.offset),
+                at_end: false,
+            }),
+            position: Mutex::new(position),
+            lease,
+            transactions,
+        }
+    }
+
+    fn held(&self) -> Result<(), LogError> {
+        if self.lease.is_revoked() {
+            return Err(LogError::Revoked {
+                topic: self.topic.to_string(),
+                partition: self.partition,
+            });
+        }
+        Ok(())
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads from `offset` on: waits for the first record until `patience` is over or, without
+    /// one, until the brokers say that there is none.
+    fn gather(
+        &self,
+        offset: u64,
+        bytes_max: usize,
+        patience: Option<Duration>,
+    ) -> Result<Batch, LogError> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if reader.next != Some(offset) {
+            self.seek(&mut reader, offset)?;
+        }
+        let deadline = Instant::now() + patience.unwrap_or(ANSWER_MAX);
+        let mut batch = Batch::gathered(offset);
+        while batch.gathered_bytes() < bytes_max.max(1) {
+            self.held()?;
+            let wait = if batch.is_empty() {
+                LOOK.min(deadline.saturating_duration_since(Instant::now()))
+            } else {
+                Duration::ZERO
+            };
+            let Reader { queue, .. } = &*reader;
+            let read = match queue.poll(wait) {
+                None => None,
+                Some(Ok(message)) => match u64::try_from(message.offset()) {
+                    // A record that was read already may come a second time.
+                    Ok(at) if at >= batch.next_offset() => {
+                        batch.push(at, message.payload().unwrap_or_default());
+                        Some(Ok(()))
+                    }
+                    _ => continue,
+                },
+                Some(Err(error)) => Some(Err(error)),
+            };
+            let came = matches!(read, Some(Ok(())));
+            match read {
+                Some(Ok(())) => reader.at_end = false,
+                Some(Err(KafkaError::PartitionEOF(_))) => reader.at_end = true,
+                Some(Err(error)) => {
+                    reader.next = None;
+                    self.failed(offset, error)?;
+                    if batch.is_empty() {
+                        self.seek(&mut reader, offset)?;
+                    } else {
+                        break;
+                    }
+                }
+                None => {}
+            }
+            if came {
+                continue;
+            }
+            let waited = Instant::now() >= deadline;
+            if !batch.is_empty() || (patience.is_some() && waited) {
+                break;
+            }
+            if patience.is_none() {
+                if reader.at_end {
+                    break;
+                }
+                if waited {
+                    return Err(LogError::Away(format!(
+                        "nothing was heard of {} {} for {} s",
+                        self.topic,
+                        self.partition,
+                        ANSWER_MAX.as_secs()
+                    )));
+                }
+            }
+        }
+        if reader.next.is_some() {
+            reader.next = Some(batch.next_offset());
+        }
+        Ok(batch)
+    }
+
+    /// What an error in the place of a record means; well where reading goes on.
+    fn failed(&self, offset: u64, error: KafkaError) -> Result<(), LogError> {
+        match error {
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ) => {
+                let (first, end) = self.bounds()?;
+                Err(if offset > end {
+                    LogError::Beyond {
+                        topic: self.topic.to_string(),
+                        partition: self.partition,
+                        asked: offset,
+                        end,
+                    }
+                } else {
+                    LogError::Trimmed {
+                        topic: self.topic.to_string(),
+                        asked: offset,
+                        first,
+                    }
+                })
+            }
+            KafkaError::MessageConsumptionFatal(_)
+            | KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Err(LogError::kafka("reading", error))
+            }
+            error => {
+                tracing::debug!(%error, topic = %self.topic, partition = self.partition, "reading goes on");
+                Ok(())
+            }
+        }
+    }
+
+    fn seek(&self, reader: &mut Reader, offset: u64) -> Result<(), LogError> {
+        let deadline = Instant::now() + ANSWER_MAX;
+        reader.next = None;
+        loop {
+            self.held()?;
+            let mut to = TopicPartitionList::with_capacity(1);
+            let raw = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+            to.add_partition_offset(&self.topic, self.partition, raw)
+                .map_err(|error| LogError::kafka("seeking", error))?;
+            let sought = self
+                .consumer
+                .seek_partitions(to, ANSWER_MAX)
+                .and_then(|sought| {
+                    sought
+                        .elements()
+                        .first()
+                        .map_or(Ok(()), |element| element.error())
+                });
+            match sought {
+                Ok(()) => break,
+                // Not started yet, or just being assigned.
+                Err(error) if Instant::now() < deadline => {
+                    tracing::trace!(%error, topic = %self.topic, partition = self.partition, "seeking again");
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(LogError::kafka("seeking", error)),
+            }
+        }
+        reader.next = Some(offset);
+        reader.at_end = false;
+        Ok(())
+    }
+
+    /// First offset kept, and the one that follows the last that can be read.
+    fn bounds(&self) -> Result<(u64, u64), LogError> {
+        let bounds = self
+            .consumer
+            .fetch_watermarks(&self.topic, self.partition, ANSWER_MAX);
+        let (first, end) = bounds.map_err(|error| LogError::kafka("asking for the end", error))?;
+        Ok((
+            u64::try_from(first).unwrap_or_default(),
+            u64::try_from(end).unwrap_or_default(),
+        ))
+    }
+}
+
+impl Partition for KafkaPartition {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn position(&self) -> Result<Position, LogError> {
+        self.held()?;
+        Ok(self.standing().clone())
+    }
+
+    fn end(&self) -> Result<u64, LogError> {
+        self.bounds().map(|(_, end)| end)
+    }
+
+    fn read(&self, offset: u64, bytes_max: usize) -> Result<Batch, LogError> {
+        self.gather(offset, bytes_max, None)
+    }
+
+    fn read_waiting(
+        &self,
+        offset: u64,
+        bytes_max: usize,
+        patience: Duration,
+    ) -> Result<Batch, LogError> {
+        self.gather(offset, bytes_max, Some(patience))
+    }
+
+    fn commit(
+        &self,
+        commit: &mut Commit,
+        from: u64,
+        to: Position,
+        _: Durability,
+    ) -> Result<(), LogError> {
+        self.held()?;
+        let found = self.standing().offset;
+        if found != from {
+            return Err(LogError::Fenced {
+                consumer: "this replica".to_owned(),
+                topic: self.topic.to_string(),
+                expected: from,
+                found,
+            });
+        }
+        let place = (&self.topic, self.partition);
+        self.transactions
+            .commit(place, &self.lease, commit, to.clone())?;
+        *self.standing() = to;
+        Ok(())
+    }
+
+    fn wanted_back(&self) -> bool {
+        self.lease.is_wanted_back()
+    }
+}
