@@ -34,7 +34,7 @@ pub struct Everywhere {
     /// ClickHouse's engine, libchdb.so [default: fetched once into the user's cache].
     #[arg(long, global = true, value_name = "FILE")]
     pub engine: Option<PathBuf>,
-    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for local].
+    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for local and sink].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Log one JSON object a line.
@@ -59,6 +59,12 @@ impl Everywhere {
 pub enum Command {
     /// Run collector, enrichment, sink and ClickHouse in this one process.
     Local(LocalArgs),
+    /// Write Kafka's topics into ClickHouse, each record once, until told to stop.
+    Sink(SinkArgs),
+    /// Prove that everything is in ClickHouse once, and that aggregates agree; mend what does not.
+    Audit(AuditArgs),
+    /// Send dead letters back to where they came from.
+    Replay(ReplayArgs),
     /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
     Import(ImportArgs),
     /// Show what is known of a site: channels, how much of "direct" is dark, apps, contents.
@@ -82,6 +88,67 @@ pub struct LocalArgs {
     /// Where ClickHouse's HTTP interface listens [default: 127.0.0.1:8123].
     #[arg(long, value_name = "ADDRESS")]
     pub clickhouse_listen: Option<SocketAddr>,
+}
+
+/// Arguments of `grapevine sink`.
+#[derive(Debug, Args)]
+pub struct SinkArgs {
+    /// Make the tables what this version needs, and end.
+    #[arg(long)]
+    pub migrate_only: bool,
+}
+
+/// How the answer of an audit or a replay is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Arguments of `grapevine audit`. Kafka is looked at where kafka.brokers is configured, else the
+/// data directory.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Mend it: write missing rows again while the log holds them, remove doubles, compute
+    /// projections anew.
+    #[arg(long)]
+    pub repair: bool,
+    /// Compare every group of every aggregate, not sums alone.
+    #[arg(long)]
+    pub deep: bool,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: AuditFormat,
+}
+
+/// Arguments of `grapevine replay`. Kafka is looked at where kafka.brokers is configured, else the
+/// data directory.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only letters of this stage: classify, chain or sink.
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// Only letters with this reason, such as undecodable.
+    #[arg(long, value_name = "NAME")]
+    pub reason: Option<String>,
+    /// Only letters of this site.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Only letters from this time on, such as 2026-03-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only letters before this time.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Say what would be sent, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: AuditFormat,
 }
 
 /// Arguments of `grapevine import`.

@@ -1,9 +1,11 @@
-//! The `grapevine` command: local, import, report, query, simulate, evaluate, demo.
+//! The `grapevine` command: local, sink, audit, replay, import, report, query,
+//! simulate, evaluate, demo.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
 //! means is decided in `grapevine-inference`, what is stored in `grapevine-sink`.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod data_directory;
 pub mod database;
@@ -12,12 +14,16 @@ pub mod engine;
 pub mod evaluate;
 pub mod exit;
 pub mod import;
+pub mod kafka;
 pub mod local;
 pub mod numerals;
 pub mod pipeline;
 pub mod query;
+pub mod replay;
 pub mod report;
 pub mod settings;
 pub mod simulate;
+pub mod sink;
 pub mod standard_input;
 pub mod telemetry;
+pub mod warehouse;

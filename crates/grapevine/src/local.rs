@@ -139,7 +139,7 @@ async fn brake(collector: Collector, log: Arc<Log>) {
 
 /// Waits for Ctrl-C or the supervisor's SIGTERM. A second one ends at once: everything
 /// acknowledged is durable anyhow.
-async fn stop_asked() -> Result<(), Failure> {
+pub(crate) async fn stop_asked() -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).ends(ExitKind::Software)?;
     let mut terminate = signal(SignalKind::terminate()).ends(ExitKind::Software)?;
     tokio::select! {

@@ -9,7 +9,8 @@ use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    demo, evaluate, import, local, query, report, simulate, standard_input, telemetry,
+    audit, demo, evaluate, import, local, query, replay, report, simulate, sink, standard_input,
+    telemetry,
 };
 
 fn main() -> ExitCode {
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     standard_input::set_aside().ends(ExitKind::Software)?;
-    let default = if matches!(cli.command, Command::Local(_)) {
+    let default = if matches!(cli.command, Command::Local(_) | Command::Sink(_)) {
         "info"
     } else {
         "error"
@@ -62,6 +63,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(&settings).await,
+            Command::Sink(arguments) => sink::run(arguments, &settings).await,
+            Command::Audit(arguments) => audit::run(arguments, &settings).await,
+            Command::Replay(arguments) => replay::run(arguments, &settings).await,
             Command::Import(arguments) => import::run(arguments, &settings).await,
             Command::Report(arguments) => report::run(arguments, &settings).await,
             Command::Query(arguments) => query::run(arguments, &settings).await,

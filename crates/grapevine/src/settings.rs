@@ -12,6 +12,7 @@ use grapevine_producer::TrustedProxies;
 use serde::Deserialize;
 
 use crate::exit::{ExitKind, Failure};
+use crate::kafka::KafkaSettings;
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,9 +29,12 @@ pub struct Settings {
     /// The collector.
     #[serde(default)]
     pub collector: CollectorSettings,
-    /// The ClickHouse interface.
+    /// ClickHouse: the interface of the embedded one, and where another is.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
+    /// Kafka, for `sink`, `audit` and `replay`.
+    #[serde(default)]
+    pub kafka: KafkaSettings,
 }
 
 /// The collector, which takes hits over HTTP.
@@ -58,7 +62,8 @@ impl Default for CollectorSettings {
     }
 }
 
-/// The embedded engine's HTTP interface.
+/// The embedded engine's HTTP interface, which `local` serves, and the address of another
+/// ClickHouse, which `sink`, `audit` and `replay` use beside Kafka. The database is `grapevine`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseSettings {
@@ -68,6 +73,33 @@ pub struct ClickHouseSettings {
     pub allowed_origins: Vec<String>,
     /// Host names it answers to besides those of loopback and `listen`.
     pub allowed_hosts: Vec<String>,
+    /// `http://HOST:8123` or `https://HOST:8443` of a ClickHouse of one's own.
+    pub url: Option<String>,
+    /// Account there.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// File with the certificate authorities (PEM) that its certificate must come from; without
+    /// one, those of the system.
+    pub ca: Option<PathBuf>,
+}
+
+/// Text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(if self.0.is_empty() { "none" } else { "hidden" })
+    }
 }
 
 impl Default for ClickHouseSettings {
@@ -76,6 +108,10 @@ impl Default for ClickHouseSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8123)),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            url: None,
+            user: "default".to_owned(),
+            password: Secret::default(),
+            ca: None,
         }
     }
 }
@@ -115,7 +151,7 @@ impl Settings {
 
     fn from_sources(
         file: Option<&Path>,
-        environment: std::collections::HashMap<String, String>,
+        mut environment: std::collections::HashMap<String, String>,
         overrides: &Overrides,
     ) -> Result<Settings, Failure> {
         let wrong = |text: String| Failure::new(ExitKind::Config, text);
@@ -133,6 +169,8 @@ impl Settings {
             })?;
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
+        // Taken as it is: a password of digits is no number.
+        let password = environment.remove("GRAPEVINE_CLICKHOUSE__PASSWORD");
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -148,6 +186,7 @@ impl Settings {
         let flags = [
             ("data_dir", overrides.data_dir.as_ref().map(text)),
             ("engine", overrides.engine.as_ref().map(text)),
+            ("clickhouse.password", password),
             (
                 "collector.listen",
                 overrides
@@ -246,6 +285,21 @@ mod tests {
         assert_eq!(settings.clickhouse.listen.port(), 3);
         assert_eq!(settings.collector.sites, ["b", "c"]);
         assert_eq!(settings.engine.as_deref(), Some(Path::new("/e")));
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_is_and_never_shown() {
+        let settings = load(
+            "[clickhouse]\nurl = \"https://there:8443\"\nuser = \"u\"",
+            &[("GRAPEVINE_CLICKHOUSE__PASSWORD", "0070")],
+        )
+        .expect("loads");
+        assert_eq!(settings.clickhouse.password.reveal(), "0070");
+        let shown = format!("{settings:?}");
+        assert!(
+            shown.contains("hidden") && !shown.contains("0070"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - [`Group`] joins a consumer group and hands out [`KafkaPartition`]s; their commits are
 //!   transactions that hold outputs and input positions together.
 //! - [`Producer`] appends for those who read nothing.
+//! - [`Onlooker`] looks at topics and at a group's positions from the outside.
 //!
 //! What makes it exactly once: outputs and positions go into one transaction; readers see
 //! committed records only; one transactional id a replica, so that a restarted replica ends what
@@ -15,6 +16,7 @@
 mod connection;
 mod context;
 mod group;
+mod onlooker;
 mod partition;
 mod producer;
 mod spread;
@@ -23,5 +25,6 @@ mod transactions;
 
 pub use connection::{Connection, ConnectionError};
 pub use group::{Group, GroupProtocol, Membership};
+pub use onlooker::Onlooker;
 pub use partition::KafkaPartition;
 pub use producer::Producer;
