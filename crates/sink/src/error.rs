@@ -28,6 +28,14 @@ pub enum SinkError {
         /// What to do about it.
         fix: &'static str,
     },
+    /// ClickHouse refuses what is asked of it, and trying again cannot mend that.
+    #[error("clickhouse refuses: {message}; {fix}")]
+    Unwilling {
+        /// What ClickHouse says.
+        message: String,
+        /// What to do about it.
+        fix: &'static str,
+    },
     /// The database was made by a newer version.
     #[error(
         "database grapevine was migrated to version {found}, this grapevine knows up to {known}: use the newer grapevine"

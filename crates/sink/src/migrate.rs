@@ -107,8 +107,9 @@ pub async fn migrate_when_there(
             Err(error) => return Err(error),
         };
         refusals += 1;
-        if Failure::of(&error).remedy(refusals).is_some() {
-            return Err(SinkError::ClickHouse(error));
+        if let Some(fix) = Failure::of(&error).remedy(refusals) {
+            let message = error.to_string();
+            return Err(SinkError::Unwilling { message, fix });
         }
         tracing::warn!(%error, pause_ms = pause.as_millis(), "clickhouse is not there: trying again");
         if tokio::time::timeout(pause, stop.wait_for(|stop| *stop))
