@@ -183,6 +183,7 @@ async fn from_kafka_to_clickhouse_and_audited() {
         ("GRAPEVINE_CLICKHOUSE__PASSWORD", "7", "account"),
         ("GRAPEVINE_KAFKA__REPLICA", "", "kafka.replica"),
         ("GRAPEVINE_KAFKA__PROTOCOL", "none", "kafka.protocol"),
+        ("GRAPEVINE_KAFKA__PARTITIONS", "0", "kafka.partitions"),
     ] {
         let output = place.grapevine(&["sink"]).env(key, value).output();
         let output = output.expect("runs");

@@ -5,25 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use grapevine_inference::StateError;
-use grapevine_log::{Durability, Log, LogError, Position};
+use grapevine_log::{Durability, LocalPartition, Log, LogError, Partition, Position};
 use thiserror::Error;
 
 use crate::outputs::Outputs;
-use crate::snapshot;
+use crate::snapshot::{InLog, SavedStateError, SavedStates, counts_key, offset_of, snapshot_key};
 use crate::stage::Stage;
 
 /// Unpacked bytes that one read asks for: some ten thousand hits.
-const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long an idle stage waits for a record before it looks at its [`StopSignal`] again.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// Records between two snapshots at least: what a restart has to replay, some seconds.
 const SNAPSHOT_RECORDS_MIN: u64 = 500_000;
 /// Records between two snapshots for each thing remembered, so that the cost of snapshots stays
 /// a small part of the cost of processing, whatever the state's size.
 const SNAPSHOT_RECORDS_PER_ENTRY: u64 = 2;
 /// An idle stage saves itself after this many records.
-const SNAPSHOT_RECORDS_IDLE: u64 = 10_000;
+pub(crate) const SNAPSHOT_RECORDS_IDLE: u64 = 10_000;
 
 /// Why a stage ended. The log is as the last commit left it: starting again goes on from there.
 #[derive(Debug, Error)]
@@ -39,12 +38,44 @@ pub enum RunError {
     },
     /// The saved state cannot be used.
     #[error("stage {stage}: its saved state cannot be used: {source}")]
-    State {
+    Saved {
         /// The stage.
         stage: &'static str,
         /// Why not.
         #[source]
-        source: StateError,
+        source: SavedStateError,
+    },
+    /// The input between the saved state and the committed offset is gone.
+    #[error(
+        "stage {stage}, partition {partition}: its saved state covers offset {saved}, and the input is kept from offset {first} only: what lies between is needed. Bring back a newer saved state, or give the input topic a longer retention; to start anew without what was remembered, delete the consumer group and the saved states of the stage"
+    )]
+    Trimmed {
+        /// The stage.
+        stage: &'static str,
+        /// Partition of its input.
+        partition: i32,
+        /// Offset that the saved state covers; 0 where there is none.
+        saved: u64,
+        /// First offset kept.
+        first: u64,
+    },
+    /// A thread panicked: a defect.
+    #[error("the thread of partition {partition} panicked")]
+    Panicked {
+        /// The partition.
+        partition: i32,
+    },
+    /// The input ends before the committed offset.
+    #[error(
+        "stage {stage}: its input ends at offset {end}, and {committed} is committed: the log is not the one that was read"
+    )]
+    Behind {
+        /// The stage.
+        stage: &'static str,
+        /// Where the input ends.
+        end: u64,
+        /// Offset that is committed.
+        committed: u64,
     },
     /// The saved state is of a later offset than the log knows.
     #[error(
@@ -86,6 +117,11 @@ impl StopSignal {
 
     fn state(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// True once the stage is to end after the batch at hand.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state() == STOPPED
     }
 }
 
@@ -147,47 +183,71 @@ pub fn counts(log: &Log, consumer: &str) -> Result<BTreeMap<String, u64>, LogErr
 /// Those of the log.
 pub fn snapshot_offset(log: &Log, consumer: &str) -> Result<u64, LogError> {
     // Asked every few seconds, of a state of many megabytes.
-    let saved = log.value_with(snapshot_key(consumer).as_bytes(), snapshot::offset_of)?;
+    let saved = log.value_with(snapshot_key(consumer).as_bytes(), offset_of)?;
     Ok(saved.flatten().unwrap_or_default())
 }
 
-fn snapshot_key(consumer: &str) -> String {
-    format!("snapshot/{consumer}/0")
-}
-
-fn counts_key(consumer: &str) -> String {
-    format!("counts/{consumer}/0")
-}
-
-/// A stage with its place in the log.
-pub struct Driver<'l, S> {
-    log: &'l Log,
+/// A stage with its place in a partition.
+pub struct Driver<S, P, K> {
+    partition: P,
+    saved_states: K,
     stage: S,
     outputs: Outputs,
     /// Next offset to process; everything before it is committed.
     offset: u64,
-    /// Offset that the saved state covers.
-    saved: u64,
+    /// Records processed since the state was saved.
+    since_saved: u64,
 }
 
-impl<'l, S: Stage> Driver<'l, S> {
-    /// Recovers the stage: newest snapshot, then the input up to the committed offset again,
-    /// without emitting.
+impl<'l, S: Stage> Driver<S, LocalPartition<&'l Log>, InLog<'l>> {
+    /// Recovers the stage in the local log.
     ///
     /// # Errors
     /// The log's own, and saved state that cannot be used.
-    pub fn open(mut stage: S, log: &'l Log) -> Result<Self, RunError> {
-        let committed = log.position(S::NAME, S::INPUT).map_err(failed::<S>)?.offset;
-        let stored = log
-            .value(snapshot_key(S::NAME).as_bytes())
-            .map_err(failed::<S>)?;
-        let mut offset = 0;
-        if let Some(stored) = stored {
-            let unusable = |source| RunError::State {
-                stage: S::NAME,
-                source,
-            };
-            let (covered, state) = snapshot::unframe(&stored).map_err(unusable)?;
+    pub fn open(stage: S, log: &'l Log) -> Result<Self, RunError> {
+        let partition = LocalPartition::new(log, S::NAME, S::INPUT);
+        let outputs = Outputs::new(S::NAME, S::INPUT);
+        Driver::recover(stage, outputs, partition, InLog::new(log, S::NAME))
+            .map_err(|(error, _)| error)
+    }
+}
+
+impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
+    /// Recovers the stage: newest saved state, then the input up to the committed offset again,
+    /// without emitting.
+    ///
+    /// # Errors
+    /// The log's own, saved state that cannot be used, and input that is no longer kept; with the
+    /// partition, to be given back.
+    pub(crate) fn recover(
+        stage: S,
+        outputs: Outputs,
+        partition: P,
+        saved_states: K,
+    ) -> Result<Self, (RunError, P)> {
+        let mut driver = Driver {
+            partition,
+            saved_states,
+            stage,
+            outputs,
+            offset: 0,
+            since_saved: 0,
+        };
+        match driver.catch_up() {
+            Ok(()) => Ok(driver),
+            Err(error) => Err((error, driver.partition)),
+        }
+    }
+
+    fn catch_up(&mut self) -> Result<(), RunError> {
+        let position = self.partition.position().map_err(failed::<S>)?;
+        let committed = position.offset;
+        let unusable = |source| RunError::Saved {
+            stage: S::NAME,
+            source,
+        };
+        let newest = self.saved_states.newest(committed).map_err(unusable)?;
+        if let Some((covered, state)) = newest {
             if covered > committed {
                 return Err(RunError::Ahead {
                     stage: S::NAME,
@@ -195,37 +255,51 @@ impl<'l, S: Stage> Driver<'l, S> {
                     committed,
                 });
             }
-            stage.restore(state).map_err(unusable)?;
-            offset = covered;
+            let restored = self.stage.restore(&state);
+            restored.map_err(|source| unusable(source.into()))?;
+            self.offset = covered;
+        } else if !K::IN_COMMIT && position.metadata.is_empty() {
+            // Never committed: it starts with the first record that is kept.
+            self.offset = committed;
         }
-        let mut driver = Driver {
-            log,
-            stage,
-            outputs: Outputs::new(S::NAME, S::INPUT),
-            offset,
-            saved: offset,
-        };
-        driver.replay(committed)?;
-        Ok(driver)
+        self.replay(committed)
     }
 
     fn replay(&mut self, committed: u64) -> Result<(), RunError> {
-        if self.offset < committed {
-            tracing::info!(
-                stage = S::NAME,
-                records = committed - self.offset,
-                "replaying"
-            );
+        if self.offset >= committed {
+            return Ok(());
         }
+        tracing::info!(
+            stage = S::NAME,
+            partition = self.partition.partition(),
+            from = self.offset,
+            to = committed,
+            "replaying"
+        );
         self.outputs.mute(true);
         while self.offset < committed {
+            if self.partition.wanted_back() {
+                return Err(failed::<S>(LogError::Revoked {
+                    topic: S::INPUT.to_owned(),
+                    partition: self.partition.partition(),
+                }));
+            }
             let batch = self
-                .log
-                .read(S::INPUT, self.offset, READ_BYTES_MAX)
-                .map_err(failed::<S>)?;
+                .partition
+                .read(self.offset, READ_BYTES_MAX)
+                .map_err(|error| self.unreplayable(error))?;
+            if batch.is_empty() {
+                let end = self.offset;
+                return Err(RunError::Behind {
+                    stage: S::NAME,
+                    end,
+                    committed,
+                });
+            }
             for (offset, record) in batch.iter().take_while(|(offset, _)| *offset < committed) {
                 self.outputs.begin(offset);
                 self.stage.process(offset, record, &mut self.outputs);
+                self.since_saved += 1;
             }
             self.offset = batch.next_offset().min(committed);
         }
@@ -233,9 +307,32 @@ impl<'l, S: Stage> Driver<'l, S> {
         Ok(())
     }
 
+    /// Why input could not be read again.
+    fn unreplayable(&self, error: LogError) -> RunError {
+        match error {
+            LogError::Trimmed { first, .. } => RunError::Trimmed {
+                stage: S::NAME,
+                partition: self.partition.partition(),
+                saved: self.offset,
+                first,
+            },
+            error => failed::<S>(error),
+        }
+    }
+
+    /// The partition, to be read from another state.
+    pub(crate) fn into_partition(self) -> P {
+        self.partition
+    }
+
     /// Next offset to process.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The partition is wanted back.
+    pub(crate) fn wanted_back(&self) -> bool {
+        self.partition.wanted_back()
     }
 
     /// Reads about `bytes_max` unpacked bytes, waiting up to `patience` for the first record,
@@ -251,23 +348,24 @@ impl<'l, S: Stage> Driver<'l, S> {
         patience: Duration,
     ) -> Result<usize, RunError> {
         let batch = self
-            .log
-            .read_waiting(S::INPUT, self.offset, bytes_max, patience)
+            .partition
+            .read_waiting(self.offset, bytes_max, patience)
             .map_err(failed::<S>)?;
         let mut taken = 0;
+        let mut reached = self.offset;
         for (offset, record) in batch.iter().take(records_max) {
             self.outputs.begin(offset);
             self.stage.process(offset, record, &mut self.outputs);
             taken += 1;
+            reached = offset + 1;
         }
         if taken == 0 {
             return Ok(0);
         }
-        let reached = self.offset + taken as u64;
-        let due = SNAPSHOT_RECORDS_MIN
-            .max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY)
-            .saturating_add(self.saved);
-        self.commit(reached, reached >= due)?;
+        self.since_saved += taken as u64;
+        let due =
+            SNAPSHOT_RECORDS_MIN.max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY);
+        self.commit(reached, self.since_saved >= due)?;
         Ok(taken)
     }
 
@@ -276,45 +374,64 @@ impl<'l, S: Stage> Driver<'l, S> {
     /// # Errors
     /// The log's own.
     pub fn save_after(&mut self, records: u64) -> Result<(), RunError> {
-        if self.offset.saturating_sub(self.saved) < records {
+        if self.since_saved < records {
             return Ok(());
         }
-        self.commit(self.offset, true)
+        if K::IN_COMMIT {
+            return self.commit(self.offset, true);
+        }
+        let state = self.snapshot()?;
+        self.kept(&state);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, RunError> {
+        self.stage.snapshot().map_err(|source| RunError::Saved {
+            stage: S::NAME,
+            source: source.into(),
+        })
+    }
+
+    fn kept(&mut self, state: &[u8]) {
+        if self.saved_states.after_commit(self.offset, state) {
+            self.since_saved = 0;
+        }
     }
 
     fn commit(&mut self, reached: u64, save: bool) -> Result<(), RunError> {
+        let state = match save {
+            true => Some(self.snapshot()?),
+            false => None,
+        };
         let commit = self.outputs.commit_mut();
-        if save {
-            let state = self.stage.snapshot().map_err(|source| RunError::State {
+        self.saved_states
+            .with_commit(commit, reached, state.as_deref(), &self.stage.counts())
+            .map_err(|source| RunError::Saved {
                 stage: S::NAME,
                 source,
             })?;
-            let framed = snapshot::frame(reached, &state);
-            tracing::debug!(
-                stage = S::NAME,
-                offset = reached,
-                bytes = framed.len(),
-                "saving state"
-            );
-            commit.put(snapshot_key(S::NAME).as_bytes(), framed);
-        }
-        let mut counts = String::new();
-        for (name, count) in self.stage.counts() {
-            counts.push_str(&format!("{name} {count}\n"));
-        }
-        commit.put(counts_key(S::NAME).as_bytes(), counts.into_bytes());
         let to = Position {
             offset: reached,
-            metadata: Vec::new(),
+            // On Kafka it tells an offset that was committed from the first that is kept.
+            metadata: match K::IN_COMMIT {
+                true => Vec::new(),
+                false => S::NAME.as_bytes().to_vec(),
+            },
         };
-        commit.advance(S::NAME, S::INPUT, self.offset, to);
-        self.log
-            .commit(commit, Durability::Replayable)
+        self.partition
+            .commit(commit, self.offset, to, Durability::Replayable)
             .map_err(failed::<S>)?;
         commit.clear();
         self.offset = reached;
-        if save {
-            self.saved = reached;
+        if let Some(state) = state {
+            tracing::debug!(
+                stage = S::NAME,
+                partition = self.partition.partition(),
+                offset = reached,
+                bytes = state.len(),
+                "state saved"
+            );
+            self.kept(&state);
         }
         Ok(())
     }

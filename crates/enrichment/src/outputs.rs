@@ -4,21 +4,41 @@ use grapevine_event::{
     Cascade, CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Edge, Heartbeat, Id, Share, Visit,
     VisitEvent, topic,
 };
-use grapevine_log::{Commit, PARTITION, RECORD_BYTES_MAX};
+use grapevine_log::{Commit, Key, PARTITION, RECORD_BYTES_MAX};
+
+use crate::passage;
 
 /// Collects the records of one commit. Muted while a stage catches up from a snapshot: what
 /// followed from those records is in the log already.
+///
+/// Where records go: what is passed on to `hits.classified` goes to the partition of its site and
+/// content; everything else stays in the partition number that the input came from, as every topic
+/// has the same number of partitions. So one task writes all that there is of a content, in order.
 pub struct Outputs {
     commit: Commit,
     scratch: Vec<u8>,
     muted: bool,
+    /// Heartbeats get the number of the partition that they came through.
+    marks_heartbeats: bool,
     source: Source,
+}
+
+/// Where an output goes.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The partition number of the input.
+    Same,
+    /// The partition of a content.
+    Key(Key),
+    /// A copy to each.
+    Every,
 }
 
 /// The input record at hand, for dead letters.
 struct Source {
     stage: &'static str,
     topic: &'static str,
+    partition: i32,
     offset: u64,
 }
 
@@ -38,18 +58,30 @@ pub struct Rejection<'a> {
 }
 
 impl Outputs {
-    /// Nothing yet, of a stage that reads `topic`.
+    /// Nothing yet, of a stage that reads `topic` in the local home.
     pub fn new(stage: &'static str, topic: &'static str) -> Outputs {
+        Outputs::of_partition(stage, topic, PARTITION)
+    }
+
+    /// Nothing yet, of a stage that reads a partition of `topic`.
+    pub fn of_partition(stage: &'static str, topic: &'static str, partition: i32) -> Outputs {
         Outputs {
             commit: Commit::default(),
             scratch: Vec::new(),
             muted: false,
+            marks_heartbeats: false,
             source: Source {
                 stage,
                 topic,
+                partition,
                 offset: 0,
             },
         }
+    }
+
+    /// Heartbeats name the partition that they came through, for the next stage to wait for all.
+    pub(crate) fn mark_heartbeats(&mut self) {
+        self.marks_heartbeats = true;
     }
 
     pub(crate) fn mute(&mut self, muted: bool) {
@@ -72,19 +104,22 @@ impl Outputs {
     /// Appends a visit.
     pub fn visit(&mut self, topic: &'static str, visit: &Visit<'_>) {
         let (site, time) = (visit.site, visit.time);
-        self.append(topic, site, time, |out| visit.encode(out));
+        let content = self.keyed(topic, site, &visit.content);
+        self.append_to(topic, content, site, time, |out| visit.encode(out));
     }
 
     /// Appends a visit event.
     pub fn visit_event(&mut self, topic: &'static str, event: &VisitEvent<'_>) {
         let (site, time) = (event.site, event.time);
-        self.append(topic, site, time, |out| event.encode(out));
+        let content = self.keyed(topic, site, &event.content);
+        self.append_to(topic, content, site, time, |out| event.encode(out));
     }
 
     /// Appends a share.
     pub fn share(&mut self, topic: &'static str, share: &Share<'_>) {
         let (site, time) = (share.site, share.time);
-        self.append(topic, site, time, |out| share.encode(out));
+        let content = self.keyed(topic, site, &share.content);
+        self.append_to(topic, content, site, time, |out| share.encode(out));
     }
 
     /// Appends an edge.
@@ -99,15 +134,46 @@ impl Outputs {
         self.append(topic::CASCADES, site, time, |out| cascade.encode(out));
     }
 
-    /// Appends a heartbeat.
+    /// Appends a heartbeat to every partition: time passes for each content.
     pub fn heartbeat(&mut self, topic: &'static str, heartbeat: &Heartbeat<'_>) {
-        self.append(topic, "", heartbeat.event_time, |out| heartbeat.encode(out));
+        let time = heartbeat.event_time;
+        let marked;
+        let heartbeat = match self.marks_heartbeats {
+            false => heartbeat,
+            true => {
+                marked = passage::mark(heartbeat.source, self.source.partition);
+                &Heartbeat {
+                    source: &marked,
+                    ..heartbeat.clone()
+                }
+            }
+        };
+        self.append_to(topic, Place::Every, "", time, |out| heartbeat.encode(out));
     }
 
     /// Appends a record as it came, its bytes unchanged.
     pub fn unchanged(&mut self, topic: &'static str, record: &[u8]) {
-        if !self.muted {
-            self.commit.append(topic, record);
+        if self.muted {
+            return;
+        }
+        let partition = self.source.partition;
+        let copied: Result<(), std::convert::Infallible> =
+            self.commit.append_to(topic, partition, |out| {
+                out.extend_from_slice(record);
+                Ok(())
+            });
+        match copied {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+    }
+
+    /// The place of what belongs to a content.
+    fn keyed(&self, topic: &'static str, site: &str, content: &str) -> Place {
+        if topic == topic::HITS_CLASSIFIED && !self.muted {
+            Place::Key(Key::new(site, content.as_bytes()))
+        } else {
+            Place::Same
         }
     }
 
@@ -121,7 +187,7 @@ impl Outputs {
         let letter = DeadLetter {
             letter_id: Id::builder("dead-letter")
                 .bytes(source.topic.as_bytes())
-                .number(PARTITION.unsigned_abs().into())
+                .number(source.partition.unsigned_abs().into())
                 .number(source.offset)
                 .bytes(rejection.reason.as_bytes())
                 .finish(),
@@ -131,13 +197,14 @@ impl Outputs {
             reason: rejection.reason,
             detail: rejection.detail.into(),
             source: source.topic,
-            partition: Some(PARTITION),
+            partition: Some(source.partition),
             position: i64::try_from(source.offset).unwrap_or(i64::MAX),
             payload: &rejection.payload[..rejection.payload.len().min(DEAD_LETTER_BYTES_MAX)],
             payload_length: i64::try_from(rejection.payload.len()).unwrap_or(i64::MAX),
         };
         tracing::warn!(
             stage = source.stage,
+            partition = source.partition,
             offset = source.offset,
             reason = rejection.reason,
             detail = rejection.detail,
@@ -152,9 +219,21 @@ impl Outputs {
         }
     }
 
+    /// Appends a record to the partition number that the input came from.
     fn append(
         &mut self,
         topic: &'static str,
+        site: &str,
+        time: i64,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) {
+        self.append_to(topic, Place::Same, site, time, write);
+    }
+
+    fn append_to(
+        &mut self,
+        topic: &'static str,
+        place: Place,
         site: &str,
         time: i64,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
@@ -166,7 +245,20 @@ impl Outputs {
         let written = write(&mut self.scratch);
         match written {
             Ok(()) if self.scratch.len() <= RECORD_BYTES_MAX => {
-                self.commit.append(topic, &self.scratch);
+                let record = &self.scratch;
+                let copy = |out: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+                    out.extend_from_slice(record);
+                    Ok(())
+                };
+                let copied = match place {
+                    Place::Same => self.commit.append_to(topic, self.source.partition, copy),
+                    Place::Key(key) => self.commit.append_keyed(topic, key, copy),
+                    Place::Every => self.commit.append_to_every(topic, copy),
+                };
+                match copied {
+                    Ok(()) => {}
+                    Err(never) => match never {},
+                }
             }
             outcome => {
                 let detail = match outcome {

@@ -24,21 +24,17 @@ struct Outcome {
     repair: Option<Repair>,
 }
 
-/// Runs the command on Kafka where the settings name one, else on the data directory.
+/// Runs the command on Kafka and the ClickHouse that the settings name, else on the data directory.
 ///
 /// # Errors
 /// [`ExitKind::Data`] where something is missing, double or out of balance; what keeps the audit
 /// from being made.
 pub async fn run(arguments: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
-    let outcome = if settings.kafka.is_given() {
+    let outcome = if settings.clickhouse.url.is_some() {
         let client = warehouse::client(&settings.clickhouse)?;
-        let connection = settings.kafka.sink_connection()?;
-        let (given, group) = (settings.kafka.clone(), settings.kafka.sink_group());
-        let view = tokio::task::spawn_blocking(move || {
-            let partitions = kafka::ensure_topics(&given, &connection)?;
-            KafkaView::new(&connection, &group, partitions).ends(ExitKind::Config)
-        });
-        let view = view.await.ends(ExitKind::Software)??;
+        let group = settings.kafka.membership(kafka::SINK)?.group;
+        let (connection, partitions) = kafka::connected(settings).await?;
+        let view = KafkaView::new(&connection, &group, partitions).ends(ExitKind::Config)?;
         look(&view, &client, arguments).await?
     } else {
         on_data_directory(arguments, settings).await?

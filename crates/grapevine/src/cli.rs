@@ -34,7 +34,7 @@ pub struct Everywhere {
     /// ClickHouse's engine, libchdb.so [default: fetched once into the user's cache].
     #[arg(long, global = true, value_name = "FILE")]
     pub engine: Option<PathBuf>,
-    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for local and sink].
+    /// What to log on standard error, such as info or grapevine_sink=debug [default: error; info for services].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Log one JSON object a line.
@@ -59,6 +59,8 @@ impl Everywhere {
 pub enum Command {
     /// Run collector, enrichment, sink and ClickHouse in this one process.
     Local(LocalArgs),
+    /// Classify hits and place visits into chains, as one of many replicas on Kafka.
+    Enrich(EnrichArgs),
     /// Write Kafka's topics into ClickHouse, each record once, until told to stop.
     Sink(SinkArgs),
     /// Prove that everything is in ClickHouse once, and that aggregates agree; mend what does not.
@@ -90,6 +92,26 @@ pub struct LocalArgs {
     pub clickhouse_listen: Option<SocketAddr>,
 }
 
+/// Which stages a replica runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EnrichStage {
+    /// Hits to visits, events and shares.
+    Classify,
+    /// Visits to cascades and edges.
+    Chain,
+    /// Both.
+    #[default]
+    All,
+}
+
+/// Arguments of `grapevine enrich`.
+#[derive(Debug, Args)]
+pub struct EnrichArgs {
+    /// What to run.
+    #[arg(long, value_enum, default_value_t)]
+    pub stage: EnrichStage,
+}
+
 /// Arguments of `grapevine sink`.
 #[derive(Debug, Args)]
 pub struct SinkArgs {
@@ -108,7 +130,7 @@ pub enum AuditFormat {
     Json,
 }
 
-/// Arguments of `grapevine audit`. Kafka is looked at where kafka.brokers is configured, else the
+/// Arguments of `grapevine audit`. Kafka is looked at where clickhouse.url is configured, else the
 /// data directory.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
@@ -124,7 +146,7 @@ pub struct AuditArgs {
     pub format: AuditFormat,
 }
 
-/// Arguments of `grapevine replay`. Kafka is looked at where kafka.brokers is configured, else the
+/// Arguments of `grapevine replay`. Kafka is looked at where clickhouse.url is configured, else the
 /// data directory.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {

@@ -1,5 +1,5 @@
-//! The `grapevine` command: local, sink, audit, replay, import, report, query,
-//! simulate, evaluate, demo.
+//! The `grapevine` command: local, enrich, sink, audit, replay, import, report, query, simulate,
+//! evaluate, demo.
 //!
 //! This crate wires the others together and talks to the user. It judges nothing: what a hit
 //! means is decided in `grapevine-inference`, what is stored in `grapevine-sink`.
@@ -11,6 +11,7 @@ pub mod data_directory;
 pub mod database;
 pub mod demo;
 pub mod engine;
+pub mod enrich;
 pub mod evaluate;
 pub mod exit;
 pub mod import;

@@ -9,8 +9,8 @@ use grapevine::cli::{Cli, Command};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    audit, demo, evaluate, import, local, query, replay, report, simulate, sink, standard_input,
-    telemetry,
+    audit, demo, enrich, evaluate, import, local, query, replay, report, simulate, sink,
+    standard_input, telemetry,
 };
 
 fn main() -> ExitCode {
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     standard_input::set_aside().ends(ExitKind::Software)?;
-    let default = if matches!(cli.command, Command::Local(_) | Command::Sink(_)) {
-        "info"
-    } else {
-        "error"
-    };
+    let is_service = matches!(
+        cli.command,
+        Command::Local(_) | Command::Enrich(_) | Command::Sink(_)
+    );
+    let default = if is_service { "info" } else { "error" };
     telemetry::start(
         cli.everywhere.log.as_deref(),
         cli.everywhere.log_json,
@@ -63,6 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(&settings).await,
+            Command::Enrich(arguments) => enrich::run(arguments, &settings).await,
             Command::Sink(arguments) => sink::run(arguments, &settings).await,
             Command::Audit(arguments) => audit::run(arguments, &settings).await,
             Command::Replay(arguments) => replay::run(arguments, &settings).await,

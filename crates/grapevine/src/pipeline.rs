@@ -251,7 +251,11 @@ fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
     })
 }
 
-fn signals(settings: &Settings) -> Result<Signals, Failure> {
+/// What is known of apps and links, with entries of the user's own.
+///
+/// # Errors
+/// A file of such entries that cannot be read or used.
+pub fn signals(settings: &Settings) -> Result<Signals, Failure> {
     let Some(path) = &settings.signals else {
         return Ok(Signals::builtin());
     };

@@ -21,13 +21,14 @@ struct Outcome {
     found: Found,
 }
 
-/// Runs the command on Kafka where the settings name one, else on the data directory.
+/// Runs the command on Kafka where the settings name a ClickHouse beside it, else on the data
+/// directory.
 ///
 /// # Errors
 /// A time that is none, a data directory in use, and what Kafka or ClickHouse say.
 pub async fn run(arguments: &ReplayArgs, settings: &Settings) -> Result<(), Failure> {
     let replay = Replay::new(filter(arguments)?);
-    let found = if settings.kafka.is_given() {
+    let found = if settings.clickhouse.url.is_some() {
         on_kafka(replay, arguments.dry_run, settings).await?
     } else {
         on_data_directory(replay, arguments.dry_run, settings).await?
@@ -75,11 +76,9 @@ fn millis(flag: &str, text: Option<&str>) -> Result<Option<i64>, Failure> {
 }
 
 async fn on_kafka(replay: Replay, dry_run: bool, settings: &Settings) -> Result<Found, Failure> {
-    let kafka = settings.kafka.clone();
-    let connection = kafka.sink_connection()?;
-    let membership = kafka.sink_membership()?;
+    let membership = settings.kafka.membership(kafka::SINK)?;
+    let (connection, partitions) = kafka::connected(settings).await?;
     let sent = tokio::task::spawn_blocking(move || {
-        let partitions = kafka::ensure_topics(&kafka, &connection)?;
         let view = KafkaView::new(&connection, &membership.group, partitions.clone())
             .ends(ExitKind::Config)?;
         sink_ends(replay_on_kafka(

@@ -4,6 +4,8 @@
 //! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
 //! are never printed.
 
+mod kafka;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,8 @@ use grapevine_producer::TrustedProxies;
 use serde::Deserialize;
 
 use crate::exit::{ExitKind, Failure};
-use crate::kafka::KafkaSettings;
+
+pub use kafka::{KafkaSettings, Properties, Protocol, Secret};
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,7 +35,7 @@ pub struct Settings {
     /// ClickHouse: the interface of the embedded one, and where another is.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
-    /// Kafka, for `sink`, `audit` and `replay`.
+    /// Apache Kafka; `local` needs none.
     #[serde(default)]
     pub kafka: KafkaSettings,
 }
@@ -78,28 +81,10 @@ pub struct ClickHouseSettings {
     /// Account there.
     pub user: String,
     /// Its password.
-    pub password: Secret,
+    pub password: Option<Secret>,
     /// File with the certificate authorities (PEM) that its certificate must come from; without
     /// one, those of the system.
     pub ca: Option<PathBuf>,
-}
-
-/// Text that is never shown.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(if self.0.is_empty() { "none" } else { "hidden" })
-    }
 }
 
 impl Default for ClickHouseSettings {
@@ -110,7 +95,7 @@ impl Default for ClickHouseSettings {
             allowed_hosts: Vec::new(),
             url: None,
             user: "default".to_owned(),
-            password: Secret::default(),
+            password: None,
             ca: None,
         }
     }
@@ -169,8 +154,11 @@ impl Settings {
             })?;
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        // Taken as it is: a password of digits is no number.
-        let password = environment.remove("GRAPEVINE_CLICKHOUSE__PASSWORD");
+        // Taken as they are: a password of digits is no number.
+        let as_is = ["kafka.user", "kafka.password", "clickhouse.password"].map(|key| {
+            let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
+            (key, environment.remove(&name))
+        });
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -186,7 +174,6 @@ impl Settings {
         let flags = [
             ("data_dir", overrides.data_dir.as_ref().map(text)),
             ("engine", overrides.engine.as_ref().map(text)),
-            ("clickhouse.password", password),
             (
                 "collector.listen",
                 overrides
@@ -210,7 +197,7 @@ impl Settings {
                 .set_default("data_dir", text(&default))
                 .map_err(described)?;
         }
-        for (key, value) in flags {
+        for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
         let settings: Settings = sources
@@ -294,12 +281,34 @@ mod tests {
             &[("GRAPEVINE_CLICKHOUSE__PASSWORD", "0070")],
         )
         .expect("loads");
-        assert_eq!(settings.clickhouse.password.reveal(), "0070");
+        let password = settings.clickhouse.password.as_ref().map(Secret::reveal);
+        assert_eq!(password, Some("0070"));
         let shown = format!("{settings:?}");
         assert!(
             shown.contains("hidden") && !shown.contains("0070"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn kafka_is_let_in_by_file_and_environment() {
+        let settings = load(
+            "[kafka]\nbrokers = \"a:1\"\nprotocol = \"consumer\"\n[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"",
+            &[("GRAPEVINE_KAFKA__BROKERS", "b:2"), ("GRAPEVINE_KAFKA__USER", "u"), ("GRAPEVINE_KAFKA__PASSWORD", "0012345"), ("GRAPEVINE_KAFKA__PARTITIONS", "3")],
+        )
+        .expect("loads");
+        assert_eq!(settings.kafka.brokers, "b:2");
+        assert_eq!(settings.kafka.partitions, 3);
+        assert_eq!(settings.kafka.protocol, Protocol::Consumer);
+        assert_eq!(
+            settings.kafka.password,
+            Some(Secret::from("0012345".to_owned()))
+        );
+        assert!(!format!("{settings:?}").contains("12345"));
+        settings
+            .kafka
+            .connection()
+            .expect("properties with dots arrive");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use grapevine_sink::{Options, Replica, migrate_when_there, run_replica, widen_wi
 use tokio::sync::watch;
 
 use crate::cli::SinkArgs;
-use crate::exit::{Ends, ExitKind, Failure};
+use crate::exit::Failure;
 use crate::pipeline::sink_ends;
 use crate::settings::Settings;
 use crate::{kafka, local, warehouse};
@@ -15,6 +15,7 @@ use crate::{kafka, local, warehouse};
 /// Settings that are wrong, topics or tables that are not as they have to be, and what stops the
 /// sink. ClickHouse and Kafka that are away are waited for.
 pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failure> {
+    settings.kafka.check()?;
     let client = warehouse::client(&settings.clickhouse)?;
     let options = Options::default();
     let (stop, stopped) = watch::channel(false);
@@ -24,29 +25,17 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
         let _ = stop.send(true);
         asked
     });
-    let partitions = settings.kafka.sink_partitions();
+    let membership = settings.kafka.membership(kafka::SINK)?;
     let migrated = migrate_when_there(&client, &options, stopped.clone()).await;
     if !sink_ends(migrated)? {
         return Ok(());
     }
-    sink_ends(widen_windows(&client, &partitions, &options).await)?;
+    let expected = kafka::sink_partitions(&settings.kafka);
+    sink_ends(widen_windows(&client, &expected, &options).await)?;
     if arguments.migrate_only {
         return Ok(());
     }
-    if settings.kafka.replica.is_empty() {
-        return Err(Failure::new(
-            ExitKind::Config,
-            "this replica has no name: give kafka.replica in the configuration or GRAPEVINE_KAFKA__REPLICA, the same after a restart and of no other replica",
-        ));
-    }
-    let connection = settings.kafka.sink_connection()?;
-    let membership = settings.kafka.sink_membership()?;
-    let partitions = {
-        let (kafka, connection) = (settings.kafka.clone(), connection.clone());
-        tokio::task::spawn_blocking(move || kafka::ensure_topics(&kafka, &connection))
-            .await
-            .ends(ExitKind::Software)??
-    };
+    let (connection, partitions) = kafka::connected(settings).await?;
     let replica = Replica {
         connection,
         membership,

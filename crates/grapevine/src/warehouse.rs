@@ -47,10 +47,13 @@ pub fn client(settings: &ClickHouseSettings) -> Result<Client, Failure> {
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE_MAX)
         .build(connector);
-    Ok(Client::with_http_client(http)
+    let client = Client::with_http_client(http)
         .with_url(url)
-        .with_user(&settings.user)
-        .with_password(settings.password.reveal()))
+        .with_user(&settings.user);
+    Ok(match &settings.password {
+        Some(password) => client.with_password(password.reveal()),
+        None => client,
+    })
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, Failure> {

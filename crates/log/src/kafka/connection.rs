@@ -162,9 +162,10 @@ impl Connection {
             ("fetch.wait.max.ms", "100"),
             ("fetch.queue.backoff.ms", "10"),
             ("max.partition.fetch.bytes", "2097152"),
-            // The memory that records may take which were fetched and not read yet.
-            ("queued.max.messages.kbytes", "32768"),
-            ("queued.min.messages", "50000"),
+            // The memory that records may take which were fetched and not read yet, for each
+            // partition that is held.
+            ("queued.max.messages.kbytes", "8192"),
+            ("queued.min.messages", "20000"),
         ] {
             self.unless_given(&mut config, name, value);
         }

@@ -35,7 +35,8 @@ pub enum GroupProtocol {
     /// Members agree among themselves (`cooperative-sticky`): every broker.
     #[default]
     Classic,
-    /// The broker decides (KIP-848): Kafka 4.0 and later; a rebalance takes a fraction of a second.
+    /// The broker decides (KIP-848): Kafka 4.0 and later. A rebalance takes a fraction of a second;
+    /// partitions of a replica that was killed wait for the end of its session, 45 s by default.
     Consumer,
 }
 
@@ -44,9 +45,10 @@ pub enum GroupProtocol {
 pub struct Membership {
     /// The group: consumers that share the partitions of their topics.
     pub group: String,
-    /// The replica's own name in the group, the same after a restart. It is the static member's
-    /// id, and with the group's name the transactional id: a replica that comes back gets its
-    /// partitions back without a rebalance, and ends what its last life left open.
+    /// The replica's own name in the group, the same after a restart. With the group's name it is
+    /// the transactional id: a replica that comes back ends what its last life left open. In the
+    /// classic protocol it is the static member's id too: it gets its partitions back without a
+    /// rebalance.
     pub replica: String,
     /// Topics to read.
     pub topics: Vec<&'static str>,
@@ -168,16 +170,17 @@ impl Group {
 
 fn configured(connection: &Connection, membership: &Membership) -> rdkafka::ClientConfig {
     let mut config = connection.consumer();
-    config
-        .set("group.id", &membership.group)
-        .set("group.instance.id", &membership.replica);
+    config.set("group.id", &membership.group);
     match membership.protocol {
         GroupProtocol::Classic => {
             config
+                .set("group.instance.id", &membership.replica)
                 .set("group.protocol", "classic")
                 .set("partition.assignment.strategy", "cooperative-sticky");
         }
         GroupProtocol::Consumer => {
+            // No static member: one that was killed would keep its own next life out until its
+            // session is over, and moving partitions costs little here.
             config.set("group.protocol", "consumer");
         }
     }

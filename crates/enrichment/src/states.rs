@@ -1,0 +1,341 @@
+//! Saved states outside the log: in a directory, or in an S3-compatible store.
+//!
+//! An object is named `STAGE/PARTITION/OFFSET.state`, numbers padded so that names sort. Its bytes:
+//! `GVST`, the format (u32 LE), the offset again (u64 LE), the first 16 bytes of the BLAKE3 hash
+//! of what follows, then the state, compressed with LZ4 behind its length (u32 LE).
+//!
+//! States are functions of the input below their offset, so two replicas that write the same
+//! object write the same state: a replica that lost its partition harms nothing.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+use grapevine_inference::StateError;
+use grapevine_log::Commit;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use tokio::runtime::Runtime;
+
+use crate::snapshot::{SavedStateError, SavedStates};
+
+const MAGIC: [u8; 4] = *b"GVST";
+const FORMAT: u32 = 1;
+const HASH_BYTES: usize = 16;
+const HEADER_BYTES: usize = 4 + 4 + 8 + HASH_BYTES;
+const ENDING: &str = ".state";
+/// States of one stage and partition that are kept: the newest, and one before it.
+const KEPT: usize = 2;
+
+/// A store of saved states, for every stage and partition. Clones are one store.
+#[derive(Clone)]
+pub struct StateStore {
+    place: String,
+    objects: Arc<dyn ObjectStore>,
+    runtime: Arc<Runtime>,
+}
+
+impl StateStore {
+    /// The store at a place: a directory, which is made, or `s3://BUCKET/PREFIX`. Endpoint,
+    /// region and keys of S3 come from the `AWS_…` environment variables that its own tools read.
+    ///
+    /// # Errors
+    /// A place that is neither, or that is not to be had.
+    pub fn open(place: &str) -> Result<StateStore, SavedStateError> {
+        let failed = |source| SavedStateError::Store {
+            place: place.to_owned(),
+            source,
+        };
+        let generic = |source: Box<dyn std::error::Error + Send + Sync>| {
+            failed(object_store::Error::Generic {
+                store: "states",
+                source,
+            })
+        };
+        let objects: Arc<dyn ObjectStore> = match place.strip_prefix("s3://") {
+            Some(rest) => {
+                // An error says that one is installed already.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                let bucket = AmazonS3Builder::from_env()
+                    .with_bucket_name(bucket)
+                    .build()
+                    .map_err(failed)?;
+                Arc::new(PrefixStore::new(bucket, prefix))
+            }
+            None if place.contains("://") => {
+                return Err(generic(
+                    "neither a directory nor s3://BUCKET/PREFIX"
+                        .to_owned()
+                        .into(),
+                ));
+            }
+            None => {
+                std::fs::create_dir_all(place).map_err(|error| generic(error.into()))?;
+                let directory = LocalFileSystem::new_with_prefix(place).map_err(failed)?;
+                Arc::new(directory.with_fsync(true))
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("states")
+            .enable_all()
+            .build()
+            .map_err(|error| generic(error.into()))?;
+        Ok(StateStore {
+            place: place.to_owned(),
+            objects,
+            runtime: Arc::new(runtime),
+        })
+    }
+
+    /// The states of one stage and partition.
+    pub fn of(&self, stage: &'static str, partition: i32) -> StoredStates {
+        StoredStates {
+            store: self.clone(),
+            folder: format!("{stage}/{partition:05}"),
+        }
+    }
+}
+
+/// The states of one stage and partition.
+pub struct StoredStates {
+    store: StateStore,
+    folder: String,
+}
+
+impl StoredStates {
+    fn place(&self) -> String {
+        format!("{}/{}", self.store.place, self.folder)
+    }
+
+    fn failed(&self, source: object_store::Error) -> SavedStateError {
+        SavedStateError::Store {
+            place: self.place(),
+            source,
+        }
+    }
+
+    fn path(&self, offset: u64) -> Path {
+        Path::from(format!("{}/{offset:020}{ENDING}", self.folder))
+    }
+
+    /// Offsets of the states that there are, ascending.
+    fn offsets(&self) -> Result<Vec<u64>, SavedStateError> {
+        let folder = Path::from(self.folder.as_str());
+        let listed = self.store.objects.list(Some(&folder));
+        let listed: Vec<_> = self
+            .store
+            .runtime
+            .block_on(listed.try_collect())
+            .map_err(|error| self.failed(error))?;
+        let mut offsets: Vec<u64> = listed
+            .iter()
+            .filter_map(|object| {
+                let name = object.location.filename()?;
+                name.strip_suffix(ENDING)?.parse().ok()
+            })
+            .collect();
+        offsets.sort_unstable();
+        Ok(offsets)
+    }
+
+    fn load(&self, offset: u64) -> Result<Vec<u8>, SavedStateError> {
+        let path = self.path(offset);
+        let read = async { self.store.objects.get(&path).await?.bytes().await };
+        let bytes = self
+            .store
+            .runtime
+            .block_on(read)
+            .map_err(|error| self.failed(error))?;
+        Ok(unpack(&bytes, offset)?)
+    }
+
+    fn keep(&self, offset: u64, state: &[u8]) -> Result<(), SavedStateError> {
+        let packed = pack(offset, state);
+        let path = self.path(offset);
+        self.store
+            .runtime
+            .block_on(self.store.objects.put(&path, packed.into()))
+            .map_err(|error| self.failed(error))?;
+        let offsets = self.offsets()?;
+        // A newer one may be another replica's, which holds the partition by now: not ours to
+        // count.
+        let own: Vec<u64> = offsets.into_iter().filter(|at| *at <= offset).collect();
+        for old in own.iter().rev().skip(KEPT) {
+            let gone = self
+                .store
+                .runtime
+                .block_on(self.store.objects.delete(&self.path(*old)));
+            match gone {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SavedStates for StoredStates {
+    const IN_COMMIT: bool = false;
+
+    fn newest(&mut self, committed: u64) -> Result<Option<(u64, Vec<u8>)>, SavedStateError> {
+        let offsets = self.offsets()?;
+        let mut damaged: Option<String> = None;
+        for offset in offsets.into_iter().rev().filter(|at| *at <= committed) {
+            match self.load(offset) {
+                Ok(state) => return Ok(Some((offset, state))),
+                Err(SavedStateError::State(error @ StateError::Damaged(_))) => {
+                    tracing::error!(place = self.place(), offset, %error, "an older state is taken");
+                    damaged.get_or_insert(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match damaged {
+            None => Ok(None),
+            Some(reason) => Err(SavedStateError::Damaged {
+                place: self.place(),
+                reason,
+            }),
+        }
+    }
+
+    fn with_commit(
+        &mut self,
+        _: &mut Commit,
+        _: u64,
+        _: Option<&[u8]>,
+        _: &[(&'static str, u64)],
+    ) -> Result<(), SavedStateError> {
+        Ok(())
+    }
+
+    fn after_commit(&mut self, offset: u64, state: &[u8]) -> bool {
+        match self.keep(offset, state) {
+            Ok(()) => true,
+            Err(error) => {
+                // The next start replays a little more.
+                tracing::error!(%error, offset, "state not saved");
+                false
+            }
+        }
+    }
+}
+
+fn pack(offset: u64, state: &[u8]) -> Vec<u8> {
+    let packed = lz4_flex::compress_prepend_size(state);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + packed.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&offset.to_le_bytes());
+    bytes.extend_from_slice(&blake3::hash(&packed).as_bytes()[..HASH_BYTES]);
+    bytes.extend_from_slice(&packed);
+    bytes
+}
+
+fn unpack(bytes: &[u8], offset: u64) -> Result<Vec<u8>, StateError> {
+    let damaged = |what: &str| StateError::Damaged(what.to_owned());
+    let Some((header, packed)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(damaged("it is shorter than its header"));
+    };
+    let (magic, rest) = header.split_at(MAGIC.len());
+    let (format, rest) = rest.split_at(4);
+    let (named, hash) = rest.split_at(8);
+    if magic != MAGIC {
+        return Err(damaged("it does not start as a saved state does"));
+    }
+    let found = format.try_into().map_or(u32::MAX, u32::from_le_bytes);
+    if found > FORMAT {
+        return Err(StateError::Newer {
+            found,
+            known: FORMAT,
+        });
+    }
+    if named != offset.to_le_bytes() {
+        return Err(damaged("it is of another offset than its name says"));
+    }
+    if hash != &blake3::hash(packed).as_bytes()[..HASH_BYTES] {
+        return Err(damaged("its bytes are not those that were written"));
+    }
+    lz4_flex::decompress_size_prepended(packed)
+        .map_err(|error| StateError::Damaged(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(directory: &std::path::Path) -> StoredStates {
+        let place = directory.to_str().expect("a path");
+        StateStore::open(place).expect("opens").of("chain", 3)
+    }
+
+    #[test]
+    fn the_newest_that_is_not_ahead_is_taken_and_two_are_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut states = states(directory.path());
+        assert!(states.newest(100).expect("lists").is_none());
+        for offset in [10, 20, 30, 40] {
+            assert!(states.after_commit(offset, &[offset as u8; 100]));
+        }
+        assert_eq!(states.offsets().expect("lists"), [30, 40]);
+        let (offset, state) = states.newest(39).expect("reads").expect("is there");
+        assert_eq!((offset, state), (30, vec![30; 100]));
+        assert!(states.newest(29).expect("reads").is_none());
+        // A replica that lost the partition comes late: what is newer stays.
+        assert!(states.after_commit(5, &[5]));
+        assert_eq!(states.offsets().expect("lists"), [5, 30, 40]);
+    }
+
+    #[test]
+    fn a_damaged_state_gives_way_to_the_older_and_alone_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut states = states(directory.path());
+        assert!(states.after_commit(10, b"ten") && states.after_commit(20, b"twenty"));
+        let file = |offset: u64| {
+            directory
+                .path()
+                .join(format!("chain/00003/{offset:020}.state"))
+        };
+        let damage = |offset: u64| {
+            let mut bytes = std::fs::read(file(offset)).expect("reads");
+            *bytes.last_mut().expect("has bytes") ^= 1;
+            std::fs::write(file(offset), bytes).expect("writes");
+        };
+        damage(20);
+        let (offset, state) = states.newest(50).expect("reads").expect("is there");
+        assert_eq!((offset, state.as_slice()), (10, &b"ten"[..]));
+        damage(10);
+        let error = states.newest(50).expect_err("refused").to_string();
+        assert!(error.contains("Delete them"), "{error}");
+    }
+
+    #[test]
+    fn a_state_of_a_newer_version_is_refused() {
+        let mut bytes = pack(7, b"state");
+        bytes[4] = 9;
+        let newer = unpack(&bytes, 7);
+        assert!(matches!(
+            newer,
+            Err(StateError::Newer {
+                found: 9,
+                known: FORMAT
+            })
+        ));
+        for cut in 0..bytes.len() {
+            assert!(unpack(&pack(7, b"state")[..cut.min(HEADER_BYTES + 4)], 7).is_err());
+        }
+        assert!(unpack(&pack(7, b"state"), 8).is_err(), "another offset");
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_named() {
+        let error = StateStore::open("gopher://x")
+            .map(|_| ())
+            .expect_err("refused");
+        assert!(error.to_string().contains("s3://"), "{error}");
+    }
+}

@@ -1,0 +1,145 @@
+//! `grapevine enrich`: the classify and chain stages as replicas on Kafka, until told to stop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use grapevine_enrichment::{
+    ChainStage, ClassifyStage, Merged, ReplicaOptions, RunError, SavedStateError, Stage,
+    StateStore, StopSignal, run_replica,
+};
+use grapevine_event::topic;
+use grapevine_inference::{Classifier, Model};
+use grapevine_log::LogError;
+use grapevine_log::kafka::topics::{self, TopicsError};
+use tokio::sync::mpsc;
+
+use crate::cli::{EnrichArgs, EnrichStage};
+use crate::exit::{Ends, ExitKind, Failure};
+use crate::settings::Settings;
+use crate::{local, pipeline};
+
+/// Runs the command.
+///
+/// # Errors
+/// Brokers that are away, topics that are not as they have to be, saved states that cannot be
+/// used, or a stage that cannot go on.
+pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Failure> {
+    let (stage, settings) = (arguments.stage, settings.clone());
+    let stop = StopSignal::new();
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let told = stop.clone();
+    // Everything that waits for brokers and stores has threads of its own.
+    let running = tokio::task::spawn_blocking(move || start(stage, &settings, &told, &report));
+    let asked = local::stop_asked();
+    tokio::pin!(asked);
+    let stages = tokio::select! {
+        started = running => started.ends(ExitKind::Software)??,
+        // Nothing is held yet.
+        asked = &mut asked => return asked,
+    };
+    let outcome = tokio::select! {
+        asked = &mut asked => {
+            tracing::info!("stopping: finishing what is at hand");
+            asked
+        }
+        failure = reports.recv() => Err(failure.unwrap_or_else(|| {
+            Failure::new(ExitKind::Software, "every stage ended without being asked to")
+        })),
+    };
+    stop.stop();
+    let joined = tokio::task::spawn_blocking(move || {
+        stages
+            .into_iter()
+            .all(|stage: JoinHandle<()>| stage.join().is_ok())
+    });
+    if !joined.await.ends(ExitKind::Software)? {
+        return Err(Failure::new(ExitKind::Software, "a stage panicked"));
+    }
+    match reports.try_recv() {
+        Ok(failure) => outcome.and(Err(failure)),
+        Err(_) => outcome,
+    }
+}
+
+/// Checks everything that may be wrong, and starts a thread for each stage.
+fn start(
+    which: EnrichStage,
+    settings: &Settings,
+    stop: &StopSignal,
+    report: &mpsc::UnboundedSender<Failure>,
+) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let kafka = &settings.kafka;
+    kafka.check()?;
+    let signals = Arc::new(pipeline::signals(settings)?);
+    let classifier = Arc::new(Classifier::new(signals, Model::builtin()));
+    let connection = kafka.connection()?;
+    let partitions = topics::ensure(&connection, &kafka.wishes(), kafka.creation());
+    let partitions = partitions.map_err(|error| {
+        let kind = match &error {
+            TopicsError::Away { .. } => ExitKind::Unavailable,
+            _ => ExitKind::Config,
+        };
+        Failure::of(kind, error)
+    })?;
+    let sources = partitions.of(topic::HITS_RAW).ends(ExitKind::Software)?;
+    let states = StateStore::open(&kafka.states(&settings.data_dir)).ends(ExitKind::Config)?;
+    let options = |stage: &str, marks_heartbeats| -> Result<ReplicaOptions, Failure> {
+        Ok(ReplicaOptions {
+            connection: connection.clone(),
+            membership: kafka.membership(stage)?,
+            partitions: partitions.clone(),
+            states: states.clone(),
+            marks_heartbeats,
+        })
+    };
+    let mut stages = Vec::new();
+    if which != EnrichStage::Chain {
+        let (options, classifier) = (options(ClassifyStage::NAME, true)?, classifier.clone());
+        let new = move || ClassifyStage::new(classifier.clone());
+        stages.push(spawn(options, new, stop, report)?);
+    }
+    if which != EnrichStage::Classify {
+        let options = options(ChainStage::NAME, false)?;
+        let new = move || Merged::new(ChainStage::new(classifier.clone()), sources.unsigned_abs());
+        stages.push(spawn(options, new, stop, report)?);
+    }
+    Ok(stages)
+}
+
+fn spawn<S: Stage + 'static>(
+    options: ReplicaOptions,
+    new: impl Fn() -> S + Clone + Send + 'static,
+    stop: &StopSignal,
+    report: &mpsc::UnboundedSender<Failure>,
+) -> Result<JoinHandle<()>, Failure> {
+    let (stop, report) = (stop.clone(), report.clone());
+    std::thread::Builder::new()
+        .name(S::NAME.to_owned())
+        .spawn(move || {
+            if let Err(error) = run_replica(&options, new, &stop) {
+                let kind = kind_of(&error);
+                // Nobody listens any more only where the process is ending anyhow.
+                let _ = report.send(Failure::of(kind, error));
+            }
+        })
+        .ends(ExitKind::Software)
+}
+
+/// How the command ends on what a stage ended of.
+fn kind_of(error: &RunError) -> ExitKind {
+    match error {
+        RunError::Log { source, .. } => match source {
+            LogError::Ousted { .. } | LogError::Fenced { .. } => ExitKind::InUse,
+            LogError::Beyond { .. } | LogError::UnknownTopic(_) => ExitKind::Config,
+            _ => ExitKind::Unavailable,
+        },
+        RunError::Saved { source, .. } => match source {
+            SavedStateError::Store { .. } | SavedStateError::Log(_) => ExitKind::Unavailable,
+            SavedStateError::State(_) | SavedStateError::Damaged { .. } => ExitKind::Config,
+        },
+        RunError::Ahead { .. } | RunError::Trimmed { .. } | RunError::Behind { .. } => {
+            ExitKind::Config
+        }
+        RunError::Panicked { .. } => ExitKind::Software,
+    }
+}
