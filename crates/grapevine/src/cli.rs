@@ -63,6 +63,12 @@ pub enum Command {
     Collect(CollectArgs),
     /// Classify hits and place visits into chains, as one of many replicas on Kafka.
     Enrich(EnrichArgs),
+    /// Write Kafka's topics into ClickHouse, each record once, until told to stop.
+    Sink(SinkArgs),
+    /// Prove that everything is in ClickHouse once, and that aggregates agree; mend what does not.
+    Audit(AuditArgs),
+    /// Send dead letters back to where they came from.
+    Replay(ReplayArgs),
     /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
     Import(ImportArgs),
     /// Show what is known of a site: channels, how much of "direct" is dark, apps, contents.
@@ -149,6 +155,67 @@ pub struct EnrichArgs {
     /// What to run.
     #[arg(long, value_enum, default_value_t)]
     pub stage: EnrichStage,
+}
+
+/// Arguments of `grapevine sink`.
+#[derive(Debug, Args)]
+pub struct SinkArgs {
+    /// Make the tables what this version needs, and end.
+    #[arg(long)]
+    pub migrate_only: bool,
+}
+
+/// How the answer of an audit or a replay is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Arguments of `grapevine audit`. Kafka is looked at where clickhouse.url is configured, else the
+/// data directory.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Mend it: write missing rows again while the log holds them, remove doubles, compute
+    /// projections anew.
+    #[arg(long)]
+    pub repair: bool,
+    /// Compare every group of every aggregate, not sums alone.
+    #[arg(long)]
+    pub deep: bool,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: AuditFormat,
+}
+
+/// Arguments of `grapevine replay`. Kafka is looked at where clickhouse.url is configured, else the
+/// data directory.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only letters of this stage: classify, chain or sink.
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// Only letters with this reason, such as undecodable.
+    #[arg(long, value_name = "NAME")]
+    pub reason: Option<String>,
+    /// Only letters of this site.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Only letters from this time on, such as 2026-03-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only letters before this time.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Say what would be sent, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: AuditFormat,
 }
 
 /// Arguments of `grapevine import`.

@@ -34,15 +34,7 @@ impl Database {
                 behind: None,
             });
         }
-        if !settings.data_dir.exists() {
-            let path = settings.data_dir.display();
-            return Err(Failure::new(
-                ExitKind::NoInput,
-                format!(
-                    "there is nothing in {path} yet: import a log with `grapevine import --site NAME FILE`, or name another directory with --data-dir"
-                ),
-            ));
-        }
+        must_exist(settings)?;
         let mut pipeline = Pipeline::start(settings, None).await?;
         let behind = match pipeline.settle().await {
             Err(failure) if failure.kind() != ExitKind::Config => return Err(failure),
@@ -76,6 +68,23 @@ impl Database {
         }
         self.behind.map_or(Ok(()), Err)
     }
+}
+
+/// Refuses a data directory that is not there.
+///
+/// # Errors
+/// [`ExitKind::NoInput`] with what to do.
+pub fn must_exist(settings: &Settings) -> Result<(), Failure> {
+    if settings.data_dir.exists() {
+        return Ok(());
+    }
+    let path = settings.data_dir.display();
+    Err(Failure::new(
+        ExitKind::NoInput,
+        format!(
+            "there is nothing in {path} yet: import a log with `grapevine import --site NAME FILE`, or name another directory with --data-dir"
+        ),
+    ))
 }
 
 /// The process that runs on the data directory of the settings, if any.

@@ -9,8 +9,8 @@ use grapevine::cli::{Cli, Command, ConfigWhat};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    check, collect, demo, enrich, evaluate, health, import, local, operations, query, report,
-    simulate, standard_input,
+    audit, check, collect, demo, enrich, evaluate, health, import, local, operations, query, replay,
+    report, simulate, sink, standard_input,
 };
 use grapevine_operations::Logging;
 
@@ -72,6 +72,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Local(_) => local::run(settings).await,
             Command::Collect(_) => collect::run(settings).await,
             Command::Enrich(arguments) => enrich::run(arguments, settings).await,
+            Command::Sink(arguments) => sink::run(arguments, settings).await,
+            Command::Audit(arguments) => audit::run(arguments, settings).await,
+            Command::Replay(arguments) => replay::run(arguments, settings).await,
             Command::Import(arguments) => import::run(arguments, settings).await,
             Command::Report(arguments) => report::run(arguments, settings).await,
             Command::Query(arguments) => query::run(arguments, settings).await,
@@ -92,6 +95,7 @@ fn service(command: &Command) -> Option<&'static str> {
         Command::Local(_) => Some("local"),
         Command::Collect(_) => Some("collect"),
         Command::Enrich(_) => Some("enrich"),
+        Command::Sink(_) => Some("sink"),
         _ => None,
     }
 }

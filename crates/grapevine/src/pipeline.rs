@@ -25,6 +25,9 @@ use crate::settings::Settings;
 
 /// How often a waiting command looks whether the stages have caught up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Records of each of the sink's topics that stay after they are in ClickHouse, so that
+/// `grapevine audit --repair` can write the newest ones again.
+const REPAIRABLE_RECORDS: u64 = 50_000;
 /// How often records that nobody needs any more are let go of.
 const TRIM_EVERY: Duration = Duration::from_secs(2);
 
@@ -304,11 +307,14 @@ fn spawn_stage<S: Stage + Send + 'static>(
 }
 
 /// How the command ends on what stopped the sink.
-fn sink_ends(outcome: Result<(), SinkError>) -> Result<(), Failure> {
+pub(crate) fn sink_ends<T>(outcome: Result<T, SinkError>) -> Result<T, Failure> {
+    use grapevine_log::LogError;
     let kind = match &outcome {
-        Err(SinkError::ClickHouse(_)) => ExitKind::Unavailable,
+        Err(SinkError::ClickHouse(_) | SinkError::Log(LogError::Away(_))) => ExitKind::Unavailable,
+        Err(SinkError::Log(LogError::Ousted { .. })) => ExitKind::InUse,
+        Err(SinkError::Log(LogError::Trimmed { .. } | LogError::Beyond { .. })) => ExitKind::Config,
         Err(SinkError::Log(_)) => ExitKind::InputOutput,
-        Err(SinkError::Task(_)) => ExitKind::Software,
+        Err(SinkError::Task(_) | SinkError::Codec(_)) => ExitKind::Software,
         // Tables, settings or rows that are not as they were left: somebody has to mend them.
         _ => ExitKind::Config,
     };
@@ -382,7 +388,8 @@ fn trim(log: &Log) -> Result<(), grapevine_log::LogError> {
         snapshot_offset(log, ChainStage::NAME)?,
     )?;
     for topic in grapevine_sink::topics() {
-        log.trim(topic, log.position(grapevine_sink::CONSUMER, topic)?.offset)?;
+        let offset = log.position(grapevine_sink::CONSUMER, topic)?.offset;
+        log.trim(topic, offset.saturating_sub(REPAIRABLE_RECORDS))?;
     }
     Ok(())
 }

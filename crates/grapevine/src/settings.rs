@@ -36,7 +36,7 @@ pub struct Settings {
     /// The collector.
     #[serde(default)]
     pub collector: CollectorSettings,
-    /// The ClickHouse interface.
+    /// ClickHouse: the interface of the embedded one, and where another is.
     #[serde(default)]
     pub clickhouse: ClickHouseSettings,
     /// Apache Kafka; `local` needs none.
@@ -84,7 +84,8 @@ impl Default for CollectorSettings {
     }
 }
 
-/// The embedded engine's HTTP interface.
+/// The embedded engine's HTTP interface, which `local` serves, and the address of another
+/// ClickHouse, which `sink`, `audit` and `replay` use beside Kafka. The database is `grapevine`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseSettings {
@@ -94,6 +95,15 @@ pub struct ClickHouseSettings {
     pub allowed_origins: Vec<String>,
     /// Host names it answers to besides those of loopback and `listen`.
     pub allowed_hosts: Vec<String>,
+    /// `http://HOST:8123` or `https://HOST:8443` of a ClickHouse of one's own.
+    pub url: Option<String>,
+    /// Account there.
+    pub user: String,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// File with the certificate authorities (PEM) that its certificate must come from; without
+    /// one, those of the system.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for ClickHouseSettings {
@@ -102,6 +112,10 @@ impl Default for ClickHouseSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8123)),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            url: None,
+            user: "default".to_owned(),
+            password: None,
+            ca: None,
         }
     }
 }
@@ -203,7 +217,13 @@ impl Settings {
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
         // Taken as they are: a password of digits is no number.
-        let as_is = ["kafka.user", "kafka.password", "collector.server_key"].map(|key| {
+        let as_is = [
+            "kafka.user",
+            "kafka.password",
+            "collector.server_key",
+            "clickhouse.password",
+        ]
+        .map(|key| {
             let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
             (key, environment.remove(&name))
         });
@@ -342,6 +362,22 @@ mod tests {
                 .ends_with("grapevine.toml")
         );
         assert_eq!(loaded.origin("operations.grace_seconds"), "default");
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_is_and_never_shown() {
+        let settings = load(
+            "[clickhouse]\nurl = \"https://there:8443\"\nuser = \"u\"",
+            &[("GRAPEVINE_CLICKHOUSE__PASSWORD", "0070")],
+        )
+        .expect("loads");
+        let password = settings.clickhouse.password.as_ref().map(Secret::reveal);
+        assert_eq!(password, Some("0070"));
+        let shown = format!("{settings:?}");
+        assert!(
+            shown.contains("hidden") && !shown.contains("0070"),
+            "{shown}"
+        );
     }
 
     #[test]

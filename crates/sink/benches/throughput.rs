@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use grapevine_event::{Channel, Device, Evidence, Id, Method, Visit, VisitorBasis, topic};
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_sink::{Options, audit, migrate};
+use grapevine_sink::{Depth, Options, audit, migrate};
 use server::{Turn, block_on, drain};
 
 /// 2024-03-01 00:00 UTC.
@@ -144,7 +144,9 @@ fn main() {
             .expect("drains");
         let seconds = start.elapsed().as_secs_f64();
         let cpu = cpu_seconds().zip(cpu).map(|(after, before)| after - before);
-        let audit = audit(&turn.log, &client).await.expect("audits");
+        let audit = audit(&turn.log, &client, Depth::Groups)
+            .await
+            .expect("audits");
         assert!(audit.is_clean(), "{:?}", audit.problems);
         let per_second = rows as f64 / seconds;
         let mut out = std::io::stdout().lock();

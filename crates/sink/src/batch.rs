@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use grapevine_event::{CodecError, DEAD_LETTER_BYTES_MAX, DeadLetter, Id};
-use grapevine_log::{Log, LogError, PARTITION};
+use grapevine_log::{LogError, Partition};
 use grapevine_metrics::Buried;
 
-use crate::Options;
+use crate::budget::{Budget, Share};
+use crate::input::Input;
 use crate::month::Month;
 use crate::plan::{MONTHS_MAX, Plan};
 use crate::rows::{ENCODER_VERSION, Rows, Table, Unwritable};
+use crate::stop::Stop;
+use crate::{CONSUMER_STAGE, Options};
 
-/// Bytes that one read of the log asks for. What a closed batch leaves of them is read again.
-const READ_BYTES: usize = 4 * 1024 * 1024;
 /// What a row takes in a block beyond its record's bytes, at most: numbers of fixed size where Avro
 /// has short ones, null marks, and where the row came from.
 const ROW_BYTES: usize = 160;
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A run of records, encoded: one frozen block for each month.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// Offset of the first record.
+    /// Offset that it goes on from: nothing lies between that and its first record.
     pub(crate) start: u64,
     pub(crate) plan: Plan,
     pub(crate) blocks: BTreeMap<Month, Bytes>,
@@ -34,30 +35,33 @@ pub(crate) struct Batch {
     pub(crate) letters: Vec<Vec<u8>>,
     /// Event time of each row, milliseconds.
     pub(crate) times: Vec<i64>,
+    /// What it holds of the process's memory until it is dropped.
+    _share: Share,
 }
 
 /// What tells a growing batch to close early or to wait on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Signals {
     /// Give up what was gathered: the sink stops.
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) stop: Stop,
     /// The batch before this one is still being inserted: more records may join.
     pub(crate) busy: Arc<AtomicBool>,
+    /// Memory that all writers share.
+    pub(crate) budget: Budget,
 }
 
-/// Reads and encodes records from `start` on until the batch is full or its time is up. `None`
-/// where the sink stops.
-pub(crate) fn gather(
-    log: &Log,
-    table: &'static Table,
+/// Reads and encodes records from `start` on until the batch is full, its time is up or there is
+/// no memory for more. `None` where the sink stops.
+pub(crate) fn gather<P: Partition + 'static>(
+    input: &Input<P>,
     start: u64,
     options: &Options,
     signals: &Signals,
 ) -> Result<Option<Batch>, LogError> {
-    let mut growing = Growing::new(table, start);
+    let mut growing = Growing::new(input, start, &signals.budget);
     let mut deadline = None;
     loop {
-        if signals.stop.load(Ordering::Relaxed) {
+        if signals.stop.is_turned() {
             return Ok(None);
         }
         let now = Instant::now();
@@ -68,49 +72,66 @@ pub(crate) fn gather(
             return Ok(Some(growing.freeze()));
         }
         let patience = left.clamp(Duration::from_millis(1), PATIENCE);
-        let records = log.read_waiting(table.topic, growing.end, READ_BYTES, patience)?;
-        for (offset, record) in &records {
-            if growing.is_full(options) || !growing.push(offset, record) {
+        if !growing.share.has_room() {
+            // What is held goes in first; without anything held, others must give back.
+            if !growing.is_empty() {
                 return Ok(Some(growing.freeze()));
             }
+            std::thread::sleep(patience);
+            continue;
         }
-        if growing.is_full(options) {
+        let mut closed = false;
+        input.read(growing.end, patience, |offset, record| {
+            closed = growing.is_full(options)
+                || !growing.share.has_room()
+                || !growing.push(offset, record);
+            !closed
+        })?;
+        if closed || growing.is_full(options) {
             return Ok(Some(growing.freeze()));
         }
-        if deadline.is_none() && !records.is_empty() {
+        if deadline.is_none() && !growing.is_empty() {
             deadline = Some(Instant::now() + options.linger);
         }
     }
 }
 
-/// Encodes the records of a plan again: the same bytes give the same blocks.
-pub(crate) fn again(
-    log: &Log,
-    table: &'static Table,
+/// Encodes the records of a plan again: the same bytes give the same blocks. `None` where the
+/// sink stops. Waits until there is memory for it.
+pub(crate) fn again<P: Partition + 'static>(
+    input: &Input<P>,
     start: u64,
     plan: &Plan,
-) -> Result<Batch, LogError> {
-    let mut growing = Growing::new(table, start);
+    signals: &Signals,
+) -> Result<Option<Batch>, LogError> {
+    let mut growing = Growing::new(input, start, &signals.budget);
     while growing.end < plan.end {
-        let records = log.read(table.topic, growing.end, READ_BYTES)?;
-        if records.is_empty() {
+        if signals.stop.is_turned() {
+            return Ok(None);
+        }
+        if growing.is_empty() && !growing.share.has_room() {
+            std::thread::sleep(PATIENCE);
+            continue;
+        }
+        let mut beyond = false;
+        input.read(growing.end, PATIENCE, |offset, record| {
+            beyond = offset >= plan.end || !growing.push(offset, record);
+            !beyond && growing.end < plan.end
+        })?;
+        if beyond {
             break;
         }
-        for (offset, record) in &records {
-            if offset >= plan.end || !growing.push(offset, record) {
-                return Ok(growing.freeze());
-            }
-        }
     }
-    Ok(growing.freeze())
+    Ok(Some(growing.freeze()))
 }
 
 struct Growing {
     table: &'static Table,
+    partition: i32,
     start: u64,
     /// Offset that follows the last record taken.
     end: u64,
-    bytes: usize,
+    share: Share,
     rows: usize,
     months: BTreeMap<Month, Rows>,
     letters: Vec<Vec<u8>>,
@@ -120,12 +141,13 @@ struct Growing {
 }
 
 impl Growing {
-    fn new(table: &'static Table, start: u64) -> Growing {
+    fn new<P: Partition + 'static>(input: &Input<P>, start: u64, budget: &Budget) -> Growing {
         Growing {
-            table,
+            table: input.table(),
+            partition: input.number(),
             start,
             end: start,
-            bytes: 0,
+            share: budget.share(),
             rows: 0,
             months: BTreeMap::new(),
             letters: Vec::new(),
@@ -134,9 +156,13 @@ impl Growing {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.end == self.start
+    }
+
     fn is_full(&self, options: &Options) -> bool {
         self.rows + self.letters.len() >= options.batch_rows_max
-            || self.bytes >= options.batch_bytes_max
+            || self.share.bytes() >= options.batch_bytes_max
     }
 
     /// Takes a record. False where it would touch a month too many: the batch ends before it.
@@ -152,7 +178,7 @@ impl Growing {
                     }
                 }
                 if let Some(rows) = self.months.get_mut(&row.month) {
-                    rows.push(&row, self.table.topic, PARTITION, offset);
+                    rows.push(&row, self.table.topic, self.partition, offset);
                 }
                 self.time = row.time;
                 self.times.push(row.time);
@@ -160,7 +186,7 @@ impl Growing {
             }
             Err(reason) => self.bury(offset, record, &reason),
         }
-        self.bytes += record.len() + ROW_BYTES;
+        self.share.take(record.len() + ROW_BYTES);
         self.end = offset + 1;
         true
     }
@@ -168,7 +194,8 @@ impl Growing {
     /// Writes the dead letter of a record that gives no row.
     fn bury(&mut self, offset: u64, record: &[u8], reason: &Unwritable) {
         let topic = self.table.topic;
-        tracing::warn!(topic, offset, reason = reason.reason(), detail = %reason, "record gives no row");
+        let partition = self.partition;
+        tracing::warn!(topic, partition, offset, reason = reason.reason(), detail = %reason, "record gives no row");
         let mut letter = Vec::new();
         let written = self.dead_letter(offset, record, reason, &mut letter);
         match written {
@@ -196,18 +223,18 @@ impl Growing {
         let topic = self.table.topic;
         let letter_id = Id::builder("sink dead letter")
             .bytes(topic.as_bytes())
-            .number(u64::from(PARTITION.unsigned_abs()))
+            .number(u64::from(self.partition.unsigned_abs()))
             .number(offset)
             .finish();
         let letter = DeadLetter {
             letter_id,
             time: self.time,
             site: "",
-            stage: "sink",
+            stage: CONSUMER_STAGE,
             reason: reason.reason(),
             detail: reason.to_string().into(),
             source: topic,
-            partition: Some(PARTITION),
+            partition: Some(self.partition),
             position: i64::try_from(offset).unwrap_or(i64::MAX),
             payload: &record[..record.len().min(DEAD_LETTER_BYTES_MAX)],
             payload_length: i64::try_from(record.len()).unwrap_or(i64::MAX),
@@ -233,6 +260,7 @@ impl Growing {
             blocks,
             letters: self.letters,
             times: self.times,
+            _share: self.share,
         }
     }
 }

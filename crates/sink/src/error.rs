@@ -10,6 +10,9 @@ pub enum SinkError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// There is no connection to Kafka to be made with its settings.
+    #[error(transparent)]
+    Connection(#[from] grapevine_log::kafka::ConnectionError),
     /// ClickHouse cannot be asked, outside the writer's own retries.
     #[error("clickhouse: {0}")]
     ClickHouse(#[source] clickhouse::error::Error),
@@ -20,6 +23,14 @@ pub enum SinkError {
     Refused {
         /// Table.
         table: &'static str,
+        /// What ClickHouse says.
+        message: String,
+        /// What to do about it.
+        fix: &'static str,
+    },
+    /// ClickHouse refuses what is asked of it, and trying again cannot mend that.
+    #[error("clickhouse refuses: {message}; {fix}")]
+    Unwilling {
         /// What ClickHouse says.
         message: String,
         /// What to do about it.
@@ -77,7 +88,7 @@ pub enum SinkError {
     },
     /// A table forgets which inserts it has seen.
     #[error(
-        "table grapevine.{table} remembers {found} inserts, {needed} are needed to refuse a repeated one: ALTER TABLE grapevine.{table} MODIFY SETTING non_replicated_deduplication_window = 1000"
+        "table grapevine.{table} remembers {found} inserts, {needed} are needed to refuse a repeated one: ALTER TABLE grapevine.{table} MODIFY SETTING non_replicated_deduplication_window = {needed}, or let `grapevine sink --migrate-only` do it"
     )]
     NoWindow {
         /// Table.
@@ -111,13 +122,15 @@ pub enum SinkError {
     },
     /// ClickHouse holds rows that this log never planned.
     #[error(
-        "table grapevine.{table} holds rows of topic {topic} up to offset {found}, this log has planned rows below {planned} only: log and ClickHouse do not belong together; restore the log that fed it, or start with an empty database"
+        "table grapevine.{table} holds rows of topic {topic}, partition {partition}, up to offset {found}, this log has planned rows below {planned} only: log and ClickHouse do not belong together, or the group lost its offsets (Kafka forgets those of a group without members after offsets.retention.minutes); restore the log or the offsets that fed it, or start with an empty database"
     )]
     Foreign {
         /// Table.
         table: &'static str,
         /// Topic.
         topic: &'static str,
+        /// Partition.
+        partition: i32,
         /// Largest offset in ClickHouse.
         found: u64,
         /// Offset below which rows were planned.
@@ -125,21 +138,25 @@ pub enum SinkError {
     },
     /// The committed metadata is no plan that this version reads.
     #[error(
-        "the plan of topic {topic} at offset {offset} is not one that this grapevine reads: run the version that wrote it until its lag is 0, then this one"
+        "the plan of topic {topic}, partition {partition}, at offset {offset} is not one that this grapevine reads: run the version that wrote it until its lag is 0, then this one"
     )]
     UnknownPlan {
         /// Topic.
         topic: &'static str,
+        /// Partition.
+        partition: i32,
         /// Offset that the plan starts at.
         offset: u64,
     },
     /// Records changed under a plan.
     #[error(
-        "topic {topic} from offset {offset} to {end} gives other rows than planned: the log was changed or another version planned it; run the version that wrote it until its lag is 0"
+        "topic {topic}, partition {partition}, from offset {offset} to {end} gives other rows than planned: the log was changed or another version planned it; run the version that wrote it until its lag is 0"
     )]
     ChangedPlan {
         /// Topic.
         topic: &'static str,
+        /// Partition.
+        partition: i32,
         /// Offset that the plan starts at.
         offset: u64,
         /// Offset that it ends before.
@@ -147,13 +164,15 @@ pub enum SinkError {
     },
     /// A batch is in ClickHouse in part, which one block in one partition cannot be.
     #[error(
-        "table grapevine.{table} holds {found} of the {planned} rows of topic {topic} from offset {offset} to {end} in month {month}: somebody removed or added rows, or ClickHouse lost some; compare with the audit, remove those rows (ALTER TABLE … DELETE WHERE topic = … AND offset >= …) and start again"
+        "table grapevine.{table} holds {found} of the {planned} rows of topic {topic}, partition {partition}, from offset {offset} to {end} in month {month}: somebody removed or added rows, or ClickHouse lost some; compare with the audit, remove those rows (ALTER TABLE … DELETE WHERE topic = … AND offset >= …) and start again"
     )]
     Partial {
         /// Table.
         table: &'static str,
         /// Topic.
         topic: &'static str,
+        /// Partition.
+        partition: i32,
         /// Offset that the batch starts at.
         offset: u64,
         /// Offset that it ends before.
@@ -165,6 +184,9 @@ pub enum SinkError {
         /// Rows planned.
         planned: u64,
     },
+    /// A record could not be encoded, which is a defect.
+    #[error(transparent)]
+    Codec(#[from] grapevine_event::CodecError),
     /// A task of the sink ended unexpectedly.
     #[error("a task of the sink ended unexpectedly: {0}")]
     Task(String),

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clickhouse::Client;
 use clickhouse::error::{Error, Result};
-use grapevine_log::PARTITION;
 use grapevine_metrics::{BatchInserted, ClickHouseRetried, RetryReason, TokenWithoutRows};
 use tracing::Instrument as _;
 
@@ -41,6 +40,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'a> {
     pub(crate) table: &'static Table,
+    pub(crate) partition: i32,
     pub(crate) start: u64,
     pub(crate) plan: &'a Plan,
     pub(crate) month: Month,
@@ -52,12 +52,13 @@ impl Block<'_> {
     fn token(&self, attempt: u32) -> String {
         let Block {
             table,
+            partition,
             start,
             plan,
             month,
         } = self;
         let (topic, end, encoder) = (table.topic, plan.end, plan.encoder);
-        let token = format!("{topic}/{PARTITION}/{start}-{end}/{encoder}/{month}");
+        let token = format!("{topic}/{partition}/{start}-{end}/{encoder}/{month}");
         if attempt == 0 {
             token
         } else {
@@ -177,14 +178,24 @@ impl Inserter {
 
     async fn landed(&self, block: Block<'_>) -> Result<u64> {
         let range = (block.start, block.plan.end);
-        let asked = presence::rows(&self.client, block.table, PARTITION, range, block.month);
+        let asked = presence::rows(
+            &self.client,
+            block.table,
+            block.partition,
+            range,
+            block.month,
+        );
         tokio::time::timeout(self.answer_max, asked)
             .await
             .unwrap_or(Err(Error::TimedOut))
     }
 
     async fn send(&self, block: Block<'_>, bytes: &Bytes, attempt: u32) -> Result<()> {
-        let table = block.table;
+        self.put(block.table, bytes, block.token(attempt)).await
+    }
+
+    /// One request with one block. Tables where writing again changes nothing take no token.
+    pub(crate) async fn put(&self, table: &Table, bytes: &Bytes, token: String) -> Result<()> {
         let columns: Vec<&str> = table.columns().collect();
         let sql = format!(
             "INSERT INTO {DATABASE}.{} ({}) FORMAT Native",
@@ -200,7 +211,7 @@ impl Inserter {
             insert = insert.with_setting(*name, *value);
         }
         if !table.idempotent {
-            insert = insert.with_setting("insert_deduplication_token", block.token(attempt));
+            insert = insert.with_setting("insert_deduplication_token", token);
         }
         let mut rest = bytes.clone();
         while !rest.is_empty() {
@@ -257,6 +268,7 @@ fn partial(block: Block<'_>, found: u64) -> SinkError {
     SinkError::Partial {
         table: block.table.name,
         topic: block.table.topic,
+        partition: block.partition,
         offset: block.start,
         end: block.plan.end,
         month: block.month.to_string(),

@@ -23,13 +23,17 @@
 
 mod audit;
 mod batch;
+mod budget;
 mod error;
+mod input;
 mod insert;
 mod migrate;
 mod month;
 mod native;
 mod plan;
 mod presence;
+mod replay;
+mod replica;
 mod rows;
 mod settings;
 mod startup;
@@ -40,20 +44,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Client;
-use grapevine_log::{Log, LogError};
+use grapevine_log::{LocalPartition, Log, LogError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use audit::{Audit, Problem, TopicAudit, audit};
+pub use audit::{Audit, Depth, KafkaView, LogView, Problem, Repair, TopicAudit, audit, repair};
 pub use error::SinkError;
-pub use migrate::{migrate, set_group_size_min};
+pub use migrate::{migrate, migrate_when_there, set_group_size_min};
+pub use replay::{Filter, Found, REPLAY, Replay, add_table, replay_on_kafka};
+pub use replica::{Replica, read_ahead_kib, run_replica, widen_windows};
 
+use input::Input;
 use rows::TABLES;
 use stop::Stop;
-use writer::Writer;
+use writer::Shared;
 
 /// Name under which the sink commits its positions to the log.
 pub const CONSUMER: &str = "sink";
+/// Stage that the sink's own dead letters name.
+pub(crate) const CONSUMER_STAGE: &str = "sink";
 /// Database that holds all tables and views.
 pub const DATABASE: &str = "grapevine";
 
@@ -67,9 +76,12 @@ pub fn topics() -> impl Iterator<Item = &'static str> {
 pub struct Options {
     /// A batch closes at this many rows, 1 to 1 000 000.
     pub batch_rows_max: usize,
-    /// A batch closes at about this many bytes of rows. Two batches a topic may be in memory. A
+    /// A batch closes at about this many bytes of rows. Two batches a partition may be in memory. A
     /// block must reach ClickHouse as one: the embedded server takes 64 MiB so.
     pub batch_bytes_max: usize,
+    /// All partitions together gather no more bytes of rows than this: batches close early, and
+    /// no more is read, while it is used up. While a batch is frozen it takes twice its share.
+    pub memory_bytes_max: usize,
     /// A batch closes this long after its first record, full or not. While the one before it is
     /// being inserted it goes on growing.
     pub linger: Duration,
@@ -84,6 +96,7 @@ impl Default for Options {
         Options {
             batch_rows_max: 131_072,
             batch_bytes_max: 48 * 1024 * 1024,
+            memory_bytes_max: 256 * 1024 * 1024,
             linger: Duration::from_millis(750),
             answer_max: Duration::from_secs(120),
             pause_max: Duration::from_secs(10),
@@ -137,7 +150,7 @@ pub fn lag(log: &Log) -> Result<u64, LogError> {
 /// must have been [`migrate`]d.
 ///
 /// ClickHouse may be away for as long as it likes, at the start too: the sink waits, holding at
-/// most two batches a topic, and goes on. On stopping, inserts under way are finished; what is
+/// most two batches a topic and [`Options::memory_bytes_max`] in all, and goes on. On stopping, inserts under way are finished; what is
 /// planned and not certain to be there is finished by the next start.
 ///
 /// # Errors
@@ -151,23 +164,13 @@ pub async fn run(
     options: Options,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SinkError> {
-    // The database may not be there yet, and names in queries carry it.
-    let client = client.with_database("default");
-    let options = Options {
-        batch_rows_max: options.batch_rows_max.clamp(1, settings::BLOCK_ROWS_MAX),
-        ..options
-    };
+    let shared = Shared::new(client, options, 1);
     let stopping = Stop::new();
     let mut tasks = JoinSet::new();
     for table in &TABLES {
-        let (log, client, options) = (Arc::clone(&log), client.clone(), options.clone());
-        let stopping = stopping.clone();
-        tasks.spawn(async move {
-            match Writer::start(log, client, table, options, stopping).await? {
-                Some(writer) => writer.run().await,
-                None => Ok(()),
-            }
-        });
+        let partition = LocalPartition::new(Arc::clone(&log), CONSUMER, table.topic);
+        let input = Input::new(Arc::new(partition), table);
+        tasks.spawn(writer::write(input, shared.clone(), stopping.clone()));
     }
     let mut outcome = Ok(());
     loop {

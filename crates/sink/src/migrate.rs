@@ -4,11 +4,17 @@
 //! recorded once all of them ran: a kill between two statements is mended by the next start.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clickhouse::{Client, Row};
 use serde::Deserialize;
+use tokio::sync::watch;
 
-use crate::error::SinkError;
+use crate::Options;
+use crate::error::{Failure, SinkError};
+
+/// First pause while ClickHouse is away.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
 
 struct Migration {
     version: u32,
@@ -86,6 +92,40 @@ pub async fn migrate(client: &Client) -> Result<(), SinkError> {
         record(&client, migration).await?;
     }
     Ok(())
+}
+
+/// The same, waiting for a ClickHouse that is away. False where `stop` turns true, or its sender is
+/// gone, before.
+///
+/// # Errors
+/// Those of [`migrate`] that waiting cannot mend.
+pub async fn migrate_when_there(
+    client: &Client,
+    options: &Options,
+    mut stop: watch::Receiver<bool>,
+) -> Result<bool, SinkError> {
+    let mut pause = PAUSE_FIRST;
+    let mut refusals = 0;
+    loop {
+        let error = match migrate(client).await {
+            Ok(()) => return Ok(true),
+            Err(SinkError::ClickHouse(error)) => error,
+            Err(error) => return Err(error),
+        };
+        refusals += 1;
+        if let Some(fix) = Failure::of(&error).remedy(refusals) {
+            let message = error.to_string();
+            return Err(SinkError::Unwilling { message, fix });
+        }
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "clickhouse is not there: trying again");
+        if tokio::time::timeout(pause, stop.wait_for(|stop| *stop))
+            .await
+            .is_ok()
+        {
+            return Ok(false);
+        }
+        pause = (pause * 2).min(options.pause_max);
+    }
 }
 
 /// Sets how many different readers a group must have for the `bi_…` views to show it.

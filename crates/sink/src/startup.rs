@@ -1,14 +1,61 @@
 //! What must be true of a table before the first row is written.
 
+use std::time::Duration;
+
 use clickhouse::{Client, Row};
 use serde::Deserialize;
 
-use crate::DATABASE;
 use crate::error::SinkError;
 use crate::rows::Table;
+use crate::{DATABASE, Options};
 
 /// Fewest inserts that a table must remember.
 const WINDOW_MIN: u64 = 100;
+/// A writer does not insert more often than so for long, however short its batches linger.
+const INSERT_EVERY_MIN: Duration = Duration::from_millis(100);
+
+/// Inserts that a table must remember: as many as its writers, one for each partition of its
+/// topic, can make while one request may still be on its way, which is as long as an answer is
+/// waited for. A repeated insert that comes later than that is found by asking for its rows.
+pub(crate) fn window_needed(writers: u64, options: &Options) -> u64 {
+    let between = options.linger.max(INSERT_EVERY_MIN);
+    let inserts = options
+        .answer_max
+        .as_millis()
+        .div_ceil(between.as_millis().max(1));
+    let inserts = u64::try_from(inserts).unwrap_or(u64::MAX);
+    writers.saturating_mul(inserts).max(WINDOW_MIN)
+}
+
+/// Makes a table remember as many inserts as so many writers need: never fewer than it does, and
+/// only where the engine keeps the number in the table itself.
+pub(crate) async fn widen(
+    client: &Client,
+    table: &Table,
+    writers: u64,
+    options: &Options,
+) -> Result<(), SinkError> {
+    let needed = window_needed(writers, options);
+    let found = engine(client, table).await?;
+    if found.engine != "MergeTree" || setting(&found.engine_full, PLAIN_WINDOW) >= needed {
+        return Ok(());
+    }
+    tracing::info!(
+        table = table.name,
+        inserts = needed,
+        "table remembers more inserts"
+    );
+    let alter = format!(
+        "ALTER TABLE {DATABASE}.{} MODIFY SETTING non_replicated_deduplication_window = {needed}",
+        table.name
+    );
+    let altered = client.query(&alter).execute().await;
+    altered.map_err(SinkError::ClickHouse)
+}
+
+/// As `engine_full` of `system.tables` writes it.
+const PLAIN_WINDOW: &str = " non_replicated_deduplication_window = ";
+const REPLICATED_WINDOW: &str = " replicated_deduplication_window = ";
 
 #[derive(Row, Deserialize)]
 struct Engine {
@@ -16,8 +63,7 @@ struct Engine {
     engine_full: String,
 }
 
-/// Refuses a table that is missing, lacks a column, or forgets what was inserted.
-pub(crate) async fn check(client: &Client, table: &Table) -> Result<(), SinkError> {
+async fn engine(client: &Client, table: &Table) -> Result<Engine, SinkError> {
     let found = client
         .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
         .bind(DATABASE)
@@ -25,10 +71,12 @@ pub(crate) async fn check(client: &Client, table: &Table) -> Result<(), SinkErro
         .fetch_optional::<Engine>()
         .await
         .map_err(SinkError::ClickHouse)?;
-    let Some(found) = found else {
-        return Err(SinkError::MissingTable { table: table.name });
-    };
-    check_engine(table, &found)?;
+    found.ok_or(SinkError::MissingTable { table: table.name })
+}
+
+/// Refuses a table that is missing, lacks a column, or remembers fewer than `window` inserts.
+pub(crate) async fn check(client: &Client, table: &Table, window: u64) -> Result<(), SinkError> {
+    check_engine(table, &engine(client, table).await?, window)?;
     let there: Vec<Column> = client
         .query("SELECT name, type FROM system.columns WHERE database = ? AND table = ?")
         .bind(DATABASE)
@@ -103,7 +151,7 @@ fn without_dictionaries(of_column: &str) -> String {
     plain
 }
 
-fn check_engine(table: &Table, found: &Engine) -> Result<(), SinkError> {
+fn check_engine(table: &Table, found: &Engine, window: u64) -> Result<(), SinkError> {
     let plain = found.engine.strip_prefix("Replicated");
     let family = plain.unwrap_or(&found.engine);
     let wanted = if table.idempotent {
@@ -126,17 +174,16 @@ fn check_engine(table: &Table, found: &Engine) -> Result<(), SinkError> {
     {
         return Ok(());
     }
-    let name = if plain.is_some() {
-        " replicated_deduplication_window = "
-    } else {
-        " non_replicated_deduplication_window = "
+    let name = match plain {
+        Some(_) => REPLICATED_WINDOW,
+        None => PLAIN_WINDOW,
     };
     let remembered = setting(&found.engine_full, name);
-    if remembered < WINDOW_MIN {
+    if remembered < window {
         return Err(SinkError::NoWindow {
             table: table.name,
             found: remembered,
-            needed: WINDOW_MIN,
+            needed: window,
         });
     }
     Ok(())
@@ -213,6 +260,26 @@ mod tests {
     }
 
     #[test]
+    fn more_writers_and_longer_waits_need_more_memory() {
+        let options = Options::default();
+        assert_eq!(window_needed(1, &options), 160);
+        assert_eq!(window_needed(12, &options), 1_920);
+        let hurried = Options {
+            linger: Duration::ZERO,
+            answer_max: Duration::from_secs(20),
+            ..options
+        };
+        assert_eq!(window_needed(1, &hurried), 200);
+        let fine = "MergeTree ORDER BY site SETTINGS non_replicated_deduplication_window = 1000";
+        let [visits, ..] = &TABLES;
+        assert!(check_engine(visits, &engine(fine), 1_000).is_ok());
+        assert!(matches!(
+            check_engine(visits, &engine(fine), 1_001),
+            Err(SinkError::NoWindow { needed: 1_001, .. })
+        ));
+    }
+
+    #[test]
     fn a_table_must_remember_inserts() {
         let [visits, ..] = &TABLES;
         let cascades = TABLES
@@ -220,7 +287,7 @@ mod tests {
             .find(|table| table.name == "cascade_states")
             .expect("is there");
         let fine = "MergeTree PARTITION BY toYYYYMM(time) ORDER BY site SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192";
-        assert!(check_engine(visits, &engine(fine)).is_ok());
+        assert!(check_engine(visits, &engine(fine), 100).is_ok());
         for bad in [
             "MergeTree ORDER BY site SETTINGS index_granularity = 8192",
             "MergeTree ORDER BY site SETTINGS non_replicated_deduplication_window = 0",
@@ -228,7 +295,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    check_engine(visits, &engine(bad)),
+                    check_engine(visits, &engine(bad), 100),
                     Err(SinkError::NoWindow { .. })
                 ),
                 "{bad}"
@@ -237,23 +304,25 @@ mod tests {
         assert!(
             check_engine(
                 visits,
-                &engine("ReplicatedMergeTree('/x', 'y') ORDER BY site")
+                &engine("ReplicatedMergeTree('/x', 'y') ORDER BY site"),
+                100
             )
             .is_ok()
         );
         assert!(matches!(
-            check_engine(visits, &engine("Log")),
+            check_engine(visits, &engine("Log"), 100),
             Err(SinkError::WrongEngine { .. })
         ));
         assert!(
             check_engine(
                 cascades,
-                &engine("ReplacingMergeTree(offset) ORDER BY site")
+                &engine("ReplacingMergeTree(offset) ORDER BY site"),
+                100
             )
             .is_ok()
         );
         assert!(matches!(
-            check_engine(cascades, &engine("MergeTree ORDER BY site")),
+            check_engine(cascades, &engine("MergeTree ORDER BY site"), 100),
             Err(SinkError::WrongEngine { .. })
         ));
     }

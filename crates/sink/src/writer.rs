@@ -1,62 +1,111 @@
-//! One task a topic: plan durably, insert, acknowledge with the next plan.
+//! One task a partition: plan durably, insert, acknowledge with the next plan.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clickhouse::Client;
-use grapevine_event::topic::DEAD_LETTERS;
-use grapevine_log::{Commit, Durability, Log, PARTITION, Position};
+use grapevine_log::{Durability, LogError, Partition, Position};
 use grapevine_metrics::RowsVisible;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::batch::{self, Batch, Signals};
+use crate::budget::Budget;
 use crate::error::SinkError;
+use crate::input::Input;
 use crate::insert::{Block, Inserter, endure, waiting};
-use crate::plan::Plan;
+use crate::plan::{Plan, Standing};
 use crate::presence;
 use crate::rows::{ENCODER_VERSION, Table};
-use crate::settings::Settings;
+use crate::settings::{BLOCK_ROWS_MAX, Settings};
 use crate::stop::Stop;
-use crate::{CONSUMER, Options, startup};
+use crate::{Options, startup};
 
 /// First pause when ClickHouse cannot be reached at a start.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
-/// Writes one topic into its table until the signal to stop.
-pub(crate) struct Writer {
-    log: Arc<Log>,
-    table: &'static Table,
+/// The writer of one partition.
+struct Writer<P> {
+    input: Input<P>,
     options: Options,
     inserter: Inserter,
     stop: Stop,
+    budget: Budget,
     /// Offset that the log has as committed.
     committed: u64,
+    /// Rows that the records below it gave, where counted.
+    before: Option<u64>,
+    /// What the last owner had planned and perhaps not finished.
+    planned: Option<Plan>,
 }
 
-type Gathering = JoinHandle<Result<Option<Batch>, grapevine_log::LogError>>;
+/// What writers of one process share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) options: Options,
+    pub(crate) budget: Budget,
+    /// Writers that the table must remember inserts of: the topic's partitions.
+    pub(crate) writers: u64,
+}
 
-impl Writer {
+impl Shared {
+    pub(crate) fn new(client: Client, options: Options, writers: u64) -> Shared {
+        let options = Options {
+            batch_rows_max: options.batch_rows_max.clamp(1, BLOCK_ROWS_MAX),
+            ..options
+        };
+        Shared {
+            // The database may not be there yet, and names in queries carry it.
+            client: client.with_database("default"),
+            budget: Budget::new(options.memory_bytes_max),
+            options,
+            writers,
+        }
+    }
+}
+
+/// Writes a partition into its table until the signal to stop.
+pub(crate) async fn write<P: Partition + 'static>(
+    input: Input<P>,
+    shared: Shared,
+    stop: Stop,
+) -> Result<(), SinkError> {
+    match Writer::start(input, shared, stop).await? {
+        Some(writer) => writer.run().await,
+        None => Ok(()),
+    }
+}
+
+type Gathering = JoinHandle<Result<Option<Batch>, LogError>>;
+
+impl<P: Partition + 'static> Writer<P> {
     /// Checks the table and the settings in force, waiting for a ClickHouse that is away. `None`
     /// where the sink stops meanwhile.
-    pub(crate) async fn start(
-        log: Arc<Log>,
-        client: Client,
-        table: &'static Table,
-        options: Options,
+    async fn start(
+        input: Input<P>,
+        shared: Shared,
         stop: Stop,
-    ) -> Result<Option<Writer>, SinkError> {
-        let position = log.position(CONSUMER, table.topic)?;
-        let planned = if position.metadata.is_empty() {
-            position.offset
-        } else {
-            read_plan(table, &position)?.end
-        };
+    ) -> Result<Option<Writer<P>>, SinkError> {
+        let Shared {
+            client,
+            options,
+            budget,
+            writers,
+        } = shared;
+        let table = input.table();
+        let position = input.position()?;
+        let standing = standing(&input, &position)?;
+        let end = standing
+            .plan
+            .as_ref()
+            .map_or(position.offset, |plan| plan.end);
+        let window = startup::window_needed(writers, &options);
         let mut pause = PAUSE_FIRST;
         let mut refusals = 0;
-        let settings = loop {
-            let error = match check(&client, table, planned).await {
-                Ok(settings) => break settings,
+        let (settings, newest) = loop {
+            let error = match check(&client, &input, end, window).await {
+                Ok(found) => break found,
                 Err(SinkError::ClickHouse(error)) => error,
                 Err(error) => return Err(error),
             };
@@ -73,28 +122,34 @@ impl Writer {
             answer_max: options.answer_max,
             pause_max: options.pause_max,
         };
+        // Kafka's first record need not be at offset 0: without any row, none was counted.
+        let unwritten = position.metadata.is_empty() && newest.is_none();
+        let before = standing.before.or(unwritten.then_some(0));
         Ok(Some(Writer {
-            log,
-            table,
+            input,
             options,
             inserter,
             stop,
+            budget,
             committed: position.offset,
+            before,
+            planned: standing.plan,
         }))
     }
 
     /// Runs until the signal to stop.
-    pub(crate) async fn run(mut self) -> Result<(), SinkError> {
+    async fn run(mut self) -> Result<(), SinkError> {
         if !self.finish_planned().await? {
             return Ok(());
         }
         let busy = Arc::new(AtomicBool::new(false));
         let mut gathering = self.gather(self.committed, &busy);
         loop {
-            let Some(batch) = gathered(&mut gathering).await? else {
+            let Some(mut batch) = gathered(&mut gathering).await? else {
                 return Ok(());
             };
-            self.commit(batch.start, Some(&batch)).await?;
+            let letters = std::mem::take(&mut batch.letters);
+            self.commit(batch.start, Some(&batch.plan), letters).await?;
             busy.store(true, Ordering::Relaxed);
             gathering = self.gather(batch.plan.end, &busy);
             let inserted = self.insert(&batch, true).await?;
@@ -104,55 +159,61 @@ impl Writer {
                 return Ok(());
             }
             RowsVisible {
-                table: self.table.name,
+                table: self.input.table().name,
                 event_times_ms: &batch.times,
                 now_ms: now_ms(),
             }
             .emit();
-            tracing::debug!(
-                topic = self.table.topic,
-                from = batch.start,
-                to = batch.plan.end,
-                "batch is in clickhouse"
-            );
+            let (topic, partition) = (self.input.table().topic, self.input.number());
+            let (from, to) = (batch.start, batch.plan.end);
+            let rows = batch.plan.rows_total();
+            tracing::debug!(topic, partition, from, to, rows, "batch is in clickhouse");
+            self.before = self.before.map(|before| before + rows);
+            drop(batch);
             // The next plan acknowledges this batch; where there is none yet, nothing waits for it.
-            if !gathering.is_finished() {
-                self.commit(batch.plan.end, None).await?;
+            if self.stop.is_turned() || !gathering.is_finished() {
+                self.commit(to, None, Vec::new()).await?;
             }
+        }
+    }
+
+    fn signals(&self, busy: &Arc<AtomicBool>) -> Signals {
+        Signals {
+            stop: self.stop.clone(),
+            busy: Arc::clone(busy),
+            budget: self.budget.clone(),
         }
     }
 
     fn gather(&self, start: u64, busy: &Arc<AtomicBool>) -> Gathering {
-        let (log, table, options) = (Arc::clone(&self.log), self.table, self.options.clone());
-        let signals = Signals {
-            stop: self.stop.flag(),
-            busy: Arc::clone(busy),
-        };
-        spawn_blocking(move || batch::gather(&log, table, start, &options, &signals))
+        let (input, options) = (self.input.clone(), self.options.clone());
+        let signals = self.signals(busy);
+        spawn_blocking(move || batch::gather(&input, start, &options, &signals))
     }
 
-    /// Acknowledges everything below `to`, and fixes what comes next where there is a batch.
-    async fn commit(&mut self, to: u64, next: Option<&Batch>) -> Result<(), SinkError> {
-        let mut commit = Commit::default();
-        let mut position = Position {
-            offset: to,
-            metadata: Vec::new(),
+    /// Acknowledges everything below `to`, and fixes what comes next where there is a plan.
+    async fn commit(
+        &mut self,
+        to: u64,
+        plan: Option<&Plan>,
+        letters: Vec<Vec<u8>>,
+    ) -> Result<(), SinkError> {
+        let standing = Standing {
+            before: self.before,
+            plan: plan.cloned(),
         };
-        if let Some(batch) = next {
-            position.metadata = batch.plan.to_metadata();
-            for letter in &batch.letters {
-                commit.append(DEAD_LETTERS, letter);
-            }
-        }
-        commit.advance(CONSUMER, self.table.topic, self.committed, position);
+        let position = Position {
+            offset: to,
+            metadata: standing.to_metadata(),
+        };
         // A lost acknowledgement is found again by asking; a lost plan would not be.
-        let durability = match next {
+        let durability = match plan {
             Some(_) => Durability::Durable,
             None => Durability::Replayable,
         };
-        let log = Arc::clone(&self.log);
-        let done = spawn_blocking(move || log.commit(&commit, durability)).await;
-        done.map_err(|error| SinkError::Task(error.to_string()))??;
+        self.input
+            .commit(self.committed, position, letters, durability, &self.stop)
+            .await?;
         self.committed = to;
         Ok(())
     }
@@ -161,7 +222,8 @@ impl Writer {
     async fn insert(&self, batch: &Batch, fresh: bool) -> Result<bool, SinkError> {
         for (month, bytes) in &batch.blocks {
             let block = Block {
-                table: self.table,
+                table: self.input.table(),
+                partition: self.input.number(),
                 start: batch.start,
                 plan: &batch.plan,
                 month: *month,
@@ -177,34 +239,41 @@ impl Writer {
         Ok(true)
     }
 
-    /// Finishes what the last run had planned. False where the sink stops before.
+    /// Finishes what the last owner had planned. False where the sink stops before.
     async fn finish_planned(&mut self) -> Result<bool, SinkError> {
-        let position = self.log.position(CONSUMER, self.table.topic)?;
-        if position.metadata.is_empty() {
+        let Some(plan) = self.planned.take() else {
             return Ok(true);
-        }
-        let plan = read_plan(self.table, &position)?;
-        let (log, table, start) = (Arc::clone(&self.log), self.table, position.offset);
-        let planned = plan.clone();
-        let again = spawn_blocking(move || batch::again(&log, table, start, &planned)).await;
-        let batch = again.map_err(|error| SinkError::Task(error.to_string()))??;
+        };
+        let start = self.committed;
+        let (input, again) = (self.input.clone(), plan.clone());
+        let signals = self.signals(&Arc::default());
+        let again = spawn_blocking(move || batch::again(&input, start, &again, &signals)).await;
+        let Some(batch) = again.map_err(|error| SinkError::Task(error.to_string()))?? else {
+            return Ok(false);
+        };
+        let (topic, partition) = (self.input.table().topic, self.input.number());
         if batch.plan != plan {
             return Err(SinkError::ChangedPlan {
-                topic: self.table.topic,
+                topic,
+                partition,
                 offset: start,
                 end: plan.end,
             });
         }
+        let (from, to) = (start, plan.end);
         tracing::info!(
-            topic = self.table.topic,
-            from = start,
-            to = plan.end,
+            topic,
+            partition,
+            from,
+            to,
             "finishing the batch planned before"
         );
         if !self.insert(&batch, false).await? {
             return Ok(false);
         }
-        self.commit(plan.end, None).await?;
+        let rows = plan.rows_total();
+        self.before = self.before.map(|before| before + rows);
+        self.commit(plan.end, None, Vec::new()).await?;
         Ok(true)
     }
 }
@@ -222,32 +291,40 @@ async fn gathered(gathering: &mut Gathering) -> Result<Option<Batch>, SinkError>
     Ok(batch.map_err(|error| SinkError::Task(error.to_string()))??)
 }
 
-fn read_plan(table: &'static Table, position: &Position) -> Result<Plan, SinkError> {
-    Plan::from_metadata(&position.metadata)
-        .filter(|plan| plan.encoder == ENCODER_VERSION && plan.end > position.offset)
+fn standing<P: Partition + 'static>(
+    input: &Input<P>,
+    position: &Position,
+) -> Result<Standing, SinkError> {
+    let usable = |plan: &Plan| plan.encoder == ENCODER_VERSION && plan.end > position.offset;
+    Standing::of(position)
+        .filter(|standing| standing.plan.as_ref().is_none_or(usable))
         .ok_or(SinkError::UnknownPlan {
-            topic: table.topic,
+            topic: input.table().topic,
+            partition: input.number(),
             offset: position.offset,
         })
 }
 
-async fn check(
+async fn check<P: Partition + 'static>(
     client: &Client,
-    table: &'static Table,
+    input: &Input<P>,
     planned: u64,
-) -> Result<Settings, SinkError> {
+    window: u64,
+) -> Result<(Settings, Option<u64>), SinkError> {
+    let table: &'static Table = input.table();
     let settings = Settings::agreed(client).await?;
-    startup::check(client, table).await?;
-    let newest = presence::newest(client, table, PARTITION, None)
+    startup::check(client, table, window).await?;
+    let newest = presence::newest(client, table, input.number(), None)
         .await
         .map_err(SinkError::ClickHouse)?;
     match newest {
         Some(found) if found >= planned => Err(SinkError::Foreign {
             table: table.name,
             topic: table.topic,
+            partition: input.number(),
             found,
             planned,
         }),
-        _ => Ok(settings),
+        newest => Ok((settings, newest)),
     }
 }

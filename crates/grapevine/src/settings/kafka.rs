@@ -105,7 +105,23 @@ impl KafkaSettings {
     /// # Errors
     /// Properties that are not to be set, or that librdkafka does not take.
     pub fn connection(&self) -> Result<Connection, Failure> {
+        self.connected(self.properties.0.clone())
+    }
+
+    /// The connection of a service that holds many partitions and reads at most so many KiB ahead
+    /// in each, unless the properties say otherwise.
+    ///
+    /// # Errors
+    /// Those of [`connection`](Self::connection).
+    pub fn connection_reading_ahead(&self, kib: u32) -> Result<Connection, Failure> {
         let mut properties = self.properties.0.clone();
+        properties
+            .entry("queued.max.messages.kbytes".to_owned())
+            .or_insert_with(|| kib.to_string());
+        self.connected(properties)
+    }
+
+    fn connected(&self, mut properties: BTreeMap<String, String>) -> Result<Connection, Failure> {
         let user = self.user.clone().map(|user| ("sasl.username", user));
         let (given, file) = (self.password.as_ref(), self.password_file.as_deref());
         let password = Secret::of_either("kafka.password", given, file)?;

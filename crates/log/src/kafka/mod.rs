@@ -6,6 +6,7 @@
 //!   transactions that hold outputs and input positions together.
 //! - [`Producer`] appends for those who read nothing.
 //! - [`Reach`] asks whether the brokers are there.
+//! - [`Onlooker`] looks at topics and at a group's positions from the outside.
 //!
 //! What makes it exactly once: outputs and positions go into one transaction; readers see
 //! committed records only; one transactional id a replica, so that a restarted replica ends what
@@ -16,6 +17,7 @@
 mod connection;
 mod context;
 mod group;
+mod onlooker;
 mod partition;
 mod producer;
 mod reach;
@@ -25,6 +27,7 @@ mod transactions;
 
 pub use connection::{Connection, ConnectionError};
 pub use group::{Group, GroupProtocol, Membership};
+pub use onlooker::Onlooker;
 pub use partition::KafkaPartition;
 pub use producer::Producer;
 pub use reach::Reach;

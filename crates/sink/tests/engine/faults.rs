@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grapevine_log::{Commit, Durability};
-use grapevine_sink::{Options, audit, migrate, topics};
+use grapevine_sink::{Depth, Options, audit, migrate, topics};
 
 use crate::generate::Generator;
 use crate::proxy::Proxy;
@@ -45,7 +45,9 @@ fn rows_are_there_once_through_a_connection_that_fails() {
             faults += proxy.faults();
             // Requests that come late must have come.
             tokio::time::sleep(ANSWER_MAX * 3).await;
-            let audit = audit(&turn.log, &turn.client()).await.expect("audits");
+            let audit = audit(&turn.log, &turn.client(), Depth::Groups)
+                .await
+                .expect("audits");
             assert!(audit.is_clean(), "seed {seed}: {:?}", audit.problems);
             for topic in &audit.topics {
                 assert_eq!(topic.committed, topic.end, "seed {seed}: {topic:?}");

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_sink::{Options, audit, lag, migrate, topics};
+use grapevine_sink::{Depth, Options, audit, lag, migrate, topics};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
@@ -166,7 +166,9 @@ fn nothing_is_lost_or_double_after_kills() {
     block_on(async {
         let client = turn.client();
         drain(&turn.log, &client, options()).await.expect("drains");
-        let audit = audit(&turn.log, &client).await.expect("audits");
+        let audit = audit(&turn.log, &client, Depth::Groups)
+            .await
+            .expect("audits");
         assert!(audit.is_clean(), "{:?}", audit.problems);
         for topic in &audit.topics {
             assert_eq!(topic.committed, topic.end, "{topic:?}");

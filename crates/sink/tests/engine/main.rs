@@ -3,11 +3,13 @@
 //! The engine is opened once a process and its database has one name, so that the tests of this
 //! binary take turns and each starts from an empty database.
 
+mod damage;
 #[path = "../../../embedded/tests/support/server.rs"]
 #[allow(dead_code, reason = "the tests of the embedded crate use the rest")]
 mod embedded;
 mod faults;
 mod generate;
+mod kafka;
 mod kill;
 mod proxy;
 mod rows;

@@ -83,6 +83,7 @@ pub(crate) fn quick() -> Options {
         linger: Duration::from_millis(20),
         answer_max: Duration::from_secs(10),
         pause_max: Duration::from_millis(200),
+        ..Options::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grapevine_event::topic;
 use grapevine_log::{Commit, Durability, Log, Position};
-use grapevine_sink::{CONSUMER, SinkError, audit, lag, migrate, positions};
+use grapevine_sink::{CONSUMER, Depth, SinkError, audit, lag, migrate, positions};
 use tokio::sync::watch;
 
 use crate::generate::Generator;
@@ -64,7 +64,12 @@ fn a_database_that_cannot_keep_the_promise_is_refused_with_the_remedy() {
         );
         alter("ALTER TABLE grapevine.visits ADD COLUMN generation Nullable(Int32)").await;
         drain(&turn.log, &client, quick()).await.expect("drains");
-        assert!(audit(&turn.log, &client).await.expect("audits").is_clean());
+        assert!(
+            audit(&turn.log, &client, Depth::Groups)
+                .await
+                .expect("audits")
+                .is_clean()
+        );
     });
 }
 
@@ -107,7 +112,7 @@ fn what_clickhouse_will_never_take_stops_the_sink_and_goes_in_once_it_is_mended(
             assert_eq!(lag(&log).expect("log"), 40, "{harm}");
             alter(mend).await;
             drain(&log, &client, quick()).await.expect("drains");
-            let audit = audit(&log, &client).await.expect("audits");
+            let audit = audit(&log, &client, Depth::Groups).await.expect("audits");
             assert!(audit.is_clean(), "{harm}: {:?}", audit.problems);
             assert_eq!(audit.topics[0].rows, 40, "{harm}");
         }
@@ -143,7 +148,12 @@ fn a_column_of_another_type_is_refused() {
         // How values are kept is the owner's business.
         alter("title", "LowCardinality(Nullable(String))").await;
         drain(&turn.log, &client, quick()).await.expect("drains");
-        assert!(audit(&turn.log, &client).await.expect("audits").is_clean());
+        assert!(
+            audit(&turn.log, &client, Depth::Groups)
+                .await
+                .expect("audits")
+                .is_clean()
+        );
     });
 }
 
@@ -276,7 +286,7 @@ fn a_token_without_rows_does_not_swallow_them() {
         );
         log.commit(&commit, Durability::Durable).expect("commits");
         drain(&log, &client, quick()).await.expect("drains");
-        let audit = audit(&log, &client).await.expect("audits");
+        let audit = audit(&log, &client, Depth::Groups).await.expect("audits");
         assert!(audit.is_clean(), "{:?}", audit.problems);
         assert_eq!(audit.topics[0].rows, 100);
     });
@@ -367,7 +377,7 @@ fn clickhouse_may_come_later_and_stopping_needs_no_answer() {
             .expect("drains");
         assert_eq!(positions(&turn.log).expect("log")[0].committed, 500);
         assert!(
-            audit(&turn.log, &turn.client())
+            audit(&turn.log, &turn.client(), Depth::Groups)
                 .await
                 .expect("audits")
                 .is_clean()

@@ -1,0 +1,60 @@
+//! `grapevine sink`: from Kafka's topics into ClickHouse, until told to stop.
+
+use grapevine_sink::{Options, Replica, migrate_when_there, run_replica, widen_windows};
+use tokio::sync::watch;
+
+use crate::cli::SinkArgs;
+use crate::exit::Failure;
+use crate::pipeline::sink_ends;
+use crate::settings::Settings;
+use crate::operations::Service;
+use crate::{kafka, reachable, warehouse};
+
+/// Runs the command.
+///
+/// # Errors
+/// Settings that are wrong, topics or tables that are not as they have to be, and what stops the
+/// sink. ClickHouse and Kafka that are away are waited for.
+pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failure> {
+    settings.kafka.check()?;
+    let service = Service::start("sink", &settings.operations).await?;
+    let tables = service.health.condition("tables", "looking at ClickHouse");
+    let client = warehouse::client(&settings.clickhouse)?;
+    let options = Options::default();
+    let (stop, stopped) = watch::channel(false);
+    let asked = tokio::spawn({
+        let shutdown = service.shutdown.clone();
+        async move {
+            shutdown.asked().await;
+            // The sink ended by itself where nobody listens.
+            let _ = stop.send(true);
+        }
+    });
+    let membership = settings.kafka.membership(kafka::SINK)?;
+    let migrated = migrate_when_there(&client, &options, stopped.clone()).await;
+    if !sink_ends(migrated)? {
+        return Ok(());
+    }
+    let expected = kafka::sink_partitions(&settings.kafka);
+    sink_ends(widen_windows(&client, &expected, &options).await)?;
+    if arguments.migrate_only {
+        return Ok(());
+    }
+    tables.met();
+    let _reachable = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
+    let (connection, partitions) = kafka::connected(settings).await?;
+    let replica = Replica {
+        connection,
+        membership,
+        partitions,
+    };
+    tracing::info!(
+        group = replica.membership.group,
+        replica = replica.membership.replica,
+        "sink starts"
+    );
+    let ended = sink_ends(run_replica(replica, client, options, stopped).await);
+    asked.abort();
+    tracing::info!("sink ended");
+    ended
+}

@@ -1,0 +1,165 @@
+//! Looking at topics and at where a group stands, without taking part in it.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
+
+use super::connection::{Connection, ConnectionError, refused};
+use super::context::ClientCalls;
+use crate::commit::Position;
+use crate::error::LogError;
+
+/// How long the brokers may take to answer.
+const ASK: Duration = Duration::from_secs(30);
+/// How long a read may hear nothing before it gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Reads records and positions of a group that it is no member of: for audit and replay.
+pub struct Onlooker {
+    consumer: BaseConsumer<ClientCalls>,
+    /// What is read is what the consumer is assigned to: one read at a time.
+    reading: Mutex<()>,
+}
+
+impl fmt::Debug for Onlooker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Onlooker").finish_non_exhaustive()
+    }
+}
+
+impl Onlooker {
+    /// Looks at a group.
+    ///
+    /// # Errors
+    /// Settings that librdkafka refuses.
+    pub fn new(connection: &Connection, group: &str) -> Result<Onlooker, ConnectionError> {
+        let mut config = connection.consumer();
+        config.set("group.id", group);
+        let context = ClientCalls::new(connection.token_file());
+        let consumer: BaseConsumer<ClientCalls> =
+            config.create_with_context(context).map_err(refused)?;
+        // Tokens come by polling.
+        let _ = consumer.poll(Duration::from_millis(10));
+        Ok(Onlooker {
+            consumer,
+            reading: Mutex::new(()),
+        })
+    }
+
+    /// Offsets of a partition that the brokers still hold: from the first kept to the one that
+    /// follows the last that can be read.
+    ///
+    /// # Errors
+    /// Brokers that are away, a topic that is not there.
+    pub fn kept(&self, topic: &str, partition: i32) -> Result<Range<u64>, LogError> {
+        let bounds = self.consumer.fetch_watermarks(topic, partition, ASK);
+        let (first, end) = bounds.map_err(|error| asked("asking for the bounds", error))?;
+        Ok(u64::try_from(first).unwrap_or_default()..u64::try_from(end).unwrap_or_default())
+    }
+
+    /// Where the group stands; `None` where it never committed.
+    ///
+    /// # Errors
+    /// Brokers that are away, a group that may not be looked at.
+    pub fn position(&self, topic: &str, partition: i32) -> Result<Option<Position>, LogError> {
+        const DOING: &str = "asking where the group stands";
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(topic, partition);
+        let found = self.consumer.committed_offsets(list, ASK);
+        let found = found.map_err(|error| asked(DOING, error))?;
+        let elements = found.elements();
+        let Some(element) = elements.first() else {
+            return Ok(None);
+        };
+        element.error().map_err(|error| asked(DOING, error))?;
+        Ok(match element.offset() {
+            Offset::Offset(offset) => Some(Position {
+                offset: u64::try_from(offset).unwrap_or_default(),
+                metadata: element.metadata().as_bytes().to_vec(),
+            }),
+            _ => None,
+        })
+    }
+
+    /// Hands `take` every committed record that is kept in a range of offsets, in order.
+    ///
+    /// # Errors
+    /// Brokers that are away or become silent.
+    pub fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        range: Range<u64>,
+        take: &mut (dyn FnMut(u64, &[u8]) + Send),
+    ) -> Result<(), LogError> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept(topic, partition)?;
+        let range = range.start.max(kept.start)..range.end.min(kept.end);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(1);
+        let start = Offset::Offset(i64::try_from(range.start).unwrap_or(i64::MAX));
+        list.add_partition_offset(topic, partition, start)
+            .and_then(|()| self.consumer.assign(&list))
+            .map_err(|error| asked("starting to read", error))?;
+        let read = self.read_assigned(&range, take);
+        let ended = self.consumer.unassign();
+        read.and(ended.map_err(|error| asked("ending to read", error)))
+    }
+
+    fn read_assigned(
+        &self,
+        range: &Range<u64>,
+        take: &mut (dyn FnMut(u64, &[u8]) + Send),
+    ) -> Result<(), LogError> {
+        let mut heard = Instant::now();
+        loop {
+            match self.consumer.poll(POLL) {
+                // Nothing that can be read is left.
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                    return Err(LogError::kafka("reading", error));
+                }
+                Some(Err(error)) => tracing::debug!(%error, "reading goes on"),
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let offset = u64::try_from(message.offset()).unwrap_or_default();
+                    if offset < range.end {
+                        take(offset, message.payload().unwrap_or_default());
+                    }
+                    if offset + 1 >= range.end {
+                        return Ok(());
+                    }
+                }
+                None => {}
+            }
+            if heard.elapsed() > SILENCE_MAX {
+                return Err(LogError::Away(format!(
+                    "nothing was heard for {} s",
+                    SILENCE_MAX.as_secs()
+                )));
+            }
+        }
+    }
+}
+
+/// A question that was not answered may be asked again.
+fn asked(doing: &'static str, error: KafkaError) -> LogError {
+    use rdkafka::error::RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut, Resolve,
+    };
+    match error.rdkafka_error_code() {
+        Some(
+            AllBrokersDown | BrokerTransportFailure | OperationTimedOut | RequestTimedOut | Resolve,
+        ) => LogError::Away(format!("{doing}: {error}")),
+        _ => LogError::kafka(doing, error),
+    }
+}

@@ -1,0 +1,274 @@
+//! `grapevine sink`, `audit` and `replay` as processes, on Apache Kafka and on ClickHouse's engine
+//! behind HTTPS with an account.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grapevine_embedded::{
+    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
+};
+use grapevine_event::{Share, ShareKind, topic};
+use grapevine_kafka_testing::{Cluster, GuardedProcess};
+use grapevine_log::Commit;
+use grapevine_log::kafka::{Connection, Producer};
+use grapevine_tests::command;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+const PASSWORD: &str = "007";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn engine(dir: &Path) -> EmbeddedServer {
+    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
+    let cache = cache_dir().expect("HOME is set");
+    let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine");
+    let account = Account {
+        name: "sink".to_owned(),
+        password: PASSWORD.to_owned(),
+        role: Role::Owner,
+    };
+    let options = ServerOptions {
+        accounts: Accounts::new(vec![account]).expect("accounts"),
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
+        limits: Limits::default(),
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    EmbeddedServer::start(library, dir, listener, options).expect("the engine opens")
+}
+
+/// Ends TLS in front of the engine, with a certificate that only `ca` vouches for.
+async fn behind_tls(engine: SocketAddr, ca: &Path) -> SocketAddr {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    std::fs::write(ca, made.cert.pem()).expect("writes");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a server");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("address");
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(client).await else {
+                    return;
+                };
+                let Ok(mut server) = TcpStream::connect(engine).await else {
+                    return;
+                };
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+struct Place {
+    dir: tempfile::TempDir,
+    cluster: Cluster,
+    engine: EmbeddedServer,
+    url: String,
+    ca: PathBuf,
+}
+
+impl Place {
+    fn grapevine(&self, arguments: &[&str]) -> Command {
+        let mut command = command(&self.dir.path().join("data"));
+        command
+            .args(arguments)
+            .env("GRAPEVINE_CLICKHOUSE__URL", &self.url)
+            .env("GRAPEVINE_CLICKHOUSE__USER", "sink")
+            .env("GRAPEVINE_CLICKHOUSE__PASSWORD", PASSWORD)
+            .env("GRAPEVINE_CLICKHOUSE__CA", &self.ca)
+            .env("GRAPEVINE_KAFKA__BROKERS", self.cluster.bootstrap())
+            .env("GRAPEVINE_KAFKA__PARTITIONS", "2")
+            .env("GRAPEVINE_KAFKA__REPLICATION", "1")
+            .env("GRAPEVINE_KAFKA__REPLICA", "one");
+        command
+    }
+
+    async fn ask(&self, sql: &str) -> String {
+        let request = reqwest::Client::new()
+            .post(format!(
+                "http://{}/?mutations_sync=2",
+                self.engine.address()
+            ))
+            .basic_auth("sink", Some(PASSWORD))
+            .body(sql.to_owned());
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{sql}: {}", answer.status());
+        answer.text().await.expect("text").trim().to_owned()
+    }
+
+    async fn wait_for(&self, sql: &str, wanted: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.ask(sql).await;
+            if found == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{sql} is {found}, not {wanted}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn share(number: u8) -> Vec<u8> {
+    let share = Share {
+        share_id: grapevine_event::Id([number; 16]),
+        site: "example.org",
+        time: 1_709_251_200_000 + i64::from(number),
+        content: "example.org/a-story".into(),
+        kind: ShareKind::Copy,
+        app: "unknown".into(),
+        private: None,
+        probability: 0.5,
+        address_of: grapevine_event::AddressOf::Unknown,
+        network: None,
+        visitor: None,
+        sharer_visit: None,
+        token: None,
+    };
+    let mut record = Vec::new();
+    share.encode(&mut record).expect("fits its schema");
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_kafka_to_clickhouse_and_audited() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = dir.path().join("clickhouse");
+    std::fs::create_dir(&store).expect("directory");
+    let engine = engine(&store);
+    let ca = dir.path().join("ca.pem");
+    let tls = behind_tls(engine.address(), &ca).await;
+    let cluster = tokio::task::block_in_place(|| Cluster::start().expect("kafka"));
+    let place = Place {
+        dir,
+        cluster,
+        engine,
+        url: format!("https://localhost:{}", tls.port()),
+        ca,
+    };
+
+    // What is not configured is named.
+    for (key, value, says) in [
+        (
+            "GRAPEVINE_CLICKHOUSE__URL",
+            "clickhouse:9000",
+            "clickhouse.url",
+        ),
+        ("GRAPEVINE_CLICKHOUSE__CA", "no-such-file", "clickhouse.ca"),
+        ("GRAPEVINE_CLICKHOUSE__PASSWORD", "7", "account"),
+        ("GRAPEVINE_KAFKA__REPLICA", "", "kafka.replica"),
+        ("GRAPEVINE_KAFKA__PROTOCOL", "none", "kafka.protocol"),
+        ("GRAPEVINE_KAFKA__PARTITIONS", "0", "kafka.partitions"),
+    ] {
+        let output = place.grapevine(&["sink"]).env(key, value).output();
+        let output = output.expect("runs");
+        assert!(said(&output).contains(says), "{key}: {}", said(&output));
+        assert_eq!(code(&output), 78, "{key}: {}", said(&output));
+        assert!(!said(&output).contains("panicked"), "{}", said(&output));
+    }
+
+    let output = place.grapevine(&["sink", "--migrate-only"]).output();
+    let output = output.expect("runs");
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let tables = "SELECT count() FROM system.tables WHERE database = 'grapevine'";
+    assert_ne!(place.ask(tables).await, "0");
+
+    let said_by_sink = place.dir.path().join("sink.log");
+    let mut sink = GuardedProcess::start(&mut place.grapevine(&["sink"]), &said_by_sink);
+    let sink = sink.as_mut().expect("starts");
+    let connection = Connection::new(&place.cluster.bootstrap(), Default::default(), None);
+    let partitions = topic::ALL.map(|topic| (topic.to_owned(), 2));
+    let producer = Producer::new(
+        &connection.expect("a connection"),
+        partitions.into_iter().collect(),
+    );
+    let mut commit = Commit::default();
+    for number in 0..100 {
+        commit.append(topic::SHARES, &share(number));
+    }
+    commit.append(topic::SHARES, b"no share");
+    commit.append(topic::SHARES, &[]);
+    let appended = tokio::task::block_in_place(|| {
+        let deadline = Instant::now() + PATIENCE;
+        let producer = producer.expect("a producer");
+        loop {
+            // The sink makes the topics.
+            match producer.append(&commit, Duration::from_secs(10)) {
+                Ok(()) => return true,
+                Err(_) if Instant::now() < deadline => {}
+                Err(error) => panic!("{error}: {}", sink.last_words(5)),
+            }
+        }
+    });
+    assert!(appended);
+    const SHARES: &str = "SELECT count() FROM grapevine.shares";
+    const LETTERS: &str = "SELECT count() FROM grapevine.dead_letters WHERE stage = 'sink'";
+    place.wait_for(SHARES, "100").await;
+    place.wait_for(LETTERS, "2").await;
+
+    let audit = |arguments: &[&str]| {
+        let mut all = vec!["audit", "--format", "json"];
+        all.extend(arguments);
+        let output = place.grapevine(&all).output().expect("runs");
+        let json: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+        (json, code(&output))
+    };
+    // With the sink running.
+    let (clean, code_of_clean) = audit(&["--deep"]);
+    assert_eq!(code_of_clean, 0, "{clean}");
+    place
+        .ask("ALTER TABLE grapevine.shares DELETE WHERE share_id = (SELECT min(share_id) FROM grapevine.shares)")
+        .await;
+    place.wait_for(SHARES, "99").await;
+    let (damaged, code_of_damaged) = audit(&[]);
+    assert_eq!(code_of_damaged, 65, "{damaged}");
+    let (mended, code_of_mended) = audit(&["--repair"]);
+    assert_eq!(code_of_mended, 0, "{mended}");
+    assert_eq!(mended["repair"]["inserted"], 1);
+    place.wait_for(SHARES, "100").await;
+
+    for (arguments, sendable, letters) in [
+        (&["replay", "--format", "json", "--dry-run"][..], 2, "2"),
+        (&["replay", "--format", "json", "--stage", "sink"], 2, "4"),
+    ] {
+        let output = place.grapevine(arguments).output().expect("runs");
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(found["sendable"]["shares"], sendable, "{found}");
+        place.wait_for(LETTERS, letters).await;
+    }
+
+    let ended = sink.stop(Duration::from_secs(40)).expect("ends in time");
+    assert_eq!(ended.code(), Some(0), "{}", sink.last_words(20));
+    let (clean, code_of_clean) = audit(&["--deep"]);
+    assert_eq!(code_of_clean, 0, "{clean}");
+    let all = std::fs::read_to_string(&said_by_sink).expect("what it said");
+    assert!(!all.contains("panicked"), "{all}");
+    place.engine.stop().expect("closes");
+}
