@@ -178,7 +178,7 @@ fn acknowledged_hits_are_there_whatever_was_killed() {
     let found = hits(&cluster);
     let all: BTreeSet<u64> = found.values().flatten().copied().collect();
     let missing: Vec<u64> = (0..sent).filter(|number| !all.contains(number)).collect();
-    assert_eq!(missing, [], "acknowledged and not there, of {sent}");
+    assert_eq!(missing, [0_u64; 0], "acknowledged and not there, of {sent}");
     let strange: Vec<&u64> = all.range(sent + BATCH..).collect();
     assert!(strange.is_empty(), "there and never sent: {strange:?}");
     let mut homes = BTreeMap::new();

@@ -66,23 +66,18 @@ fn compose_opens_nothing_to_the_network() {
     }
 }
 
+/// What a macro makes of the name of a column.
+type Expand<'a> = &'a dyn Fn(&str) -> String;
+
 /// A Grafana query as its ClickHouse data source sends it, for these macros and variables.
 fn expanded(sql: &str, from: i64, to: i64, site: &str) -> String {
     let mut text = sql.replace("${site}", site);
-    let macros: [(&str, Box<dyn Fn(&str) -> String>); 2] = [
-        (
-            "$__timeFilter(",
-            Box::new(move |column| {
-                format!("{column} >= toDateTime({from}) AND {column} <= toDateTime({to})")
-            }),
-        ),
-        (
-            "$__timeInterval(",
-            Box::new(|column| {
-                format!("toStartOfInterval(toDateTime({column}), INTERVAL 3600 second)")
-            }),
-        ),
-    ];
+    let filter =
+        |column: &str| format!("{column} >= toDateTime({from}) AND {column} <= toDateTime({to})");
+    let interval =
+        |column: &str| format!("toStartOfInterval(toDateTime({column}), INTERVAL 3600 second)");
+    let macros: [(&str, Expand<'_>); 2] =
+        [("$__timeFilter(", &filter), ("$__timeInterval(", &interval)];
     for (name, expand) in macros {
         while let Some((before, rest)) = text.split_once(name) {
             let (column, after) = rest.split_once(')').expect("closed");

@@ -85,7 +85,10 @@ fn world(records: &[Vec<u8>]) -> (tempfile::TempDir, Log) {
     (directory, log)
 }
 
-fn visits(log: &Log) -> Vec<(String, f32, Vec<(String, f32)>)> {
+/// Model version, P(private link) and the evidence with what it adds, of a visit.
+type Judged = (String, f32, Vec<(String, f32)>);
+
+fn visits(log: &Log) -> Vec<Judged> {
     let batch = log.read(topic::VISITS, 0, usize::MAX).expect("reads");
     let visit = |(_, bytes): (u64, &[u8])| {
         let Record::Visit(visit) = Record::decode(bytes).expect("decodes") else {

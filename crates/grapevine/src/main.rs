@@ -9,8 +9,8 @@ use grapevine::cli::{Cli, Command, ConfigWhat};
 use grapevine::exit::{Ends, ExitKind, Failure};
 use grapevine::settings::Settings;
 use grapevine::{
-    audit, check, collect, demo, enrich, evaluate, health, import, local, operations, query, replay,
-    report, simulate, sink, standard_input,
+    audit, check, collect, demo, enrich, evaluate, health, import, local, operations, query,
+    replay, report, simulate, sink, standard_input,
 };
 use grapevine_operations::Logging;
 

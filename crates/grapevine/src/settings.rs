@@ -371,11 +371,16 @@ mod tests {
             &[("GRAPEVINE_CLICKHOUSE__PASSWORD", "0070")],
         )
         .expect("loads");
-        let password = settings.clickhouse.password.as_ref().map(Secret::reveal);
+        let password = settings
+            .settings
+            .clickhouse
+            .password
+            .as_ref()
+            .map(Secret::reveal);
         assert_eq!(password, Some("0070"));
         let shown = format!("{settings:?}");
         assert!(
-            shown.contains("hidden") && !shown.contains("0070"),
+            shown.contains("(secret)") && !shown.contains("0070"),
             "{shown}"
         );
     }

@@ -5,9 +5,9 @@ use tokio::sync::watch;
 
 use crate::cli::SinkArgs;
 use crate::exit::Failure;
+use crate::operations::Service;
 use crate::pipeline::sink_ends;
 use crate::settings::Settings;
-use crate::operations::Service;
 use crate::{kafka, reachable, warehouse};
 
 /// Runs the command.

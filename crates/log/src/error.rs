@@ -127,12 +127,15 @@ pub enum LogError {
         doing: &'static str,
         /// What the client says.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
 }
 
 impl LogError {
     pub(crate) fn kafka(doing: &'static str, source: KafkaError) -> LogError {
-        LogError::Kafka { doing, source }
+        LogError::Kafka {
+            doing,
+            source: Box::new(source),
+        }
     }
 }

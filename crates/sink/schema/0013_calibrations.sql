@@ -24,7 +24,12 @@ CREATE TABLE IF NOT EXISTS grapevine.calibrations
     bin_predicted Array(Float64) COMMENT 'Mean predicted P(private link) by bin.',
     topic LowCardinality(String) COMMENT 'Topic that the row came from.',
     partition Int32 COMMENT 'Partition of that topic.',
-    offset UInt64 COMMENT 'Offset in that partition: with topic and partition, the identity of the row.'
+    offset UInt64 COMMENT 'Offset in that partition: with topic and partition, the identity of the row.',
+    PROJECTION presence
+    (
+        SELECT topic, partition, toYYYYMM(time), count(), min(offset), max(offset)
+        GROUP BY topic, partition, toYYYYMM(time)
+    )
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(time)

@@ -1,7 +1,6 @@
 //! What the stage remembers, and what it does with each record.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use grapevine_event::{
     Channel, Edge, EdgeMethod, Heartbeat, Method, ParentKind, Share, ShareKind, Surge, Visit,
@@ -59,12 +58,10 @@ impl State {
     pub(super) fn visit(
         &mut self,
         classifier: &Classifier,
-        visit: Visit<'_>,
+        mut visit: Visit<'_>,
         record: &[u8],
         out: &mut Outputs,
     ) {
-        let version: Option<Arc<str>>;
-        let mut visit = visit;
         self.pass(classifier, visit.time, out);
         if visit.channel == Channel::Bot {
             out.unchanged(topic::VISITS, record);
@@ -98,10 +95,14 @@ impl State {
                 visit.evidence.push(hint.evidence(&name_of));
             }
         }
-        version = self.calibrating.visit(classifier, &mut visit);
-        if let Some(version) = &version {
-            visit.model_version = Cow::Borrowed(version);
-        }
+        let version = self.calibrating.visit(classifier, &mut visit);
+        let mut visit = match &version {
+            Some(version) => Visit {
+                model_version: Cow::Borrowed(version),
+                ..visit
+            },
+            None => visit,
+        };
         order_evidence(&mut visit.evidence);
         let app = visit.app.clone();
         let place = self.chains.arrive(&Arrival {

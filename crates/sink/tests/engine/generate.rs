@@ -258,7 +258,7 @@ impl Generator {
             },
             content: Cow::Borrowed(contents[usize::from(which % 3)]),
             started: START + i64::from(which) * DAY * days / 50,
-            updated: updated,
+            updated,
             closed: dice.random_bool(0.5),
             arrivals: dice.random_range(1..1000),
             settled: dice.random_range(1..1000),
@@ -298,8 +298,8 @@ impl Generator {
         let (time, site, weights) = (self.time(days), self.site(), text(&mut self.dice));
         let dice = &mut self.dice;
         let model = ChainModel {
-            site: site,
-            time: time,
+            site,
+            time,
             version: Cow::Borrowed("test-2"),
             learned_from: Cow::Borrowed("test-1"),
             lessons: dice.random_range(1..1000),

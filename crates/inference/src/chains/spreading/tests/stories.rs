@@ -267,7 +267,7 @@ fn a_quiet_content_settles_by_time_and_is_closed_in_the_end() {
         world
             .chains
             .heartbeat(time, &mut |finding| found.take(finding));
-        (world.found.edges.len() > 0, world.found.spreads.len())
+        (!world.found.edges.is_empty(), world.found.spreads.len())
     };
     assert_eq!(at(T0 + SETTLE_MS - 60_000, &mut world), (false, 0));
     assert_eq!(at(T0 + SETTLE_MS + 3 * 60_000, &mut world), (true, 1));
