@@ -51,10 +51,11 @@ fn counted<S: Stage>(stage: &mut S, before: &[Vec<u8>], records: &[Vec<u8>]) -> 
 }
 
 #[test]
-fn a_hit_allocates_no_more_than_the_list_of_its_evidence() {
+fn a_landing_allocates_the_list_of_its_evidence_and_a_later_page_view_nothing() {
+    // Without a query: the parameters of one are lists of their own.
     let url = |at: i64| {
         format!(
-            "https://example.org/politics/2026/11/a-story-of-a-town-{}?id=1",
+            "https://example.org/politics/2026/11/a-story-of-a-town-{}",
             at % 40
         )
     };

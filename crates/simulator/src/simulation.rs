@@ -268,9 +268,10 @@ impl Simulation {
         self.schedule(time, Coming::Event(Box::new(event)));
     }
 
-    /// Seed of what is secret to one site: tokens and ids of visitors.
+    /// Seed of what is secret to one site: tokens and ids of visitors. Spread over all bits, so that
+    /// it does not turn the id of one person on one site into that of another on the next.
     pub(crate) fn own_seed(&self) -> u64 {
-        self.scenario.seed ^ (self.number << 32)
+        self.scenario.seed ^ self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     pub(crate) fn next_visit(&mut self) -> u64 {

@@ -42,9 +42,9 @@ SELECT * EXCEPT (topic, partition, offset)
 FROM
 (
     SELECT * FROM grapevine.calibrations
-    ORDER BY offset DESC
+    ORDER BY time DESC, offset DESC
     LIMIT 1 BY site
-)
+) AS newest
 COMMENT 'How well P(private link) fits each site''s own share tokens, as it stands now. Columns as in calibrations.';
 
 CREATE OR REPLACE VIEW grapevine.calibration_curve AS

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Model, from_bytes, to_bytes};
+use crate::{Model, Weight, from_bytes, to_bytes};
 
 const SITE: &str = "example.org";
 
@@ -425,13 +425,21 @@ fn a_preview_shortly_before_is_evidence_and_the_same_network_more() {
     };
     let before =
         |words: &str, odds: f32| vec![(format!("WHATSAPP fetched this link {words}"), odds)];
+    let likely = |weight: &Weight| weight.dark.likely as f32;
+    let weights = &model.weight;
     assert_eq!(
         weight(40, Some(7)),
-        before("40 s before from the same network", 3.91)
+        before(
+            "40 s before from the same network",
+            likely(&weights.preview_same_network)
+        )
     );
-    assert_eq!(weight(40, Some(8)), before("40 s before", 3.33));
-    assert_eq!(weight(300, None), before("5 min before", 1.86));
-    assert_eq!(weight(3_000, None), before("50 min before", 1.31));
+    let minute = likely(&weights.preview_minute);
+    assert_eq!(weight(40, Some(8)), before("40 s before", minute));
+    let ten_minutes = likely(&weights.preview_ten_minutes);
+    assert_eq!(weight(300, None), before("5 min before", ten_minutes));
+    let hour = likely(&weights.preview_hour);
+    assert_eq!(weight(3_000, None), before("50 min before", hour));
     assert_eq!(weight(3_601, None), Vec::new());
     assert_eq!(weight(-1, None), Vec::new());
 }
@@ -450,7 +458,8 @@ fn a_public_preview_is_no_evidence_and_an_unknown_one_half() {
             .map(|hint| hint.1)
     };
     assert_eq!(with(Some(false)), None);
-    assert_eq!(with(None), Some((3.33f64 / 2.0) as f32));
+    let minute = model.weight.preview_minute.dark.likely;
+    assert_eq!(with(None), Some((minute / 2.0) as f32));
 }
 
 #[test]
