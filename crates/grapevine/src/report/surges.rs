@@ -9,7 +9,7 @@ use super::figures::Estimate;
 use crate::numerals::{count, percent, plural};
 
 /// The surges of a site in a period, those that go on first, then the largest; at most twelve.
-pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, apps, share_acts, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
+pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, CAST(apps AS Array(Tuple(String, Float32))) AS apps, share_acts, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
 /// Surges that are over and named one by one.
 const OVER_MAX: usize = 3;
 

@@ -25,7 +25,8 @@ impl Started {
     /// Counts and logs it.
     pub fn emit(self) {
         let Started { service, version } = self;
-        tracing::info!(service, version, "started");
+        // No news where something went wrong right after: services say themselves when they are ready.
+        tracing::debug!(service, version, "started");
         let metrics = &FACTS.process;
         metrics
             .build
