@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
@@ -19,6 +19,8 @@ use crate::error::LogError;
 const ASK: Duration = Duration::from_secs(30);
 /// How long a read may hear nothing before it gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Between two questions to a group that is being moved.
+const AGAIN: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Reads records and positions of a group that it is no member of: for audit and replay.
@@ -72,8 +74,17 @@ impl Onlooker {
         const DOING: &str = "asking where the group stands";
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(topic, partition);
-        let found = self.consumer.committed_offsets(list, ASK);
-        let found = found.map_err(|error| asked(DOING, error))?;
+        // A group whose coordinator has just been made or moved is asked for again.
+        let deadline = Instant::now() + ASK;
+        let found = loop {
+            match self.consumer.committed_offsets(list.clone(), ASK) {
+                Ok(found) => break found,
+                Err(error) if moving(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(AGAIN);
+                }
+                Err(error) => return Err(asked(DOING, error)),
+            }
+        };
         let elements = found.elements();
         let Some(element) = elements.first() else {
             return Ok(None);
@@ -162,4 +173,16 @@ fn asked(doing: &'static str, error: KafkaError) -> LogError {
         ) => LogError::Away(format!("{doing}: {error}")),
         _ => LogError::kafka(doing, error),
     }
+}
+
+/// True where the group's coordinator is being found.
+fn moving(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
