@@ -362,8 +362,11 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         "{found:?} of {}",
         readers.len()
     );
+    // Who passes a link on without reading it leaves no trace, so that the truth may lie a little
+    // above (docs/chains.md, Limits).
+    let unseen = 0.03 * settled;
     assert!(
-        low <= chained * settled && chained * settled <= high,
+        low <= chained * settled && chained * settled <= high + unseen,
         "{chained} of {settled}: {found:?}"
     );
     assert!(

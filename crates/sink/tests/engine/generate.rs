@@ -348,7 +348,7 @@ impl Generator {
             baseline_high: dice.random(),
             rate_per_hour: dice.random(),
             doubling_seconds: optional(dice, 900.5),
-            doubling_seconds_low: optional(dice, 600.0),
+            doubling_seconds_low: optional(dice, 600.5),
             doubling_seconds_high: optional(dice, 1_200.5),
             apps: (0..dice.random_range(0..4))
                 .map(|_| SurgeApp {

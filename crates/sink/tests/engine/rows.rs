@@ -271,9 +271,11 @@ fn expected(record: &Record<'_>) -> Value {
 fn same(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Number(found), Value::Number(expected)) => {
+            // A whole one is written without a fraction.
+            let real = expected.is_f64();
             match (found.as_f64(), expected.as_f64()) {
                 (Some(found), Some(expected))
-                    if found.fract() != 0.0 || expected.fract() != 0.0 =>
+                    if real || found.fract() != 0.0 || expected.fract() != 0.0 =>
                 {
                     // The nearest f32 is the same one.
                     found as f32 == expected as f32
