@@ -49,7 +49,7 @@ fn before_anything_settles_it_is_as_if_it_had_always_been_certain() {
     for seed in 1..6 {
         let history = cascade(seed, SETTLED_AFTER - 4, 0.5, 0.4);
         let (at_once, _) = stream(&history, &weights);
-        let late = |node: usize| (node % 2 == 0).then_some(node % 45);
+        let late = |node: usize| node.is_multiple_of(2).then_some(node % 45);
         let (late, answers) = stream_late(&history, late, false, &weights);
         assert!(answers.iter().all(|answer| *answer == Late::Pending));
         assert!(answers.len() > 5);
