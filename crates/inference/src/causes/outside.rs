@@ -5,8 +5,8 @@
 //! a logistic regression updated one label at a time (the extended Kalman filter of West, Harrison
 //! and Migon 1985 for a binomial with logit link, without drift). On a content with tokens of its
 //! own these say much of what the site's say, so there is one shift for contents without any token
-//! and one for those with many, mixed between. (A factor on the log-odds beside them was tried: it
-//! lowers the calibration error on a foreign site and raises the error of each content's R.)
+//! and one for those with many, mixed between. There is no factor on the log-odds beside them: it
+//! would lower the calibration error on a foreign site, and raise the error of each content's R.
 
 use serde::{Deserialize, Serialize};
 
