@@ -23,7 +23,7 @@ pub enum CodecError {
     NoMarker(u8, u8),
     /// A message as it is on a topic where a schema registry is used, with the schema's id.
     #[error(
-        "record is framed for a schema registry, with schema id {0}: the registry does not know that id, or registry.url is not set"
+        "record is framed for a schema registry, with schema id {0}, which is none of grapevine's schemas there, or no registry is configured"
     )]
     Framed(u32),
     /// A fingerprint that no schema of this version has.

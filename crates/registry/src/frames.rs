@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use apache_avro::Schema;
-use apache_avro::rabin::Rabin;
 use grapevine_event::RecordType;
+use serde_json::Value;
 
 use crate::client::{Client, RegistryError};
 
@@ -26,7 +25,7 @@ pub struct Frames {
     client: Client,
     /// Ids of our own schemas.
     own: BTreeMap<Fingerprint, u32>,
-    /// Fingerprints of ids met so far; `None` where the registry knows no such id.
+    /// Fingerprints of ids met so far; `None` where the schema is none of ours.
     met: RwLock<BTreeMap<u32, Option<Fingerprint>>>,
 }
 
@@ -69,7 +68,7 @@ impl Frames {
     }
 
     /// A message as it is in the process. `out` is room to write in. What is not framed, and what has an
-    /// id that the registry does not know, stays as it is: decoding it says why it is no record.
+    /// id that is none of our schemas', stays as it is: decoding it says why it is no record.
     ///
     /// # Errors
     /// The registry is away or does not let us, and the id was not met before.
@@ -107,7 +106,7 @@ impl Frames {
             Some(text) => fingerprint_of(&text),
         };
         if fingerprint.is_none() {
-            tracing::warn!(id, "the registry has a schema that is no Avro schema");
+            tracing::warn!(id, "the schema with this id is none of grapevine's");
         }
         let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
         met.insert(id, fingerprint);
@@ -115,17 +114,19 @@ impl Frames {
     }
 }
 
-/// CRC-64-AVRO of the canonical form, as single-object encoding has it; `None` of what is no
-/// schema.
+/// The fingerprint of a schema of ours, however its text is spaced; `None` of any other.
 fn fingerprint_of(schema: &str) -> Option<Fingerprint> {
-    let schema = Schema::parse_str(schema).ok()?;
-    let digest = schema.fingerprint::<Rabin>().bytes;
-    digest.try_into().ok()
+    let schema: Value = serde_json::from_str(schema).ok()?;
+    let is_it = |kind: &&RecordType| {
+        serde_json::from_str::<Value>(kind.text().json).is_ok_and(|own| own == schema)
+    };
+    let kind = RecordType::ALL.iter().find(is_it)?;
+    Some(kind.fingerprint())
 }
 
 /// A schema's full name, which is its subject (the strategy that others call RecordName).
 fn subject(json: &str, name: &str) -> String {
-    let schema: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let schema: Value = serde_json::from_str(json).unwrap_or_default();
     match (schema["namespace"].as_str(), schema["name"].as_str()) {
         (Some(namespace), Some(name)) => format!("{namespace}.{name}"),
         (None, Some(name)) => name.to_owned(),
@@ -138,12 +139,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_schemas_have_the_fingerprints_that_they_say() {
+    fn our_schemas_are_known_however_they_are_spaced() {
         for kind in RecordType::ALL {
             let text = kind.text();
-            assert_eq!(fingerprint_of(text.json), Some(kind.fingerprint()));
+            let spaced: Value = serde_json::from_str(text.json).expect("JSON");
+            for json in [text.json.to_owned(), spaced.to_string()] {
+                assert_eq!(fingerprint_of(&json), Some(kind.fingerprint()));
+            }
             assert!(subject(text.json, "none").starts_with("grapevine."));
         }
-        assert_eq!(fingerprint_of("{}"), None);
+        for other in [
+            "{}",
+            "",
+            "{\"type\":\"record\",\"name\":\"Hit\",\"fields\":[]}",
+        ] {
+            assert_eq!(fingerprint_of(other), None);
+        }
     }
 }

@@ -8,8 +8,9 @@
 //! - Schemas are looked up under their full names (`grapevine.Hit`), since a topic holds several,
 //!   and registered where they are not there.
 //! - An id is asked for once, and remembered.
-//! - A registry that is away is an error to wait on ([`RegistryError::is_away`]). An id that it does not know
-//!   leaves the message as it was, and decoding says so: that is a dead letter.
+//! - A registry that is away is an error to wait on ([`RegistryError::is_away`]). An id that it does not know,
+//!   or whose schema is none of ours, leaves the message as it was, and decoding says so: that is a
+//!   dead letter.
 //! - A message in single-object encoding passes, so that a topic may hold both.
 #![forbid(unsafe_code)]
 
