@@ -390,7 +390,13 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
     assert_eq!(model.trim(), format!("{SITE}\t1\t1\t1"), "{model}");
 
     // Sent again, to a process that was started anew: the ids are known.
-    let before = contents(&data_dir);
+    // A tree that changed after the last heartbeat is written at the next one.
+    let but_trees = || -> Vec<String> {
+        let all = contents(&data_dir);
+        let others = all.lines().filter(|line| !line.starts_with("cascades"));
+        others.map(str::to_owned).collect()
+    };
+    let before = but_trees();
     send();
-    assert_eq!(contents(&data_dir), before);
+    assert_eq!(but_trees(), before);
 }
