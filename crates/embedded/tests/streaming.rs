@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use support::{OWNER, READER, Server};
 
+/// Held while a test measures the process: two at once would each see the other's memory.
+static MEASURED: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("a Linux process");
@@ -43,6 +46,7 @@ async fn read(server: &Server, account: (&str, &str), sql: &str) -> (u64, u64, u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_million_rows_flow_in_bounded_memory() {
+    let _measured = MEASURED.lock().await;
     let server = Server::shared();
     // The engine's own start-up and thread pools are not what is measured.
     for format in ["TSV", "JSONEachRow"] {
@@ -78,6 +82,7 @@ async fn twenty_million_rows_flow_in_bounded_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_holds_its_query_back() {
+    let _measured = MEASURED.lock().await;
     let server = Server::shared();
     for format in ["TSV", "JSONEachRow"] {
         let mut response = reqwest::Client::new()
