@@ -52,7 +52,6 @@ fn counted<S: Stage>(stage: &mut S, before: &[Vec<u8>], records: &[Vec<u8>]) -> 
 
 #[test]
 fn a_landing_allocates_the_list_of_its_evidence_and_a_later_page_view_nothing() {
-    // Without a query: the parameters of one are lists of their own.
     let url = |at: i64| {
         format!(
             "https://example.org/politics/2026/11/a-story-of-a-town-{}",
@@ -72,4 +71,16 @@ fn a_landing_allocates_the_list_of_its_evidence_and_a_later_page_view_nothing() 
     let reload = hits(7_500, 8_000);
     let reloads = counted(&mut classify, &reload, &reload);
     assert!(reloads <= 0.01, "{reloads} allocations a later page view");
+    // The parameters of a content are part of its address, which is then put together.
+    let with_query = |from: i64, to: i64| -> Vec<Vec<u8>> {
+        (from..to)
+            .map(|at| hit(at, &format!("{}?id={}&page=2", url(at), at % 40)))
+            .collect()
+    };
+    let before = with_query(8_000, 12_000);
+    let landings = counted(&mut classify, &before, &with_query(12_000, 16_000));
+    assert!(
+        landings <= 2.01,
+        "{landings} allocations a landing with a query"
+    );
 }

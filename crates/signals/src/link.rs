@@ -255,7 +255,9 @@ impl<'a> Link<'a> {
     /// Takes the decorations out of the query and appends what is left, sorted. Returns how
     /// many parameters are left.
     fn read_query(&mut self, index: &'a DecorationIndex, query: &'a str) -> usize {
-        let mut kept = Vec::new();
+        let page_end = self.canonical.len();
+        let (mut kept, mut sorted) = (0, true);
+        let mut last = 0..0;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (raw_name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(raw_name);
@@ -264,22 +266,36 @@ impl<'a> Link<'a> {
                     self.take(decoration, value);
                 }
                 _ => {
-                    let mut normal = String::with_capacity(pair.len());
-                    push_normal(&mut normal, pair, Part::Query);
-                    kept.push(normal);
+                    if kept == 0 {
+                        // Room for all of it at once.
+                        let mut whole = String::with_capacity(page_end + 1 + query.len());
+                        whole.push_str(&self.canonical);
+                        self.canonical = Cow::Owned(whole);
+                    }
+                    let canonical = self.canonical.to_mut();
+                    canonical.push(if kept == 0 { '?' } else { '&' });
+                    let start = canonical.len();
+                    push_normal(canonical, pair, Part::Query);
+                    let own = start..canonical.len();
+                    sorted &= kept == 0 || canonical[last] <= canonical[own.clone()];
+                    last = own;
+                    kept += 1;
                 }
             }
         }
-        if kept.is_empty() {
-            return 0;
+        if !sorted {
+            let canonical = self.canonical.to_mut();
+            let unsorted = canonical.split_off(page_end + 1);
+            let mut parameters: Vec<&str> = unsorted.split('&').collect();
+            parameters.sort_unstable();
+            for (at, parameter) in parameters.into_iter().enumerate() {
+                if at > 0 {
+                    canonical.push('&');
+                }
+                canonical.push_str(parameter);
+            }
         }
-        kept.sort_unstable();
-        let canonical = self.canonical.to_mut();
-        for (at, parameter) in kept.iter().enumerate() {
-            canonical.push(if at == 0 { '?' } else { '&' });
-            canonical.push_str(parameter);
-        }
-        kept.len()
+        kept
     }
 
     /// Looks for decorations in a fragment, including one that routes, as in `#/a?gv=t`.

@@ -19,7 +19,8 @@ pub(super) struct Session {
     last: i64,
     /// Address and referrer of its landing: the same again is a reload.
     arrival: u32,
-    /// The tokens given to its landing and to its latest page: the reader's own.
+    /// The tokens given to its landing and to its latest page, or to the visit before where there
+    /// is none of these: the reader's own.
     tokens: [u32; 2],
     /// The token that the visitor came with; 0 where the landing had none.
     came_with: u32,
@@ -89,8 +90,9 @@ impl Sessions {
         let token_again = known.as_deref().is_some_and(|session| {
             own(session) || token.is_some_and(|token| session.came_with == token)
         });
-        // What the visitor came with outlives visits without a token.
+        // What the visitor came with, and was given, outlives visits without a token.
         let before = known.as_deref().map_or(0, |session| session.came_with);
+        let own_before = known.as_deref().map_or([0; 2], |session| session.tokens);
         if let Some(session) = known
             && session.last.abs_diff(time) <= GAP_MS as u64
         {
@@ -109,7 +111,10 @@ impl Sessions {
             visit: hit.hit_id,
             last: time,
             arrival: arrival(hit),
-            tokens: [given, given],
+            tokens: match given {
+                0 => own_before,
+                given => [given, own_before[0]],
+            },
             came_with: token.unwrap_or(before),
         };
         sessions.set(key, session);
