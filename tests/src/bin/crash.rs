@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
-use grapevine_tests::crash::{self, Plan};
+use grapevine_tests::crash::{self, KINDS, Plan};
 
 #[derive(Parser)]
 #[command(
@@ -21,6 +22,9 @@ struct Arguments {
     /// Kills to be made at least.
     #[arg(long, default_value_t = 24)]
     kills: u64,
+    /// Parts that are killed; all of them unless told.
+    #[arg(long, value_name = "PART", value_parser = PossibleValuesParser::new(KINDS))]
+    only: Vec<String>,
     /// Brokers: one, or three of which one at a time is killed.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     brokers: u8,
@@ -57,7 +61,9 @@ fn main() -> ExitCode {
             crash::clickhouse::serve(dir, address).map_err(|error| error.to_string())
         }
         None => {
+            let named = |kind: &&str| arguments.only.iter().any(|only| only == kind);
             let plan = Plan {
+                only: KINDS.into_iter().filter(named).collect(),
                 seed: arguments.seed,
                 kills: arguments.kills,
                 brokers: usize::from(arguments.brokers),

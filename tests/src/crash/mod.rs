@@ -21,6 +21,8 @@ use grapevine_event::topic;
 use grapevine_log::Commit;
 use grapevine_log::kafka::{Connection, Producer};
 
+pub use faults::KINDS;
+
 use faults::{Faults, wait};
 use load::Load;
 use services::{PARTITIONS, Part, Services};
@@ -37,6 +39,8 @@ pub struct Plan {
     pub seed: u64,
     /// Kills to be made at least; pauses, joins and leaves come besides.
     pub kills: u64,
+    /// Kinds of parts that are killed, of [`KINDS`]; all of them where empty.
+    pub only: Vec<&'static str>,
     /// Brokers; of three, topics have three copies, of which two must be in step.
     pub brokers: usize,
     /// The groups' protocol is that of KIP-848.
@@ -113,7 +117,7 @@ impl fmt::Display for Shown {
         }
         write!(
             out,
-            "every acknowledged hit is there once, every aggregate agrees"
+            "every acknowledged hit is there once, every aggregate agrees; damage by hand was seen"
         )
     }
 }
@@ -188,6 +192,7 @@ fn attempt(
     // Nothing writes any more: this is what stays.
     let rows = judgement::judge(&services, &acknowledged)?;
     judgement::audited(&services)?;
+    judgement::sees_damage(&services, &acknowledged)?;
     if services.said("panicked")? > 0 {
         return Err(Failed("a process panicked".to_owned()));
     }

@@ -18,8 +18,8 @@ use grapevine_log::kafka::{
 };
 use grapevine_log::{Commit, Durability, Partition};
 use grapevine_sink::{
-    Audit, Depth, Filter, KafkaView, Options, Replay, Replica, SinkError, audit, migrate, repair,
-    run_replica, widen_windows,
+    Audit, Depth, Filter, KafkaView, Options, Replay, Replica, SinkError, audit, migrate,
+    migrate_when_there, repair, run_replica, widen_windows,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -292,6 +292,27 @@ fn replicas_share_partitions_and_every_row_is_there_once() {
             "{done:?}"
         );
         all_there(&turn, &kafka, records).await;
+    });
+}
+
+/// ClickHouse may go away between any two questions of a start: after the migrations as well.
+#[test]
+fn a_start_waits_for_a_clickhouse_that_comes_and_goes() {
+    let turn = Turn::take();
+    let partitions: Partitions = grapevine_sink::topics()
+        .map(|topic| (topic.to_owned(), PARTITIONS))
+        .collect();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        let options = options();
+        let proxy = Proxy::start(turn.server.address, 3, 6, Duration::from_secs(2)).await;
+        let client = client_of(proxy.address);
+        for _ in 0..5 {
+            let (_stop, stopped) = watch::channel(false);
+            let made = migrate_when_there(&client, &partitions, &options, stopped);
+            assert!(made.await.expect("waits"), "nobody stops it");
+        }
+        assert!(proxy.faults() > 3, "{} faults", proxy.faults());
     });
 }
 

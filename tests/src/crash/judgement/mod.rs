@@ -77,7 +77,61 @@ pub(super) fn judge(
     Ok(counts.into_iter().collect())
 }
 
-/// `grapevine audit` agrees, and everything is read to its end.
+/// Damage as a broken pipeline would leave it, and the words that must be found for it.
+const DAMAGE: [(&str, &[&str]); 4] = [
+    (
+        "ALTER TABLE grapevine.visits DELETE WHERE visit_id = \
+         (SELECT min(visit_id) FROM grapevine.visits WHERE channel != 'bot')",
+        &[
+            "acknowledged hits without a row",
+            "records of visits without a row",
+        ],
+    ),
+    (
+        "INSERT INTO grapevine.events SELECT * FROM grapevine.events ORDER BY event_id LIMIT 1",
+        &[
+            "acknowledged hits with rows too many",
+            "records of events with two rows",
+        ],
+    ),
+    (
+        "INSERT INTO grapevine.visits SELECT * REPLACE (generateUUIDv4() AS visit_id, offset + 1000000 AS offset) \
+         FROM grapevine.visits WHERE channel != 'bot' ORDER BY visit_id LIMIT 1",
+        &[
+            "rows that nobody sent",
+            "rows of visits at no committed record",
+        ],
+    ),
+    (
+        "INSERT INTO grapevine.edges SELECT * REPLACE (offset + 1000000 AS offset) FROM grapevine.edges \
+         WHERE sign = 1 ORDER BY child_visit LIMIT 1",
+        &[
+            "visits whose causes do not sum to 1",
+            "edges that are there twice",
+        ],
+    ),
+];
+
+/// Damages the rows by hand: a judge that does not see it is none.
+pub(super) fn sees_damage(services: &Services, acknowledged: &Acknowledged) -> Result<(), Failed> {
+    for (sql, _) in DAMAGE {
+        let asked = services.asked();
+        asked.rows_with(sql, "&mutations_sync=2").map_err(Failed)?;
+    }
+    let seen = match judge(services, acknowledged) {
+        Ok(_) => String::new(),
+        Err(Failed(complaints)) => complaints,
+    };
+    for words in DAMAGE.iter().flat_map(|(_, words)| *words) {
+        if !seen.contains(words) {
+            let text = format!("damage was not seen: no {words} in {seen}");
+            return Err(Failed(text));
+        }
+    }
+    Ok(())
+}
+
+/// `grapevine audit` agrees.
 pub(super) fn audited(services: &Services) -> Result<(), Failed> {
     let output = services.audit()?;
     let said = String::from_utf8_lossy(&output.stderr);
