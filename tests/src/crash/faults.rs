@@ -80,7 +80,7 @@ impl Faults {
 
     /// How long nothing happens before the next fault.
     pub(super) fn calm(&mut self) -> Duration {
-        self.milliseconds(1_000, 4_500)
+        self.milliseconds(500, 2_500)
     }
 
     /// The next part to be killed: each kind in turn, in a drawn order.

@@ -462,6 +462,41 @@ fn a_replica_that_wakes_too_late_changes_nothing() {
     sleeper.kill();
 }
 
+/// A replica that is alone gets its partitions back as soon as it wakes: while those who held them
+/// before still wait for records in the same process.
+#[test]
+fn a_replica_that_stands_still_alone_loses_nothing() {
+    let turn = Turn::take();
+    let kafka = Kafka::start();
+    block_on(async { ready(&turn, &kafka).await });
+    let producer = Producer::new(&kafka.connection, kafka.partitions.clone()).expect("a producer");
+    let mut generator = Generator::new(14);
+    let mut appended = 0;
+    let mut sleeper = child(&turn, &kafka, "sleeper");
+    for _ in 0..3 {
+        // A record of each partition at least, there when it wakes.
+        for _ in 0..2 {
+            let mut commit = Commit::default();
+            for topic in grapevine_sink::topics() {
+                for _ in 0..20 {
+                    generator.append(topic, &mut commit, 30);
+                }
+            }
+            producer
+                .append(&commit, Duration::from_secs(60))
+                .expect("appends");
+            appended += 20;
+        }
+        sleeper.resume();
+        block_on(all_there(&turn, &kafka, appended));
+        sleeper.pause();
+        // Past its session.
+        std::thread::sleep(Duration::from_secs(8));
+    }
+    sleeper.resume();
+    sleeper.kill();
+}
+
 #[test]
 fn letters_go_with_their_plan_and_back_to_their_topic_once() {
     let turn = Turn::take();
