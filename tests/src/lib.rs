@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the real command, started, asked and killed as a user would.
 #![forbid(unsafe_code)]
 
+pub mod crash;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

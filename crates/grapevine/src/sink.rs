@@ -1,6 +1,6 @@
 //! `grapevine sink`: from Kafka's topics into ClickHouse, until told to stop.
 
-use grapevine_sink::{Options, Replica, migrate_when_there, run_replica, widen_windows};
+use grapevine_sink::{Options, Replica, migrate_when_there, run_replica};
 use tokio::sync::watch;
 
 use crate::cli::SinkArgs;
@@ -31,12 +31,11 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
         }
     });
     let membership = settings.kafka.membership(kafka::SINK)?;
-    let migrated = migrate_when_there(&client, &options, stopped.clone()).await;
+    let expected = kafka::sink_partitions(&settings.kafka);
+    let migrated = migrate_when_there(&client, &expected, &options, stopped.clone()).await;
     if !sink_ends(migrated)? {
         return Ok(());
     }
-    let expected = kafka::sink_partitions(&settings.kafka);
-    sink_ends(widen_windows(&client, &expected, &options).await)?;
     if arguments.migrate_only {
         return Ok(());
     }

@@ -23,7 +23,9 @@ while read -r word rest; do
     d) dirs="$dirs
 $rest" ;;
     +*) pids="$pids${word#+} " ;;
-    -*) pid=${word#-}; pids="${pids%% $pid *} ${pids#* $pid }" ;;
+    -*) pid=${word#-}
+      # One that is not on it would double the list.
+      case "$pids" in *" $pid "*) pids="${pids%% $pid *} ${pids#* $pid }" ;; esac ;;
   esac
 done
 for pid in $pids; do kill -9 "$pid" 2>/dev/null; done

@@ -101,9 +101,10 @@ pub enum LogError {
         /// Number of the partition.
         partition: i32,
     },
-    /// Another process of the same name took over.
+    /// Another process of the same name took over. To a client it looks the same where a broker was
+    /// killed while a classic group was agreeing, and knows only an earlier life of this member.
     #[error(
-        "another process is {id}: {reason}; give every replica a name of its own by kafka.replica"
+        "another process is {id}, or a broker that was killed no longer knows this one: {reason}; give every replica a name of its own by kafka.replica, and start this one again"
     )]
     Ousted {
         /// Group and replica.

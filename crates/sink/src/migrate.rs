@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clickhouse::{Client, Row};
+use grapevine_log::kafka::topics::Partitions;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::Options;
 use crate::error::{Failure, SinkError};
+use crate::replica::widen_windows;
 
 /// First pause while ClickHouse is away.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -94,20 +96,26 @@ pub async fn migrate(client: &Client) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// The same, waiting for a ClickHouse that is away. False where `stop` turns true, or its sender is
-/// gone, before.
+/// The same, and tables that remember as many inserts as the writers of `partitions` need (see
+/// [`widen_windows`]), waiting for a ClickHouse that is away. False where `stop` turns true, or its
+/// sender is gone, before.
 ///
 /// # Errors
-/// Those of [`migrate`] that waiting cannot mend.
+/// Those of both that waiting cannot mend.
 pub async fn migrate_when_there(
     client: &Client,
+    partitions: &Partitions,
     options: &Options,
     mut stop: watch::Receiver<bool>,
 ) -> Result<bool, SinkError> {
     let mut pause = PAUSE_FIRST;
     let mut refusals = 0;
     loop {
-        let error = match migrate(client).await {
+        let made = async {
+            migrate(client).await?;
+            widen_windows(client, partitions, options).await
+        };
+        let error = match made.await {
             Ok(()) => return Ok(true),
             Err(SinkError::ClickHouse(error)) => error,
             Err(error) => return Err(error),

@@ -482,9 +482,19 @@ fn positions(
                 metadata: element.metadata().as_bytes().to_vec(),
             },
             _ => {
-                let (first, _) = consumer
-                    .fetch_watermarks(topic, partition, ASK)
-                    .map_err(|error| LogError::kafka("asking where a partition starts", error))?;
+                let (first, _) = loop {
+                    match consumer.fetch_watermarks(topic, partition, ASK) {
+                        Ok(bounds) => break bounds,
+                        // A broker that goes away is told at once: another may answer.
+                        Err(error) if Instant::now() < deadline => {
+                            tracing::warn!(%error, "asking where a partition starts");
+                            std::thread::sleep(POLL);
+                        }
+                        Err(error) => {
+                            return Err(LogError::kafka("asking where a partition starts", error));
+                        }
+                    }
+                };
                 Position {
                     offset: u64::try_from(first).unwrap_or_default(),
                     metadata: Vec::new(),

@@ -21,6 +21,8 @@ use crate::partition::Partition;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the brokers may take to say what is there.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long one try to go elsewhere may take: a partition that was taken waits for it.
+const SEEK_MAX: Duration = Duration::from_secs(5);
 /// Pause before a partition that is not ready yet is asked again to go elsewhere.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -84,12 +86,16 @@ impl KafkaPartition {
 
     fn held(&self) -> Result<(), LogError> {
         if self.lease.is_revoked() {
-            return Err(LogError::Revoked {
-                topic: self.topic.to_string(),
-                partition: self.partition,
-            });
+            return Err(self.revoked());
         }
         Ok(())
+    }
+
+    fn revoked(&self) -> LogError {
+        LogError::Revoked {
+            topic: self.topic.to_string(),
+            partition: self.partition,
+        }
     }
 
     fn standing(&self) -> MutexGuard<'_, Position> {
@@ -111,7 +117,7 @@ impl KafkaPartition {
         let deadline = Instant::now() + patience.unwrap_or(ANSWER_MAX);
         let mut batch = Batch::gathered(offset);
         while batch.gathered_bytes() < bytes_max.max(1) {
-            self.held()?;
+            let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let wait = if batch.is_empty() {
                 LOOK.min(deadline.saturating_duration_since(Instant::now()))
             } else {
@@ -130,6 +136,7 @@ impl KafkaPartition {
                 },
                 Some(Err(error)) => Some(Err(error)),
             };
+            drop(leave);
             let came = matches!(read, Some(Ok(())));
             match read {
                 Some(Ok(())) => reader.at_end = false,
@@ -209,20 +216,21 @@ impl KafkaPartition {
         let deadline = Instant::now() + ANSWER_MAX;
         reader.next = None;
         loop {
-            self.held()?;
+            let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let mut to = TopicPartitionList::with_capacity(1);
             let raw = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
             to.add_partition_offset(&self.topic, self.partition, raw)
                 .map_err(|error| LogError::kafka("seeking", error))?;
             let sought = self
                 .consumer
-                .seek_partitions(to, ANSWER_MAX)
+                .seek_partitions(to, SEEK_MAX)
                 .and_then(|sought| {
                     sought
                         .elements()
                         .first()
                         .map_or(Ok(()), |element| element.error())
                 });
+            drop(leave);
             match sought {
                 Ok(()) => break,
                 // Not started yet, or just being assigned.

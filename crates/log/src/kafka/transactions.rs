@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -41,11 +41,14 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Metadata that a broker takes with an offset, bytes (`offset.metadata.max.bytes`).
 const METADATA_BYTES_MAX: usize = 4096;
 
-/// Whether a partition may still be committed to.
+/// Whether a partition may still be read and committed to.
 #[derive(Debug, Default)]
 pub(crate) struct Lease {
     wanted_back: AtomicBool,
     revoked: AtomicBool,
+    /// Locked while its holder takes records out of the client's queue, or moves it: the next holder
+    /// in the same process has the same queue.
+    reading: Mutex<()>,
 }
 
 impl Lease {
@@ -53,9 +56,17 @@ impl Lease {
         self.wanted_back.store(true, Ordering::Release);
     }
 
+    /// Takes it. On return its holder takes nothing more out of the queue, which may go to another.
     pub(crate) fn revoke(&self) {
         self.want_back();
         self.revoked.store(true, Ordering::Release);
+        drop(self.reading.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Leave to touch the queue, for as long as the guard lives; `None` where it was taken.
+    pub(crate) fn reading(&self) -> Option<MutexGuard<'_, ()>> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        (!self.is_revoked()).then_some(reading)
     }
 
     pub(crate) fn is_wanted_back(&self) -> bool {
@@ -458,4 +469,26 @@ fn offsets(held: &[Request]) -> KafkaResult<TopicPartitionList> {
         }
     }
     Ok(offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_not_read_any_more() {
+        let lease = Lease::default();
+        let reading = lease.reading().expect("held");
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| lease.revoke());
+            while !lease.is_revoked() {
+                std::thread::yield_now();
+            }
+            // Its holder is still at the queue.
+            assert!(!taking.is_finished());
+            drop(reading);
+            taking.join().expect("no panic");
+            assert!(lease.reading().is_none());
+        });
+    }
 }

@@ -18,8 +18,8 @@ use grapevine_log::kafka::{
 };
 use grapevine_log::{Commit, Durability, Partition};
 use grapevine_sink::{
-    Audit, Depth, Filter, KafkaView, Options, Replay, Replica, SinkError, audit, migrate, repair,
-    run_replica, widen_windows,
+    Audit, Depth, Filter, KafkaView, Options, Replay, Replica, SinkError, audit, migrate,
+    migrate_when_there, repair, run_replica, widen_windows,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -295,6 +295,27 @@ fn replicas_share_partitions_and_every_row_is_there_once() {
     });
 }
 
+/// ClickHouse may go away between any two questions of a start: after the migrations as well.
+#[test]
+fn a_start_waits_for_a_clickhouse_that_comes_and_goes() {
+    let turn = Turn::take();
+    let partitions: Partitions = grapevine_sink::topics()
+        .map(|topic| (topic.to_owned(), PARTITIONS))
+        .collect();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        let options = options();
+        let proxy = Proxy::start(turn.server.address, 3, 6, Duration::from_secs(2)).await;
+        let client = client_of(proxy.address);
+        for _ in 0..5 {
+            let (_stop, stopped) = watch::channel(false);
+            let made = migrate_when_there(&client, &partitions, &options, stopped);
+            assert!(made.await.expect("waits"), "nobody stops it");
+        }
+        assert!(proxy.faults() > 3, "{} faults", proxy.faults());
+    });
+}
+
 #[test]
 fn sinks_until_killed() {
     let Ok(bootstrap) = std::env::var("GRAPEVINE_SINK_CHILD_KAFKA") else {
@@ -438,6 +459,41 @@ fn a_replica_that_wakes_too_late_changes_nothing() {
         all_there(&turn, &kafka, 4_000).await;
         other.stop().await;
     });
+    sleeper.kill();
+}
+
+/// A replica that is alone gets its partitions back as soon as it wakes: while those who held them
+/// before still wait for records in the same process.
+#[test]
+fn a_replica_that_stands_still_alone_loses_nothing() {
+    let turn = Turn::take();
+    let kafka = Kafka::start();
+    block_on(async { ready(&turn, &kafka).await });
+    let producer = Producer::new(&kafka.connection, kafka.partitions.clone()).expect("a producer");
+    let mut generator = Generator::new(14);
+    let mut appended = 0;
+    let mut sleeper = child(&turn, &kafka, "sleeper");
+    for _ in 0..3 {
+        // A record of each partition at least, there when it wakes.
+        for _ in 0..2 {
+            let mut commit = Commit::default();
+            for topic in grapevine_sink::topics() {
+                for _ in 0..20 {
+                    generator.append(topic, &mut commit, 30);
+                }
+            }
+            producer
+                .append(&commit, Duration::from_secs(60))
+                .expect("appends");
+            appended += 20;
+        }
+        sleeper.resume();
+        block_on(all_there(&turn, &kafka, appended));
+        sleeper.pause();
+        // Past its session.
+        std::thread::sleep(Duration::from_secs(8));
+    }
+    sleeper.resume();
     sleeper.kill();
 }
 

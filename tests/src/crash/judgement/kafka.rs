@@ -1,0 +1,91 @@
+//! What Kafka holds, as a reader of committed records sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use grapevine_event::{Id, Record, topic};
+use grapevine_kafka_testing::Cluster;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use super::super::services::PARTITIONS;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a record is: partition and offset.
+pub(super) type Place = (i32, i64);
+
+/// Every topic's committed records, as far as they are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    /// Places of the records of each topic.
+    pub(super) places: BTreeMap<&'static str, BTreeSet<Place>>,
+    /// How often each hit is in `hits.raw`.
+    pub(super) hits: BTreeMap<Id, u64>,
+    /// Records of `hits.raw` that are none.
+    pub(super) garbage: BTreeSet<Place>,
+    /// The newest record of what `cascades`, `spreads` and `surges` are about.
+    pub(super) newest: BTreeMap<(&'static str, String), Place>,
+}
+
+/// Reads every topic from its beginning to its end.
+pub(super) fn read(cluster: &Cluster) -> Result<Logs, String> {
+    let wrong = |error: KafkaError| error.to_string();
+    let mut config = cluster.client_config();
+    config
+        .set("group.id", "the judge")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().map_err(wrong)?;
+    let mut logs = Logs::default();
+    // One after the other: the word of an end names the partition alone.
+    for topic in topic::ALL {
+        let mut assigned = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            let placed = assigned.add_partition_offset(topic, partition, Offset::Beginning);
+            placed.map_err(wrong)?;
+        }
+        consumer.assign(&assigned).map_err(wrong)?;
+        let mut ended = BTreeSet::new();
+        while ended.len() < assigned.count() {
+            match consumer.poll(PATIENCE) {
+                None => return Err("Kafka says nothing".to_owned()),
+                Some(Ok(message)) => {
+                    let place = (message.partition(), message.offset());
+                    logs.add(topic, place, message.payload().unwrap_or_default());
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
+                Some(Err(error)) => return Err(error.to_string()),
+            }
+        }
+    }
+    Ok(logs)
+}
+
+impl Logs {
+    fn add(&mut self, topic: &'static str, place: Place, record: &[u8]) {
+        self.places.entry(topic).or_default().insert(place);
+        let about = match (topic, Record::decode(record)) {
+            (topic::HITS_RAW, Ok(Record::Hit(hit))) => {
+                *self.hits.entry(hit.hit_id).or_default() += 1;
+                return;
+            }
+            (topic::HITS_RAW, Err(_)) => {
+                self.garbage.insert(place);
+                return;
+            }
+            (_, Ok(Record::Cascade(cascade))) => cascade.cascade_id.to_string(),
+            (_, Ok(Record::Spread(spread))) => {
+                format!("{} {} {}", spread.site, spread.content, spread.started)
+            }
+            (_, Ok(Record::Surge(surge))) => surge.surge_id.to_string(),
+            _ => return,
+        };
+        let newest = self.newest.entry((topic, about)).or_insert(place);
+        *newest = place.max(*newest);
+    }
+}
