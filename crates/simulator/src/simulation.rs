@@ -228,6 +228,14 @@ impl Simulation {
         &self.scenario
     }
 
+    /// Path of the content of each burst, in the order of the scenario; `None` for one that has
+    /// not begun.
+    pub fn burst_contents(&self) -> impl Iterator<Item = Option<Arc<str>>> {
+        self.burst_articles
+            .iter()
+            .map(|article| article.map(|index| self.catalogue.page(index).path.clone()))
+    }
+
     /// Schedules; what would be after the end is dropped.
     pub(crate) fn schedule(&mut self, time: i64, what: Coming) {
         if time < self.end {

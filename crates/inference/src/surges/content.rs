@@ -1,89 +1,94 @@
-//! What is remembered of one content: its level, and the run since it was last at it.
+//! What is remembered of one content: its level, its last hour, and the rise that may be going on.
 
 use serde::{Deserialize, Serialize};
 
 use super::details::Details;
-use super::ratio::Belief;
+use super::excess::Belief;
 use super::site::{HOUR_MS, Site, age_class};
 
 /// A content's own level is forgotten by half in this time.
 const HALF_LIFE_MS: f64 = 24.0 * HOUR_MS as f64;
-/// Expected dark visits that the site's typical curve counts as before a content has any:
-/// popularity differs by orders of magnitude (assumption: shape ½, a Pareto tail's neighbour).
-const OWN_PRIOR: f64 = 0.5;
-/// The same for the dark visits that open visits bring; contents differ less in it (assumption).
+/// Time constant of the window that is compared with the level.
+const WINDOW_MS: f64 = HOUR_MS as f64;
+/// Expected dark visits that the site's typical curve counts as before a content has any. Set by
+/// what finds simulated rumours (`docs/surges.md`).
+const OWN_PRIOR: f64 = 2.0;
+/// The same for the dark visits that open visits bring.
 const OPEN_PRIOR: f64 = 2.0;
 /// A visit as late as this counts as if it came now; a later one is of no use.
 const LATE_MS: i64 = 15 * 60_000;
 /// So many visits in a row from further back are right, and the clock before them was wrong.
 const STRAYS_MAX: u8 = 8;
-/// A rise that takes longer than this is a new level.
-const RUN_MS_MAX: i64 = 48 * HOUR_MS;
+/// The factor of the chart that says when a rise began.
+const ONSET_FACTOR: f64 = 4.0;
+/// A rise that takes longer than this without being raised is a new level.
+const RISE_MS_MAX: i64 = 48 * HOUR_MS;
+/// Below this evidence a rise that was not raised has come to its end.
+const CALM: f64 = 1.0;
 
-/// Sums since a content was last at its level.
+/// Dark visits, and what two explanations expect of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Run {
-    pub(super) visits: u32,
-    /// Sums of P(dark): low ends, likely values, high ends.
-    pub(super) dark: [f64; 3],
+struct Sums {
+    dark: f64,
     /// Dark visits of a typical content in that time.
     typical: f64,
     /// Dark visits that typically go with its open ones.
     explained: f64,
-    pub(super) chained: u32,
 }
 
-impl Run {
-    /// What came after an earlier state of the same run.
-    fn after(self, earlier: Run) -> Run {
-        let [a, b, c] = earlier.dark;
-        let [low, likely, high] = self.dark;
-        Run {
-            visits: self.visits.saturating_sub(earlier.visits),
-            dark: [low - a, likely - b, high - c].map(|sum| sum.max(0.0)),
-            typical: (self.typical - earlier.typical).max(0.0),
-            explained: (self.explained - earlier.explained).max(0.0),
-            chained: self.chained.saturating_sub(earlier.chained),
+impl Sums {
+    fn scaled(self, kept: f64) -> Sums {
+        Sums {
+            dark: self.dark * kept,
+            typical: self.typical * kept,
+            explained: self.explained * kept,
+        }
+    }
+
+    fn plus(self, other: Sums) -> Sums {
+        Sums {
+            dark: self.dark + other.dark,
+            typical: self.typical + other.typical,
+            explained: self.explained + other.explained,
         }
     }
 }
 
-/// The factor of the chart that says when a rise began; larger than any that decides whether there
-/// is one, so that a chance excess some hours before is not taken for the beginning.
-const ONSET_FACTOR: f64 = 8.0;
+/// Sums since a rise began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Rise {
+    pub(super) visits: u32,
+    /// Sums of P(dark): low ends, likely values, high ends.
+    pub(super) dark: [f64; 3],
+    pub(super) chained: u32,
+    sums: Sums,
+}
 
-/// See the module. 350 bytes, and 300 more of [`Details`] while it is rising.
+/// See the module. 250 bytes, and 300 more of [`Details`] while it is rising.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Content {
     /// When it was first seen; `None` where it may be older than what is remembered.
     born: Option<i64>,
     /// Event time of the newest visit.
     pub(super) last: i64,
-    /// Event time at which the run began.
-    pub(super) since: i64,
     strays: u8,
     pub(super) raised: bool,
-    dark: f64,
-    typical: f64,
-    explained: f64,
-    pub(super) run: Run,
+    /// Exponentially aged, without the rise that is going on.
+    level: Sums,
+    /// Exponential window of an hour.
+    window: Sums,
     /// Acts of sharing: an exponential window of an hour until a rise begins, then all. A preview
     /// comes before its readers.
     pub(super) shares: f64,
     /// Poisson CUSUM of [`ONSET_FACTOR`]: where it was last 0, a rise began.
     onset: f64,
-    onset_since: i64,
-    /// The run as it was then.
-    onset_run: Run,
-    /// Dark visits an hour, exponential window of an hour, at `last`.
-    rate: f64,
-    /// The same of those that its open visits explain.
-    explained_rate: f64,
+    pub(super) since: i64,
+    pub(super) rise: Rise,
     hour: i64,
     hour_dark: f64,
     hour_expected: f64,
     pub(super) details: Option<Box<Details>>,
-    /// Largest evidence of the run so far.
+    /// Largest evidence since it was last calm.
     pub(super) evidence: f64,
 }
 
@@ -92,19 +97,14 @@ impl Content {
         Content {
             born,
             last: time,
-            since: time,
             strays: 0,
             raised: false,
-            dark: 0.0,
-            typical: 0.0,
-            explained: 0.0,
-            run: Run::default(),
+            level: Sums::default(),
+            window: Sums::default(),
             shares: 0.0,
             onset: 0.0,
-            onset_since: time,
-            onset_run: Run::default(),
-            rate: 0.0,
-            explained_rate: 0.0,
+            since: time,
+            rise: Rise::default(),
             hour: time.div_euclid(HOUR_MS),
             hour_dark: 0.0,
             hour_expected: 0.0,
@@ -148,49 +148,52 @@ impl Content {
         let now = time.max(self.last);
         let age = self.age(now);
         let [_, likely, _] = dark;
-        let typical = site.typical(self.born, self.last, now);
-        let explained = open * site.ratio(age);
-        let [level, brought] = self.beliefs(1.0);
-        let expected = (level.mean() * typical).max(brought.mean() * explained);
+        let came = Sums {
+            dark: likely,
+            typical: site.typical(self.born, self.last, now),
+            explained: open * site.ratio(age),
+        };
+        let [own, brought] = self.beliefs(1.0);
+        let expected = (own.mean() * came.typical).max(brought.mean() * came.explained);
         if !self.raised {
-            self.scatter(site, now, likely, explained);
+            self.scatter(site, now, likely, came.explained);
             site.was_there(self.born, self.last, now);
             site.landed(now, age, likely, open);
         }
-        let kept = window(now.saturating_sub(self.last));
-        self.rate = self.rate * kept + likely;
-        self.explained_rate = self.explained_rate * kept + explained;
-        if self.onset <= 0.0 && !self.raised {
-            self.shares *= kept;
-        }
+        let passed = now.saturating_sub(self.last) as f64;
+        self.level = self.level.scaled((-passed / HALF_LIFE_MS).exp2());
+        self.window = self.window.scaled((-passed / WINDOW_MS).exp()).plus(came);
         self.last = now;
-        let run = &mut self.run;
-        run.visits = run.visits.saturating_add(1);
-        for (sum, dark) in run.dark.iter_mut().zip(dark) {
+        if !self.raised {
+            self.onset += likely * ONSET_FACTOR.ln() - (ONSET_FACTOR - 1.0) * expected;
+            let slow = now.saturating_sub(self.since) > RISE_MS_MAX;
+            if self.onset <= 0.0 || slow {
+                self.shares *= (-passed / WINDOW_MS).exp();
+                self.level = self.level.plus(came);
+                self.begin(now);
+                return;
+            }
+        }
+        let rise = &mut self.rise;
+        rise.visits = rise.visits.saturating_add(1);
+        for (sum, dark) in rise.dark.iter_mut().zip(dark) {
             *sum += dark;
         }
-        run.typical += typical;
-        run.explained += explained;
-        run.chained = run.chained.saturating_add(u32::from(chained));
-        self.onset += likely * ONSET_FACTOR.ln() - (ONSET_FACTOR - 1.0) * expected;
-        if self.onset <= 0.0 && !self.raised {
-            self.onset = 0.0;
-            self.onset_since = now;
-            self.onset_run = self.run;
-            self.details = None;
-        }
+        rise.chained = rise.chained.saturating_add(u32::from(chained));
+        rise.sums = rise.sums.plus(came);
     }
 
-    /// The run since the moment at which its rise began.
-    pub(super) fn rise(&self) -> Run {
-        self.run.after(self.onset_run)
+    /// Nothing speaks for a rise before this moment: what came since becomes part of the level.
+    fn begin(&mut self, time: i64) {
+        self.level = self.level.plus(self.rise.sums);
+        self.onset = 0.0;
+        self.since = time;
+        self.rise = Rise::default();
+        self.details = None;
     }
 
-    /// A surge is raised: from now on the run is that of its rise.
+    /// A surge is raised: from now on the level is what was before its last hour.
     pub(super) fn begin_surge(&mut self) {
-        self.run = self.rise();
-        self.since = self.onset_since;
-        self.onset_run = Run::default();
         self.raised = true;
     }
 
@@ -214,106 +217,65 @@ impl Content {
     /// that its open ones bring against those of typical ones. One visit counts as
     /// 1/`dispersion` of one.
     fn beliefs(&self, dispersion: f64) -> [Belief; 2] {
+        let before = self.level;
         let belief = |prior: f64, exposure: f64| Belief {
-            shape: prior + self.dark / dispersion,
+            shape: prior + before.dark / dispersion,
             rate: prior + exposure / dispersion,
         };
         [
-            belief(OWN_PRIOR, self.typical),
-            belief(OPEN_PRIOR, self.explained),
+            belief(OWN_PRIOR, before.typical),
+            belief(OPEN_PRIOR, before.explained),
         ]
     }
 
-    fn exposures(&self) -> [f64; 2] {
-        [self.run.typical, self.run.explained]
-    }
-
-    /// Whether both its level and its open visits leave the run unexplained; where one of them
-    /// explains it, the run is over and becomes part of the level.
-    pub(super) fn is_rising(&mut self, dispersion: f64) -> bool {
-        let [_, count, _] = self.run.dark.map(|dark| dark / dispersion);
-        let exposures = self.exposures().map(|exposure| exposure / dispersion);
-        let rising = self
-            .beliefs(dispersion)
-            .iter()
-            .zip(exposures)
-            .all(|(belief, exposure)| belief.is_exceeded(count, exposure));
-        let slow = self.last.saturating_sub(self.since) > RUN_MS_MAX;
-        if (!rising || slow) && !self.raised {
-            self.fold();
-        }
-        rising
-    }
-
-    /// Natural logarithm of the likelihood ratio against the explanation that does better.
-    pub(super) fn weigh(&mut self, dispersion: f64) -> f64 {
-        let [_, count, _] = self.run.dark.map(|dark| dark / dispersion);
-        let exposures = self.exposures().map(|exposure| exposure / dispersion);
+    /// Evidence that the last hour is more than the explanation that does better expects. Where
+    /// the content is calm again after more than that, the site learns how much there was.
+    pub(super) fn weigh(&mut self, site: &mut Site) -> f64 {
+        let dispersion = site.dispersion();
+        let count = self.window.dark / dispersion;
+        let exposures = [self.window.typical, self.window.explained];
         let evidence = self
             .beliefs(dispersion)
             .iter()
             .zip(exposures)
-            .map(|(belief, exposure)| belief.evidence(count, exposure))
+            .map(|(belief, exposure)| belief.evidence(count, exposure / dispersion))
             .fold(f64::INFINITY, f64::min);
+        if evidence < CALM && !self.raised {
+            site.calmed(self.age(self.since), self.evidence);
+            self.evidence = 0.0;
+        }
         self.evidence = self.evidence.max(evidence);
         evidence
     }
 
-    /// Dark visits that were to be expected in the run, and their 90 % quantile.
+    /// Dark visits that were to be expected in the rise, and their 90 % quantile.
     pub(super) fn baseline(&self, dispersion: f64) -> (f64, f64) {
         let [own, open] = self.beliefs(1.0);
-        let own = own.expects(self.run.typical, dispersion);
-        let open = open.expects(self.run.explained, dispersion);
+        let own = own.expects(self.rise.sums.typical, dispersion);
+        let open = open.expects(self.rise.sums.explained, dispersion);
         if own.0 > open.0 { own } else { open }
     }
 
     /// Dark visits an hour at a time, and those that are to be expected.
     pub(super) fn rates(&self, site: &Site, now: i64) -> (f64, f64) {
-        let kept = window(now.saturating_sub(self.last));
+        let kept = (-(now.saturating_sub(self.last).max(0) as f64) / WINDOW_MS).exp();
         let [own, open] = self.beliefs(1.0);
         let own = own.mean() * site.typical(self.born, now.saturating_sub(HOUR_MS), now);
-        let open = open.mean() * self.explained_rate * kept;
-        (self.rate * kept, own.max(open))
+        let open = open.mean() * self.window.explained * kept;
+        (self.window.dark * kept, own.max(open))
     }
 
-    /// The run becomes part of the level.
-    fn fold(&mut self) {
-        let run = self.run;
-        self.forget();
-        self.dark += run.dark[1];
-        self.typical += run.typical;
-        self.explained += run.explained;
-        self.restart(self.last);
-    }
-
-    /// A surge is over: what it brought is no part of the level.
-    pub(super) fn end_surge(&mut self) {
-        self.forget();
+    /// A surge is over. What it brought is its level from now on, forgotten as any other: the
+    /// same readers are no news a second time.
+    pub(super) fn end_surge(&mut self, site: &mut Site) {
+        site.calmed(self.age(self.since), self.evidence);
         self.raised = false;
         self.shares = 0.0;
         self.restart(self.last);
     }
 
-    fn forget(&mut self) {
-        let passed = self.last.saturating_sub(self.since).max(0) as f64;
-        let kept = (-passed / HALF_LIFE_MS).exp2();
-        self.dark *= kept;
-        self.typical *= kept;
-        self.explained *= kept;
-    }
-
     fn restart(&mut self, time: i64) {
-        self.since = time;
-        self.run = Run::default();
-        self.onset = 0.0;
-        self.onset_since = time;
-        self.onset_run = Run::default();
+        self.begin(time);
         self.evidence = 0.0;
-        self.details = None;
     }
-}
-
-/// What is left of an exponential window of an hour after a time.
-fn window(passed_ms: i64) -> f64 {
-    (-(passed_ms.max(0) as f64) / HOUR_MS as f64).exp()
 }

@@ -1,28 +1,28 @@
 //! Surges: contents that spread in the dark faster than their own baseline.
 //!
-//! Two explanations must fail before one is raised, each with a test of its own (`ratio`): that the
+//! Two explanations must fail before one is raised, each with a test of its own (`excess`): that the
 //! content is at its own level (exponentially aged, half-life a day, scaled by the site's day and,
 //! while it is young, by the site's typical early curve), and that its open visits explain its dark
-//! ones at the ratio usual for it. So neither the evening nor a popular article is a surge: what
-//! grows in the open as fast as in the dark is seen by every other report.
+//! ones at the ratio usual for it. What counts is the last hour (exponential window) against the
+//! level before the rise began: a rise is no part of the level until nothing speaks for it.
 //!
 //! A share brings several readers at once, so dark visits scatter more than a Poisson count. The
-//! site's own scatter (variance over mean of whole hours) divides every count in the tests:
-//! quasi-likelihood (McCullagh and Nelder 1989, §9). `docs/surges.md` has the false alarms and delays
-//! that were measured.
+//! site's own scatter (variance over mean of whole hours, at most 5) divides every count. How large
+//! the evidence becomes by itself each site learns (`excess::Peaks`), for young and for other
+//! contents: the bar is what half a rise a day reaches. `docs/surges.md` has what was measured.
 //!
 //! State machine: raised (with a visit), updated (each time the expected dark visits have doubled),
 //! over (the rate is near the baseline again, or a week has passed, or the content was forgotten).
 //! Time passes with visits and heartbeats only. A surge takes at least the first day that is seen of
-//! a site to learn what is typical, and about a dozen dark visits from five networks.
+//! a site to learn what is typical, and about eight dark visits from five networks.
 //!
 //! Memory: at most 65,536 contents of each clock at 400 bytes, 4,096 sites at 600, 1,024 surges at
 //! 300 and their texts. O(1) a visit: a bounded number of logarithms.
 
 mod content;
 mod details;
+mod excess;
 mod growth;
-mod ratio;
 mod site;
 
 use std::collections::BTreeMap;
@@ -44,19 +44,20 @@ const RAISED_MAX: usize = 1_024;
 const APPS_MAX: usize = 512;
 /// What is typical of a site is learned this long before anything is raised.
 const LEARNING_MS: i64 = 24 * HOUR_MS;
-/// Natural logarithm of the likelihood ratio at which a surge is raised: from one start on, a
-/// content at its baseline shows it with a probability of at most 1 in 1.2 million.
-const EVIDENCE_MIN: f64 = 14.0;
 /// Expected dark visits of the smallest surge: fewer are nobody's news.
-const DARK_MIN: f64 = 12.0;
+const DARK_MIN: f64 = 8.0;
 /// Networks of the smallest surge: fewer may be one office, or one machine.
 const NETWORKS_MIN: u32 = 5;
 /// Expected dark visits from which on apps and networks of a rise are kept.
 const DETAILS_MIN: f64 = 3.0;
 /// A surge is over where its rate is below this many times the baseline's …
 const OVER_TIMES: f64 = 2.0;
-/// … plus this many dark visits an hour. To be raised takes twice that.
+/// … plus this many dark visits an hour.
 const OVER_PER_HOUR: f64 = 1.0;
+/// To be raised takes a rate of this many times the baseline's …
+const RAISED_TIMES: f64 = 3.0;
+/// … plus this many dark visits an hour.
+const RAISED_PER_HOUR: f64 = 2.0;
 /// Longest surge; what spreads for longer is the content's new level.
 const SURGE_MS_MAX: i64 = 7 * 24 * HOUR_MS;
 /// Surges are looked at for their end when event time has gone on this far.
@@ -176,12 +177,7 @@ impl Surges {
         let dark = ordered(landing.dark);
         let open = if landing.decided { 1.0 - dark[1] } else { 0.0 };
         content.visit(site, landing.time, dark, open, landing.chained);
-        let dispersion = site.dispersion();
-        let rising = content.is_rising(dispersion);
-        if !rising && !content.raised {
-            return;
-        }
-        if content.details.is_some() || content.rise().dark[1] >= DETAILS_MIN {
+        if content.details.is_some() || content.rise.dark[1] >= DETAILS_MIN {
             let app = number(&mut self.apps, landing.app);
             let now = content.last;
             let details = content
@@ -189,16 +185,19 @@ impl Surges {
                 .get_or_insert_with(|| Box::new(Details::new(now)));
             details.add(now, dark[1], app, landing.network);
         }
-        let evidence = content.weigh(dispersion);
+        let evidence = content.weigh(site);
         let state = if content.raised {
             let written = self.raised.get(&content_key).map(|raised| raised.written);
-            if written.is_none_or(|written| content.run.dark[1] < 2.0 * written) {
+            if written.is_none_or(|written| content.rise.dark[1] < 2.0 * written) {
                 return;
             }
             SurgeState::Updated
         } else {
             let learned = content.last.saturating_sub(site.first) >= LEARNING_MS;
-            if evidence < EVIDENCE_MIN || !learned || !is_a_surge(content, site) {
+            if evidence < site.bar(content.age(content.since))
+                || !learned
+                || !is_a_surge(content, site)
+            {
                 return;
             }
             if self.raised.len() >= RAISED_MAX {
@@ -222,7 +221,7 @@ impl Surges {
             written: 0.0,
             checked: content.last,
         });
-        raised.written = content.run.dark[1];
+        raised.written = content.rise.dark[1];
         let moment = Moment {
             state,
             time: content.last,
@@ -288,7 +287,7 @@ impl Surges {
             }
             raised.checked = time;
             let content = contents[clock.index()].peek_mut(*content_key);
-            let (Some(content), Some(site)) = (content, sites.peek(raised.site_key)) else {
+            let (Some(content), Some(site)) = (content, sites.peek_mut(raised.site_key)) else {
                 return false;
             };
             let (rate, expected) = content.rates(site, time);
@@ -303,7 +302,7 @@ impl Surges {
                     site,
                 };
                 emit(moment.record(apps));
-                content.end_surge();
+                content.end_surge(site);
             }
             !over
         });
@@ -316,8 +315,8 @@ fn is_a_surge(content: &Content, site: &Site) -> bool {
         return false;
     };
     let (rate, expected) = content.rates(site, content.last);
-    content.rise().dark[1] >= DARK_MIN
-        && rate >= 2.0 * (OVER_TIMES * expected + OVER_PER_HOUR)
+    content.rise.dark[1] >= DARK_MIN
+        && rate >= RAISED_TIMES * expected + RAISED_PER_HOUR
         && (details.networks() >= NETWORKS_MIN || details.is_without_networks())
 }
 
@@ -350,7 +349,7 @@ impl<'a> Moment<'a> {
             known.map_or("unknown", |name| name)
         };
         let by_app = details.map(Details::apps).unwrap_or_default();
-        let [dark_low, dark, dark_high] = content.run.dark;
+        let [dark_low, dark, dark_high] = content.rise.dark;
         Surge {
             surge_id: raised.id,
             site: &raised.site,
@@ -358,7 +357,7 @@ impl<'a> Moment<'a> {
             state: self.state,
             started: raised.started,
             updated: self.time,
-            visits: content.run.visits.into(),
+            visits: content.rise.visits.into(),
             dark,
             dark_low,
             dark_high,
@@ -377,11 +376,13 @@ impl<'a> Moment<'a> {
                 .collect(),
             share_acts: content.shares,
             networks: details.map_or(0, |details| details.networks().into()),
-            chained: content.run.chained.into(),
+            chained: content.rise.chained.into(),
             reproduction_number: None,
             reproduction_low: None,
             reproduction_high: None,
-            false_alarm: (-content.evidence).exp().min(1.0),
+            false_alarm: site
+                .a_day(content.age(content.since), content.evidence)
+                .min(1.0),
             new_content: content.age(raised.started) + 1 < AGE_CLASSES,
             model_version: "".into(),
         }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::excess::Peaks;
+
 pub(super) const HOUR_MS: i64 = 3_600_000;
 const DAY_HOURS: i64 = 24;
 /// Everything here is forgotten by half in this many hours: two weeks.
@@ -23,10 +25,25 @@ const PAUSE_MS_MAX: i64 = 48 * HOUR_MS;
 /// Assumption: a share brings several readers at once.
 const PRIOR_DISPERSION: f64 = 3.0;
 const PRIOR_DISPERSION_WEIGHT: f64 = 50.0;
-const DISPERSION_MAX: f64 = 20.0;
+/// More scatter than this is in the bar that a site sets itself.
+const DISPERSION_MAX: f64 = 5.0;
 /// A single hour counts for no more than this many standard deviations, so that a surge that was
 /// missed does not make the next one look usual.
 const DEVIATIONS_MAX: f64 = 8.0;
+
+/// So many rises a day may be as unusual as the least one that is raised.
+const RAISED_A_DAY: f64 = 0.5;
+/// Least evidence of a surge, however quiet a site is.
+const EVIDENCE_MIN: f64 = 3.0;
+
+/// Of contents younger than the end of this class (16 hours) the level is the site's typical curve;
+/// they rise otherwise than those whose level is known.
+const YOUNG: usize = 6;
+
+/// Where [`Site::peaks`] has contents of that class of age.
+fn group(age: usize) -> usize {
+    usize::from(age > YOUNG)
+}
 
 /// Ends of the classes of age, in hours; the last class has none.
 const AGES: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
@@ -53,6 +70,8 @@ pub(super) struct Site {
     ages: [AgeClass; AGE_CLASSES],
     squares: f64,
     expected: f64,
+    /// Of young contents, and of the others.
+    peaks: [Peaks; 2],
 }
 
 impl Site {
@@ -64,6 +83,7 @@ impl Site {
             ages: [AgeClass::default(); AGE_CLASSES],
             squares: 0.0,
             expected: 0.0,
+            peaks: [Peaks::default(); 2],
         }
     }
 
@@ -86,6 +106,9 @@ impl Site {
         }
         self.squares *= kept;
         self.expected *= kept;
+        for peaks in &mut self.peaks {
+            peaks.pass(passed as f64 / DAY_HOURS as f64, kept);
+        }
     }
 
     /// A landing on a content of that age class: parts of it that are dark, and that are surely open.
@@ -111,10 +134,27 @@ impl Site {
         self.expected += expected;
     }
 
-    /// Variance over mean of dark visits, 1 to 20.
+    /// Variance over mean of dark visits, 1 to 5.
     pub(super) fn dispersion(&self) -> f64 {
         let squares = self.squares + PRIOR_DISPERSION * PRIOR_DISPERSION_WEIGHT;
         (squares / (self.expected + PRIOR_DISPERSION_WEIGHT)).clamp(1.0, DISPERSION_MAX)
+    }
+
+    /// A content of that class of age is calm again after a rise of that evidence.
+    pub(super) fn calmed(&mut self, age: usize, evidence: f64) {
+        let bar = self.bar(age);
+        self.peaks[group(age)].add(evidence, bar);
+    }
+
+    /// Rises a day on this site that show this evidence or more, among contents of about that age.
+    pub(super) fn a_day(&self, age: usize, evidence: f64) -> f64 {
+        self.peaks[group(age)].a_day(evidence)
+    }
+
+    /// Evidence that a surge of a content of that class of age takes.
+    pub(super) fn bar(&self, age: usize) -> f64 {
+        let usual = self.peaks[group(age)].evidence_of(RAISED_A_DAY);
+        usual.max(EVIDENCE_MIN)
     }
 
     /// Dark visits that a typical content of that birth brings between two times.

@@ -203,7 +203,7 @@ fn a_rumour_is_raised_followed_and_over() {
         "{raised:?}"
     );
     assert!(
-        raised.networks >= 10 && raised.false_alarm < 1e-6,
+        raised.networks >= 5 && raised.false_alarm < 1e-3,
         "{raised:?}"
     );
     assert!(
@@ -257,7 +257,7 @@ fn neither_the_first_day_nor_one_network_nor_few_visits_raise_one() {
     visits.retain(|visit| visit.content != 7);
     assert_eq!(feed(&mut Surges::default(), &merged(visits, office)), []);
 
-    let few = rumour(&mut dice, 7, start, 9, 10 * MINUTE);
+    let few = rumour(&mut dice, 7, start, 6, 10 * MINUTE);
     assert_eq!(feed(&mut Surges::default(), &merged(background, few)), []);
 }
 
