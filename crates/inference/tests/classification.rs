@@ -322,7 +322,10 @@ fn deep_landings_are_darker_than_home_pages() {
         ..NEW
     };
     let article = dark(ARTICLE, &NEW, IPHONE);
-    assert!(article > 0.5, "{article}");
+    // The most probable of three rivals: a new visitor may well have searched.
+    let judged = judge(&landing(ARTICLE, "", IPHONE), &NEW);
+    assert_eq!(judged.channel, Channel::DarkSocial, "{judged:?}");
+    assert!(article > 0.4, "{article}");
     assert!(dark("https://www.example.org/", &NEW, IPHONE) < 0.2);
     assert!(dark("https://www.example.org/sport", &NEW, IPHONE) < 0.4);
     assert!(dark(ARTICLE, &returning, IPHONE) < article);
