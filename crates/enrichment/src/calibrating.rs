@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use grapevine_event::{AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit};
-use grapevine_inference::calibration::Calibrations;
+use grapevine_inference::calibration::{Calibrations, Label};
 use grapevine_inference::{COLLECTOR, Classifier, evidence};
 use serde::{Deserialize, Serialize};
 
@@ -41,14 +41,16 @@ impl Calibrating {
             || has(evidence::CLIENT)
             || has(evidence::PRIVATE_REFERRER);
         let private = visit.channel == Channel::DarkSocial && visit.dark_probability >= PRIVATE_MIN;
-        if names_itself && private && !has(evidence::TOKEN_AGAIN) {
+        let named = names_itself && private && !has(evidence::TOKEN_AGAIN);
+        self.sites.visit(visit.site, named);
+        if named {
             self.sites.known(visit.site, marked);
             return None;
         }
         if has(evidence::TOKEN_BROKEN) {
             return None;
         }
-        let (log_odds, token) = match visit.method {
+        let (log_odds, label) = match visit.method {
             Method::Prior => {
                 let odds = visit.evidence.iter().map(|fact| f64::from(fact.log_odds));
                 (odds.sum(), None)
@@ -56,7 +58,11 @@ impl Calibrating {
             Method::Token => {
                 let rest = |fact: &&Evidence<'_>| fact.name == evidence::WITHOUT_TOKEN;
                 let log_odds = visit.evidence.iter().find(rest)?.log_odds;
-                (f64::from(log_odds), Some(f64::from(visit.dark_probability)))
+                let label = Label {
+                    token: visit.incoming_token.as_deref().unwrap_or_default(),
+                    private: f64::from(visit.dark_probability),
+                };
+                (f64::from(log_odds), Some(label))
             }
             _ => return None,
         };
@@ -66,8 +72,8 @@ impl Calibrating {
         let (version, model) = (classifier.version(), classifier.model());
         let learned = self
             .sites
-            .landing(visit.site, version, log_odds, token, model)?;
-        if token.is_some() {
+            .landing(visit.site, version, log_odds, label, model)?;
+        if label.is_some() {
             learned.add_to_rest(&mut visit.evidence);
         } else {
             learned.apply(visit, log_odds, model);

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use grapevine_evaluation::visits::{Outcome, Via, drive, measure, scaled_to, simulated};
+use grapevine_evaluation::visits::{
+    Outcome, Via, drive, ece_of_sites, measure, scaled_to, simulated,
+};
 use grapevine_inference::Model;
 use grapevine_signals::Signals;
 use grapevine_simulator::Scenario;
@@ -64,10 +66,18 @@ fn every_visit_is_joined_with_its_truth_by_both_doors() {
     }
 }
 
+/// The bar for P(private link) over all visits of sites whose parameters no fit has seen, every site
+/// counting the same. Sampling noise: sites differ by a standard deviation of about half a unit of
+/// log-odds, which moves what is booked as direct by some .08 a site and all visits by some .04; over
+/// twenty sites that leaves .01. The fit itself errs as much again, from its 48 sites.
+const ALL_ECE_MAX: f64 = 0.03;
+/// Of what ordinary analytics books as direct, which is half of the visits: twice as much.
+const DIRECT_ECE_MAX: f64 = 0.06;
+
 #[test]
 fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
     for rate in [0.0, 0.5] {
-        let outcomes: Vec<Outcome> = (0..10)
+        let outcomes: Vec<Outcome> = (0..20)
             .map(|number| {
                 let scenario = scaled_to(&Scenario::drawn(70_001 + number), 800.0);
                 let via = [Via::Hits, Via::Log][(number % 2) as usize];
@@ -77,17 +87,13 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
         let measures = measure(&outcomes, rate);
         let (all, direct) = (measures.all, measures.direct);
         assert!(all.held && direct.held, "{rate}: {direct:?}");
-        assert!(all.fit.ece <= ALL_ECE_MAX, "{rate}: {:?}", all.fit);
-        assert!(direct.fit.ece <= DIRECT_ECE_MAX, "{rate}: {:?}", direct.fit);
+        let [of_all, of_direct] = [false, true].map(|direct| ece_of_sites(&outcomes, direct));
+        assert!(of_all <= ALL_ECE_MAX, "{rate}: {of_all}");
+        assert!(of_direct <= DIRECT_ECE_MAX, "{rate}: {of_direct}");
         let held = outcomes
             .iter()
             .filter(|site| measure(std::slice::from_ref(site), rate).direct.held)
             .count();
-        assert!(held >= 8, "{rate}: the range of {held} of 10 sites holds");
+        assert!(held >= 16, "{rate}: the range of {held} of 20 sites holds");
     }
 }
-
-/// Ten small sites leave something to chance: the bar of .03 is for more and larger ones
-/// (`grapevine evaluate visits --drawn --sites 20`).
-const ALL_ECE_MAX: f64 = 0.06;
-const DIRECT_ECE_MAX: f64 = 0.09;

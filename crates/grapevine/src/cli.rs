@@ -431,6 +431,8 @@ pub enum VisitsVia {
     /// Hits of pages and servers, to the collector.
     #[default]
     Hits,
+    /// Native hits of page script, which knows no headers of the page's request.
+    Script,
     /// An access log, to the importer.
     Log,
 }
@@ -477,6 +479,10 @@ pub struct EvaluateVisitsArgs {
     /// Model to judge by [default: as shipped].
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Write every judged visit there too, one JSON object a line: what is true, what was found,
+    /// and the facts with their log-odds.
+    #[arg(long, value_name = "FILE")]
+    pub rows: Option<PathBuf>,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
     pub format: EvaluateFormat,

@@ -29,7 +29,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (
         SITE,
-        "what this site's own tokens say of landings without referrer, against other sites",
+        "what this site's own tokens and the apps that name themselves say of landings without referrer, against other sites",
     ),
     (
         SHARE_MARK,

@@ -67,6 +67,13 @@ pub(crate) struct Site {
     pub(crate) intercept_spread: f64,
     /// Standard deviation, between sites, of what facts are worth against the model, less 1.
     pub(crate) slope_spread: f64,
+    /// Part of visits that come by private apps that name themselves, on a site whose landings are
+    /// as private as the model says.
+    pub(crate) named_part: f64,
+    /// Log-odds to add to every landing for each unit of the natural logarithm of that part.
+    pub(crate) named_slope: f64,
+    /// What `intercept_spread` is once that part is known.
+    pub(crate) named_spread: f64,
     /// Part of privately passed links that arrive with their token: mean, 0 to 1.
     pub(crate) survival: f64,
     /// How many links that mean is worth.
@@ -176,7 +183,11 @@ impl Model {
         }
         let site = &model.site;
         is_probability("site.survival", Range::from([site.survival; 3]))?;
+        is_probability("site.named_part", Range::from([site.named_part; 3]))?;
         for (name, figure) in [
+            ("named_part", site.named_part * 100.0),
+            ("named_slope", site.named_slope),
+            ("named_spread", site.named_spread),
             ("intercept_spread", site.intercept_spread),
             ("slope_spread", site.slope_spread),
             ("survival_weight", site.survival_weight),
@@ -329,7 +340,7 @@ mod tests {
         let error = |text: &str| Model::parse(text).expect_err("wrong").to_string();
         let swapped = BUILTIN.replace("= [-3.8, -2.6, -1.6]", "= [-1.6, -2.6, -3.8]");
         assert!(error(&swapped).contains("weight.home_page.published"));
-        let nan = BUILTIN.replace("= [0.0, 0.2, 0.6]", "= [0.0, nan, 0.6]");
+        let nan = BUILTIN.replace("published = [0.0, 0.2, 0.6]", "published = [0.0, nan, 0.6]");
         assert!(error(&nan).contains("weight.mobile.published"));
         let over = BUILTIN.replace("post = 0.95", "post = 1.5");
         assert!(error(&over).contains("share.post"));

@@ -54,6 +54,12 @@ carriers! {
         Wechat = "wechat",
         /// Viber.
         Viber = "viber",
+        /// Messages of X: its app's browser and link shim, as its posts.
+        Twitter = "twitter",
+        /// Messages of LinkedIn, as its posts.
+        Linkedin = "linkedin",
+        /// Messages of TikTok, as its posts.
+        Tiktok = "tiktok",
     }
 }
 
@@ -76,10 +82,24 @@ carriers! {
         Pinterest = "pinterest",
         /// TikTok.
         Tiktok = "tiktok",
+        /// Instagram's posts, stories and profile links: its app's browser and link shim, as its
+        /// messages.
+        Instagram = "instagram",
     }
 }
 
 impl App {
+    /// The public part of the same app, where it has one that looks the same from outside.
+    pub const fn network(self) -> Option<Network> {
+        Some(match self {
+            App::Instagram => Network::Instagram,
+            App::Twitter => Network::Twitter,
+            App::Linkedin => Network::Linkedin,
+            App::Tiktok => Network::Tiktok,
+            _ => return None,
+        })
+    }
+
     /// Whether a button on a page can name the app as its target. The others are reached by the
     /// system's share sheet, which does not tell the page what was chosen.
     pub(crate) fn has_share_button(self) -> bool {

@@ -52,6 +52,9 @@ impl Parts<'_> {
 /// The app's own browser on the person's phone; `None` where it opens the system's browser
 /// without any mark.
 pub(crate) fn app_browser(app: App, person: &Person, dice: &mut Dice) -> Option<Agent> {
+    if let Some(network) = app.network() {
+        return network_browser(network, person, dice);
+    }
     let parts = Parts {
         person,
         versions: Versions::of(person),
@@ -84,24 +87,6 @@ pub(crate) fn app_browser(app: App, person: &Person, dice: &mut Dice) -> Option<
             };
             parts.android(View::Marked, mark)
         }
-        App::Instagram if iphone => {
-            let (major, minor) = parts.versions.ios;
-            let model = parts.versions.iphone_model;
-            parts.iphone(&format!(
-                " Instagram 393.1.0.36.70 ({model}; iOS {major}_{minor}; en_US; en; scale=3.00; \
-                 1179x2556; IABMV/1; 760216891) Safari/604.1"
-            ))
-        }
-        App::Instagram => {
-            let (model, _) = parts.versions.model;
-            let mark = format!(
-                " Instagram 393.0.0.35.106 Android ({}/{}; 480dpi; 1080x2340; {model}; en_US; \
-                 748000000; IABMV/1)",
-                20 + parts.versions.android,
-                parts.versions.android
-            );
-            parts.android(View::Marked, &mark)
-        }
         // Telegram leaves no token: Safari's own name on iOS, a full build number on Android.
         App::Telegram if iphone => mobile_safari(&parts.versions),
         App::Telegram => format!(
@@ -133,7 +118,11 @@ pub(crate) fn app_browser(app: App, person: &Person, dice: &mut Dice) -> Option<
         | App::Slack
         | App::Teams
         | App::Discord
-        | App::Mail => {
+        | App::Mail
+        | App::Instagram
+        | App::Twitter
+        | App::Linkedin
+        | App::Tiktok => {
             return None;
         }
     };
@@ -141,7 +130,6 @@ pub(crate) fn app_browser(app: App, person: &Person, dice: &mut Dice) -> Option<
         App::Whatsapp => Some("com.whatsapp"),
         App::Messenger => Some("com.facebook.orca"),
         App::Telegram => Some("org.telegram.messenger"),
-        App::Instagram => Some("com.instagram.android"),
         App::Line => Some("jp.naver.line.android"),
         App::Kakaotalk => Some("com.kakao.talk"),
         App::Wechat => Some("com.tencent.mm"),
@@ -238,6 +226,25 @@ pub(crate) fn network_browser(network: Network, person: &Person, dice: &mut Dice
                 parts.android(View::Marked, mark)
             };
             (text, "com.zhiliaoapp.musically")
+        }
+        Network::Instagram if person.iphone => {
+            let (major, minor) = parts.versions.ios;
+            let model = parts.versions.iphone_model;
+            let text = parts.iphone(&format!(
+                " Instagram 393.1.0.36.70 ({model}; iOS {major}_{minor}; en_US; en; scale=3.00; \
+                 1179x2556; IABMV/1; 760216891) Safari/604.1"
+            ));
+            (text, "com.instagram.android")
+        }
+        Network::Instagram => {
+            let (model, _) = parts.versions.model;
+            let mark = format!(
+                " Instagram 393.0.0.35.106 Android ({}/{}; 480dpi; 1080x2340; {model}; en_US; \
+                 748000000; IABMV/1)",
+                20 + parts.versions.android,
+                parts.versions.android
+            );
+            (parts.android(View::Marked, &mark), "com.instagram.android")
         }
         Network::Linkedin | Network::Bluesky | Network::Mastodon => return None,
     };

@@ -45,8 +45,8 @@ pub use delivery::{Delivered, deliver};
 pub use event::{Actor, Cause, Client, Event, EventKind, Headers, Request, Truth};
 pub use scenario::{
     AppBehaviour, Arrivals, Audience, Burst, BurstKind, Channels, Content, Delivery, DrawnLaw,
-    DrawnRange, NetworkBehaviour, Problem, Reading, Robots, Scenario, ScenarioError, Sharing,
-    TokenPlace, Tokens,
+    DrawnRange, NetworkBehaviour, Openings, Problem, Reading, Robots, Scenario, ScenarioError,
+    Sharing, TokenPlace, Tokens,
 };
 pub use simulation::{Simulation, simulate};
 pub use sites::{Sites, simulate_sites};

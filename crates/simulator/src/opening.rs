@@ -109,7 +109,9 @@ pub(crate) fn open(
         (Carrier::Network(network), _) => by_network(scenario, person, network, dice),
         (Carrier::None, Cause::Search | Cause::DarkSearch) => {
             let phone = usual(dice);
-            by_search(person, phone, cause == Cause::DarkSearch, dice)
+            let hidden =
+                (cause == Cause::DarkSearch).then_some(scenario.openings.dark_search_by_app);
+            by_search(person, phone, hidden, dice)
         }
         (Carrier::None, Cause::Assistant) => {
             let phone = usual(dice);
@@ -128,10 +130,7 @@ pub(crate) fn open(
         }
         (Carrier::None, Cause::Paid) => {
             let phone = usual(dice);
-            let mut opening = plain(person, phone, Opener::WebPage, Some(ENGINES[0].2));
-            opening.name = "google";
-            opening.mark = Some(format!("gclid={}", click_id(dice, "Cj0KCQ", 40)));
-            opening
+            by_advertisement(scenario, person, phone, dice)
         }
         (Carrier::None, Cause::Newsletter) => by_newsletter(person, usual(dice), dice),
         _ => {
@@ -153,14 +152,45 @@ fn plain(person: &Person, mobile: bool, opener: Opener, referrer: Option<&'stati
     }
 }
 
-fn by_search(person: &Person, mobile: bool, dark: bool, dice: &mut Dice) -> Opening {
+/// An advertisement: on a page of results, or inside an app, where the click leaves no referrer.
+fn by_advertisement(
+    scenario: &Scenario,
+    person: &Person,
+    mobile: bool,
+    dice: &mut Dice,
+) -> Opening {
+    let in_app = mobile && dice.chance(scenario.openings.paid_in_app);
+    if in_app
+        && dice.chance(0.3)
+        && let Some(agent) = in_app::network_browser(Network::Tiktok, person, dice)
+    {
+        return Opening {
+            agent,
+            name: "tiktok",
+            mark: Some(format!("ttclid={}", click_id(dice, "E.C.P.", 60))),
+            ..plain(person, mobile, Opener::WebView, None)
+        };
+    }
+    let (opener, referrer) = match in_app {
+        true => (Opener::App, None),
+        false => (Opener::WebPage, Some(ENGINES[0].2)),
+    };
+    Opening {
+        name: "google",
+        mark: Some(format!("gclid={}", click_id(dice, "Cj0KCQ", 40))),
+        ..plain(person, mobile, opener, referrer)
+    }
+}
+
+/// `hidden`: where the search leaves no referrer, how probable it is that an app hands it over.
+fn by_search(person: &Person, mobile: bool, hidden: Option<f64>, dice: &mut Dice) -> Opening {
     let (name, _, referrer) = ENGINES[dice.pick(ENGINES.iter().map(|entry| entry.1))];
     let mut opening = plain(person, mobile, Opener::WebPage, Some(referrer));
     opening.name = name;
-    if dark {
-        // Either a search app hands the address over, or the page of results hides itself.
+    if let Some(by_app) = hidden {
+        // Either an app hands the address over, or the referrer of the page of results is taken off.
         opening.referrer = None;
-        opening.opener = if mobile && dice.chance(0.7) {
+        opening.opener = if dice.chance(by_app) {
             Opener::App
         } else {
             Opener::WebPage
@@ -315,6 +345,8 @@ fn web_referrer(app: App, dice: &mut Dice) -> Option<&'static str> {
         ]),
         App::Discord => "https://discord.com/",
         App::Wechat => "https://open.weixin.qq.com/",
+        App::Twitter => "https://t.co/",
+        App::Linkedin => *dice.one_of(&["https://www.linkedin.com/", "https://lnkd.in/"]),
         _ => return None,
     })
 }
@@ -338,9 +370,16 @@ fn by_network(scenario: &Scenario, person: &Person, network: Network, dice: &mut
         Network::Mastodon => &["https://mastodon.social/"],
         Network::Pinterest => &["https://www.pinterest.com/"],
         Network::Tiktok => &["https://www.tiktok.com/"],
+        Network::Instagram => &["https://l.instagram.com/"],
     };
     let referrer = kept.then(|| *dice.one_of(referrers));
-    let mark = (network == Network::Facebook && dice.chance(0.9)).then(|| facebook_click(dice));
+    let marks = match network {
+        Network::Facebook => 0.9,
+        // As its messages.
+        Network::Instagram => 0.7,
+        _ => 0.0,
+    };
+    let mark = dice.chance(marks).then(|| facebook_click(dice));
     let mut opening = match view {
         Some(agent) => Opening {
             agent,

@@ -176,7 +176,10 @@ fn strips_click_ids(carrier: Carrier, act: &ShareAct) -> bool {
 fn has_button(carrier: Carrier) -> bool {
     match carrier {
         Carrier::App(app) => app.has_share_button(),
-        Carrier::Network(network) => !matches!(network, Network::Tiktok | Network::Mastodon),
+        Carrier::Network(network) => !matches!(
+            network,
+            Network::Tiktok | Network::Mastodon | Network::Instagram
+        ),
         Carrier::None => false,
     }
 }

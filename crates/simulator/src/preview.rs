@@ -121,6 +121,7 @@ pub(crate) fn of_app(app: App, sharer: &Person, mobile: bool, dice: &mut Dice) -
             service,
             DAY,
         ),
+        App::Twitter | App::Linkedin | App::Tiktok => return app.network().and_then(of_network),
         App::Wechat => return None,
     })
 }
@@ -129,7 +130,7 @@ pub(crate) fn of_app(app: App, sharer: &Person, mobile: bool, dice: &mut Dice) -
 pub(crate) fn of_network(network: Network) -> Option<Fetcher> {
     let service = App::ALL.len() + network as usize;
     Some(match network {
-        Network::Facebook => Fetcher {
+        Network::Facebook | Network::Instagram => Fetcher {
             range: META_RANGE,
             ..server(META, App::Messenger as usize, 30 * DAY)
         },

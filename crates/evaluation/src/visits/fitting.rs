@@ -1,15 +1,16 @@
 //! Fitting the weights of the grey rest on simulated sites, held to what is published.
 //!
-//! Logistic regression of "privately passed" on the facts that the product itself found, every site
-//! counting the same, with a normal penalty around each published figure as wide as its published
-//! range; the same again for search against typed among the others. Ranges are moved along with the
-//! likely value and keep at least their published width: simulated truth may widen them, not
-//! narrow them, since it is no site's truth.
+//! Regression of the three rivals on the facts that the product itself found, by the product's own
+//! formula, every site counting the same, with a normal penalty around each published figure as wide
+//! as its published range. Ranges are moved along with the likely value and keep at least their
+//! published width: simulated truth may widen them, not narrow them, since it is no site's truth.
 
 use grapevine_event::Method;
-use grapevine_inference::{Model, Range, evidence};
+use grapevine_inference::{Model, Range, Weight, against_typed, evidence};
+use grapevine_simulator::App;
 
 use super::pipeline::{Judged, Outcome};
+use super::rivals::{Case, Figures, History, Prior, regress, sigmoid};
 
 /// What one site counts, in visits.
 const SITE_VISITS: f64 = 300.0;
@@ -22,14 +23,6 @@ const QUANTILE: f64 = 1.645;
 /// Part of sites whose range should hold the true part.
 const HELD: f64 = 0.9;
 const STEPS: usize = 30;
-
-/// One landing that no fact decided.
-struct Case {
-    /// Number of the weight and how much of it counts.
-    facts: Vec<(usize, f64)>,
-    dark: bool,
-    search: bool,
-}
 
 /// Why no weights can be fitted.
 #[derive(Debug, thiserror::Error)]
@@ -86,37 +79,76 @@ pub fn fit_visits(
         return Err(FitError::TooFew(landings));
     }
     let published: Vec<Range> = weights.iter().map(|(_, weight)| weight.published).collect();
-    let centre: Vec<f64> = published.iter().map(|range| range.likely).collect();
-    let width: Vec<f64> = published
+    let prior = Prior {
+        figures: Figures {
+            dark: against_typed_each(&weights, &|weight| {
+                (weight.published.likely, weight.published_search)
+            }),
+            search: weights
+                .iter()
+                .map(|(_, weight)| weight.published_search)
+                .collect(),
+        },
+        dark_width: published
+            .iter()
+            .map(|range| ((range.high - range.low) / 2.0 / QUANTILE).max(WIDTH_MIN))
+            .collect(),
+        search_width: SEARCH_WIDTH,
+    };
+    let found = regress(&cases, &prior, SITE_VISITS);
+    let search: Vec<f64> = found.search.iter().copied().map(rounded).collect();
+    // Back to what a fact adds against both rivals, nothing else being known.
+    let dark: Vec<f64> = found
+        .dark
         .iter()
-        .map(|range| ((range.high - range.low) / 2.0 / QUANTILE).max(WIDTH_MIN))
+        .enumerate()
+        .map(|(at, dark)| rounded(dark - from_rivals(&weights, at, &search)))
         .collect();
-    let dark = regress(&cases, &centre, &width, &|_| true, &|case| case.dark);
-    let centre: Vec<f64> = weights
+    let figures = Figures {
+        dark: dark
+            .iter()
+            .enumerate()
+            .map(|(at, dark)| dark + from_rivals(&weights, at, &search))
+            .collect(),
+        search: search.clone(),
+    };
+    let needs: Vec<Need> = cases.iter().map(|site| need_of(site, &figures)).collect();
+    let intercepts: Vec<(f64, f64)> = needs
         .iter()
-        .map(|(_, weight)| weight.published_search)
+        .map(|need| (need.intercept, need.intercept_noise))
         .collect();
-    let wide = vec![SEARCH_WIDTH; weights.len()];
-    let search = regress(&cases, &centre, &wide, &|case| !case.dark, &|case| {
-        case.search
-    });
-    let dark: Vec<f64> = dark.into_iter().map(rounded).collect();
-    let spread = spread_of(&cases, &dark);
-    let wider = widening(&cases, &dark, &published);
+    let slopes: Vec<(f64, f64)> = needs
+        .iter()
+        .map(|need| (need.slope, need.slope_noise))
+        .collect();
+    let [named_part, named_slope, named_spread] = named_law(sites, &needs);
+    let wider = widening(&cases, &figures, &published);
     let mut text = Model::builtin_text().to_owned();
     for (at, (name, _)) in weights.iter().enumerate() {
         let range = moved(published[at], dark[at], wider);
-        text = with_weight(&text, name, range, rounded(search[at]));
+        text = with_weight(&text, name, range, search[at]);
     }
     for fact in deciding(&model) {
         let outcomes = match fact.name.starts_with("token") {
             true => marked,
             false => sites,
         };
-        let range = fact.fitted(outcomes);
+        // Of an app whose posts or messages are not simulated nothing can be learned.
+        let range = match fact.is_simulated() {
+            true => fact.fitted(outcomes),
+            false => fact.published,
+        };
         text = with_line(&text, fact.table, &fact.name, &as_text(range));
     }
-    text = with_line(&text, "site", "intercept_spread", &format!("{spread:.2}"));
+    for (key, figure, digits) in [
+        ("intercept_spread", spread(&intercepts, 0.2), 2),
+        ("slope_spread", spread(&slopes, 0.05), 2),
+        ("named_part", named_part, 4),
+        ("named_slope", named_slope, 2),
+        ("named_spread", named_spread, 2),
+    ] {
+        text = with_line(&text, "site", key, &format!("{figure:.digits$}"));
+    }
     text = with_line(&text, "", "version", &format!("{version:?}"));
     let fitted = format!(
         "{landings} landings without any deciding fact of {from}; each site counts the same, each \
@@ -132,38 +164,66 @@ fn rounded(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
 
+/// What must be added to a weight's `dark` to be against a typed address alone: the prior's first.
+/// What the content's history says counts against both rivals as it is.
+fn from_rivals(weights: &[(String, Weight)], at: usize, search: &[f64]) -> f64 {
+    match (at, is_history(&weights[at].0)) {
+        (0, _) => against_typed(0.0, search[0], 0.0) + std::f64::consts::LN_2,
+        (_, true) => 0.0,
+        (_, false) => against_typed(0.0, search[at], search[0]),
+    }
+}
+
+fn against_typed_each(
+    weights: &[(String, Weight)],
+    of: &dyn Fn(&Weight) -> (f64, f64),
+) -> Vec<f64> {
+    let search: Vec<f64> = weights.iter().map(|(_, weight)| of(weight).1).collect();
+    let dark = weights.iter().enumerate();
+    dark.map(|(at, (_, weight))| of(weight).0 + from_rivals(weights, at, &search))
+        .collect()
+}
+
+/// Whether the chain stage adds it, which knows a content's history.
+fn is_history(table: &str) -> bool {
+    let name = table.strip_prefix("weight.").unwrap_or_default();
+    name.starts_with("preview_") || name == evidence::FRESH_CONTENT || name == evidence::OLD_CONTENT
+}
+
 /// The prior first, then every weight, by the name of its table.
-fn named(model: &Model) -> Vec<(String, grapevine_inference::Weight)> {
+fn named(model: &Model) -> Vec<(String, Weight)> {
     let mut named = vec![("prior".to_owned(), model.prior().clone())];
     let weights = model.weights().into_iter();
     named.extend(weights.map(|(name, weight)| (format!("weight.{name}"), weight.clone())));
     named
 }
 
-fn case(visit: &Judged, weights: &[(String, grapevine_inference::Weight)]) -> Case {
-    let mut facts = vec![(0, 1.0)];
+fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
+    let mut facts = vec![0];
+    let mut history: Vec<History> = Vec::new();
     for (name, log_odds) in &visit.facts {
         if *name == evidence::PREVIEW_BEFORE {
-            facts.extend(preview(*log_odds, weights));
+            history.extend(preview(*log_odds, weights));
         } else if let Some(at) = weights
             .iter()
             .position(|(table, _)| table.strip_prefix("weight.") == Some(name))
         {
-            facts.push((at, 1.0));
+            match is_history(&weights[at].0) {
+                true => history.push((at, 1.0)),
+                false => facts.push(at),
+            }
         }
     }
     Case {
         facts,
+        history,
         dark: visit.truth.is_dark(),
         search: visit.truth.is_search(),
     }
 }
 
 /// Which of the weights of previews it was: whole, or half where the app may have posted it.
-fn preview(
-    log_odds: f64,
-    weights: &[(String, grapevine_inference::Weight)],
-) -> Option<(usize, f64)> {
+fn preview(log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
     let previews = weights.iter().enumerate();
     let previews = previews.filter(|(_, (name, _))| name.starts_with("weight.preview_"));
     previews
@@ -220,6 +280,17 @@ impl Deciding {
         }
     }
 
+    /// Whether simulated sites know both what makes it private and what makes it public.
+    fn is_simulated(&self) -> bool {
+        match (self.table, self.name.as_str()) {
+            ("surface", app) => App::ALL
+                .iter()
+                .any(|known| known.network().is_some() && known.as_str() == app),
+            (_, "unknown_surface" | "token_unknown_surface") => false,
+            _ => true,
+        }
+    }
+
     /// The published range with the likely value that the sites ask for, held to the published one
     /// by its range and inside it.
     fn fitted(&self, sites: &[Outcome]) -> Range {
@@ -251,15 +322,9 @@ impl Deciding {
             figure += (slope / bend).clamp(-1.0, 1.0);
         }
         let fitted = (sigmoid(figure) * 1_000.0).round() / 1_000.0;
-        // The simulator knows Instagram and its like from their messages only: that must not turn
-        // their posts into messages.
-        let high_of_surface = match self.table == "surface" || self.name == "unknown_surface" {
-            true if likely < 0.5 => high.min(0.45),
-            _ => high,
-        };
         Range {
             low,
-            likely: fitted.clamp(low, high_of_surface),
+            likely: fitted.clamp(low, high),
             high,
         }
     }
@@ -270,116 +335,101 @@ fn as_text(range: Range) -> String {
     format!("[{low:?}, {likely:?}, {high:?}]")
 }
 
-fn log_odds(case: &Case, figures: &[f64]) -> f64 {
-    let facts = case.facts.iter();
-    facts.map(|(at, part)| part * figures[*at]).sum()
+/// What each site would need for itself: an intercept, and a slope of what its facts say around their
+/// mean, with the variance of both by sampling.
+struct Need {
+    intercept: f64,
+    intercept_noise: f64,
+    slope: f64,
+    slope_noise: f64,
 }
 
-fn sigmoid(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds.clamp(-30.0, 30.0)).exp())
-}
-
-/// Newton's method on the penalised likelihood.
-fn regress(
-    sites: &[Vec<Case>],
-    centre: &[f64],
-    width: &[f64],
-    counts: &dyn Fn(&Case) -> bool,
-    label: &dyn Fn(&Case) -> bool,
-) -> Vec<f64> {
-    let size = centre.len();
-    let mut figures = centre.to_vec();
-    for _ in 0..STEPS {
-        let mut slope = vec![0.0; size];
-        let mut curve = vec![vec![0.0; size]; size];
-        for at in 0..size {
-            let precision = width[at].powi(-2);
-            slope[at] = (centre[at] - figures[at]) * precision;
-            curve[at][at] = precision;
-        }
-        for site in sites {
-            let cases: Vec<&Case> = site.iter().filter(|case| counts(case)).collect();
-            let weight = SITE_VISITS / cases.len().max(1) as f64;
-            for case in cases {
-                let p = sigmoid(log_odds(case, &figures));
-                let off = weight * (f64::from(u8::from(label(case))) - p);
-                let bend = weight * p * (1.0 - p);
-                for (one, part) in &case.facts {
-                    slope[*one] += off * part;
-                    for (other, other_part) in &case.facts {
-                        curve[*one][*other] += bend * part * other_part;
-                    }
-                }
-            }
-        }
-        let step = solved(curve, slope);
-        let largest = step.iter().fold(0.0f64, |most, step| most.max(step.abs()));
-        for (figure, step) in figures.iter_mut().zip(&step) {
-            *figure += step.clamp(-1.0, 1.0);
-        }
-        if largest < 1e-6 {
-            break;
-        }
-    }
-    figures
-}
-
-/// Solves a symmetric positive definite system by Gaussian elimination.
-fn solved(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
-    let size = right.len();
-    for pivot in 0..size {
-        let head = rows[pivot].clone();
-        for below in pivot + 1..size {
-            let factor = rows[below][pivot] / head[pivot];
-            for (value, above) in rows[below].iter_mut().zip(&head) {
-                *value -= factor * above;
-            }
-            right[below] -= factor * right[pivot];
-        }
-    }
-    for at in (0..size).rev() {
-        let known: f64 = (at + 1..size)
-            .map(|next| rows[at][next] * right[next])
-            .sum();
-        right[at] = (right[at] - known) / rows[at][at];
-    }
-    right
-}
-
-/// Standard deviation between sites of the intercept that each would need for itself, sampling
-/// noise taken off.
-fn spread_of(sites: &[Vec<Case>], figures: &[f64]) -> f64 {
-    let mut intercepts = Vec::new();
-    for site in sites {
-        let mut intercept = 0.0;
-        let mut information = 1.0;
+fn need_of(site: &[Case], figures: &Figures) -> Need {
+    let said: Vec<f64> = site.iter().map(|case| figures.private(case)).collect();
+    let intercept = |mean: f64, with_slope: bool| {
+        let mut found = [0.0; 2];
+        let mut information = [1.0, 0.0, 1.0];
         for _ in 0..STEPS {
-            let (mut slope, mut bend) = (0.0, 1e-3);
-            for case in site {
-                let p = sigmoid(log_odds(case, figures) + intercept);
-                slope += f64::from(u8::from(case.dark)) - p;
-                bend += p * (1.0 - p);
+            let mut up = [0.0; 2];
+            information = [1e-3, 0.0, 1e-3];
+            for (case, said) in site.iter().zip(&said) {
+                let off = if with_slope { said - mean } else { 0.0 };
+                let p = sigmoid(said + found[0] + found[1] * off);
+                let pull = f64::from(u8::from(case.dark)) - p;
+                let bend = p * (1.0 - p);
+                up[0] += pull;
+                up[1] += pull * off;
+                information[0] += bend;
+                information[1] += bend * off;
+                information[2] += bend * off * off;
             }
-            information = bend;
-            intercept += (slope / bend).clamp(-1.0, 1.0);
+            let [a, b, c] = information;
+            let determinant = a * c - b * b;
+            found[0] += ((c * up[0] - b * up[1]) / determinant).clamp(-1.0, 1.0);
+            found[1] += ((a * up[1] - b * up[0]) / determinant).clamp(-0.5, 0.5);
         }
-        intercepts.push((intercept, 1.0 / information));
+        (found, information)
+    };
+    let mean = said.iter().sum::<f64>() / said.len().max(1) as f64;
+    let (alone, information) = intercept(mean, false);
+    let (both, [a, b, c]) = intercept(mean, true);
+    Need {
+        intercept: alone[0],
+        intercept_noise: 1.0 / information[0],
+        slope: both[1],
+        slope_noise: a / (a * c - b * b),
     }
-    let count = intercepts.len().max(1) as f64;
-    // Around 0, which is where a site starts, not around their mean.
-    let square: f64 = intercepts.iter().map(|(b, noise)| b * b - noise).sum();
-    (square / count).max(0.01).sqrt().max(0.2)
+}
+
+/// Standard deviation around 0, which is where a site starts, sampling noise taken off.
+fn spread(found: &[(f64, f64)], least: f64) -> f64 {
+    let square: f64 = found
+        .iter()
+        .map(|(figure, noise)| figure * figure - noise)
+        .sum();
+    (square / found.len().max(1) as f64)
+        .max(0.0)
+        .sqrt()
+        .max(least)
+}
+
+/// How the intercepts of sites hang on the part of their visits that comes by private apps that name
+/// themselves: that part where none is needed, the slope on its logarithm, and what is left of the
+/// spread.
+fn named_law(sites: &[Outcome], needs: &[Need]) -> [f64; 3] {
+    let part = |site: &Outcome| {
+        let named = site.visits.iter().filter(|visit| visit.names_private_app());
+        ((named.count() + 1) as f64 / (site.visits.len() + 10) as f64).ln()
+    };
+    let pairs: Vec<(f64, &Need)> = sites.iter().map(part).zip(needs).collect();
+    let count = pairs.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&(f64, &Need)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
+    let middle = mean(&|(part, _)| *part);
+    let needed = mean(&|(_, need)| need.intercept);
+    let wide = mean(&|(part, _)| (part - middle).powi(2)).max(1e-6);
+    let together = mean(&|(part, need)| (part - middle) * (need.intercept - needed));
+    // Held as one site of a spread of 1 that says 0 would.
+    let slope = (together / (wide + 1.0 / count)).clamp(0.05, 3.0);
+    let left: Vec<(f64, f64)> = pairs
+        .iter()
+        .map(|(part, need)| {
+            let off = need.intercept - needed - slope * (part - middle);
+            (off, need.intercept_noise)
+        })
+        .collect();
+    let part = (middle - needed / slope).exp().clamp(0.002, 0.9);
+    [part, slope, spread(&left, 0.1)]
 }
 
 /// How many times the published widths hold the true part of [`HELD`] of the sites; at least once.
-fn widening(sites: &[Vec<Case>], figures: &[f64], published: &[Range]) -> f64 {
+fn widening(sites: &[Vec<Case>], figures: &Figures, published: &[Range]) -> f64 {
     let holds = |site: &[Case], wider: f64| {
         let [mut low, mut high, mut truth] = [0.0; 3];
         for case in site {
-            let likely = log_odds(case, figures);
+            let likely = figures.private(case);
             let [mut below, mut above] = [0.0; 2];
-            for (at, part) in &case.facts {
-                let range = published[*at];
+            for (at, part) in case.counted() {
+                let range = published[at];
                 below += (part * wider * (range.likely - range.low)).powi(2);
                 above += (part * wider * (range.high - range.likely)).powi(2);
             }
@@ -454,6 +504,7 @@ mod tests {
                 cause: String::new(),
                 channel,
                 app: String::new(),
+                token_of: None,
             },
             time: 0,
             conventional: Channel::Direct,
@@ -559,12 +610,5 @@ mod tests {
         let fitted = || fit_visits(&sites(), &[], "test.1", "made up sites").expect("fits");
         assert_eq!(fitted(), fitted());
         assert!(fit_visits(&[], &[], "v", "nothing").is_err());
-    }
-
-    #[test]
-    fn a_system_of_equations_is_solved() {
-        let rows = vec![vec![4.0, 1.0], vec![1.0, 3.0]];
-        let found = solved(rows, vec![1.0, 2.0]);
-        assert!((found[0] - 1.0 / 11.0).abs() < 1e-12 && (found[1] - 7.0 / 11.0).abs() < 1e-12);
     }
 }

@@ -68,6 +68,24 @@ pub(super) fn fit(cases: &[(f64, bool)]) -> Fit {
     }
 }
 
+/// Expected calibration error of P(private link) over all visits, or those that ordinary analytics
+/// books as direct, every site counting the same: over visits alone, the site with the largest cascade
+/// counts more than all others together.
+pub fn ece_of_sites(outcomes: &[Outcome], direct: bool) -> f64 {
+    let mut bins = [0.0; BINS];
+    for outcome in outcomes {
+        let wanted = |visit: &&Judged| !direct || visit.conventional == Channel::Direct;
+        let visits = outcome.visits.iter().filter(wanted);
+        let weight = 1.0 / visits.clone().count().max(1) as f64;
+        for visit in visits {
+            let p = visit.dark[1];
+            let off = p - f64::from(u8::from(visit.truth.is_dark()));
+            bins[((p * BINS as f64) as usize).min(BINS - 1)] += weight * off;
+        }
+    }
+    bins.iter().map(|off| off.abs()).sum::<f64>() / outcomes.len().max(1) as f64
+}
+
 /// A group of visits: P(private link), and what the stated range holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Group {

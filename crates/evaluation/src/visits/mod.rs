@@ -8,12 +8,13 @@
 mod fitting;
 mod measures;
 mod pipeline;
+mod rivals;
 mod simulated;
 mod tokens;
 mod truth;
 
 pub use fitting::{FitError, fit_visits, published_model};
-pub use measures::{Baseline, Fit, Found, Group, Point, VisitMeasures, measure};
+pub use measures::{Baseline, Fit, Found, Group, Point, VisitMeasures, ece_of_sites, measure};
 pub use pipeline::{DriveError, Judged, Outcome, Via, drive};
 pub use simulated::{SimulatedSite, scaled_to, simulated};
-pub use truth::{Truth, TruthError, read_truth};
+pub use truth::{Truth, TruthError, read_truth, token_rate};

@@ -19,7 +19,7 @@ use grapevine_producer::import::{ImportOptions, Importer, Next, Source};
 use grapevine_producer::pseudonym::Pseudonyms;
 use grapevine_producer::{Site, TrustedProxies};
 use grapevine_signals::Signals;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tower::Service;
 
 use super::truth::{ByVisit, Truth};
@@ -34,6 +34,8 @@ const KEY: &str = "evaluation";
 pub enum Via {
     /// Hits of pages and servers, one JSON object a line.
     Hits,
+    /// Hits of pages' own script, which knows no headers of the request of the page.
+    Script,
     /// An access log, combined.
     Log,
 }
@@ -64,7 +66,7 @@ fn failed(error: impl std::fmt::Display) -> DriveError {
 }
 
 /// One visit as the product judged it, beside what is true.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Judged {
     /// What really happened.
     pub truth: Truth,
@@ -77,6 +79,7 @@ pub struct Judged {
     /// The app found.
     pub app: String,
     /// What decided.
+    #[serde(serialize_with = "by_name")]
     pub method: Method,
     /// P(private link): low, likely, high.
     pub dark: [f64; 3],
@@ -88,6 +91,25 @@ pub struct Judged {
     pub facts: Vec<(&'static str, f64)>,
     /// What the rest says of a landing that a token alone decided, log-odds.
     pub rest: Option<f64>,
+}
+
+impl Judged {
+    /// Whether it came by a private app that names itself, as the chain stage counts it.
+    pub(super) fn names_private_app(&self) -> bool {
+        let named = [
+            evidence::REQUESTED_WITH,
+            evidence::IN_APP_BROWSER,
+            evidence::CLIENT,
+            evidence::PRIVATE_REFERRER,
+        ];
+        self.channel == Channel::DarkSocial
+            && self.dark[1] >= 0.9
+            && self.facts.iter().any(|(name, _)| named.contains(name))
+    }
+}
+
+fn by_name<S: serde::Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(method.as_str())
 }
 
 /// What came out of a pipeline.
@@ -121,7 +143,7 @@ pub fn drive(
     let log = Arc::new(log);
     let by_visit = match via {
         // The collector's routes run in a runtime of their own, and the caller may be in one.
-        Via::Hits => std::thread::scope(|scope| {
+        Via::Hits | Via::Script => std::thread::scope(|scope| {
             let collecting = scope.spawn(|| collect(input, &log, truth));
             let ended = collecting.join();
             ended.unwrap_or_else(|_| Err(failed("the collector broke off")))

@@ -45,7 +45,13 @@ pub fn simulated(
     let mut writer = TruthWriter::new(TruthFormat::Ndjson);
     for event in &events {
         let written = match via {
-            Via::Hits => write_hit(&mut input, event, &scenario.site, HitOptions::default()),
+            Via::Hits | Via::Script => {
+                let options = HitOptions {
+                    headers: via == Via::Hits,
+                    ..HitOptions::default()
+                };
+                write_hit(&mut input, event, &scenario.site, options)
+            }
             Via::Log => write_log_line(&mut input, event, &scenario.site, LogFormat::Combined),
         };
         written.map_err(|error| failed(&error))?;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use grapevine_event::Channel;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One row of a truth file. Columns that scoring does not need are not read.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Truth {
     /// Id of the hit.
     pub id: String,
@@ -22,6 +22,8 @@ pub struct Truth {
     pub channel: Channel,
     /// App, network, engine or robot, where there is one.
     pub app: String,
+    /// Visit whose share token the link carried.
+    pub token_of: Option<u64>,
 }
 
 impl Truth {
@@ -39,6 +41,13 @@ impl Truth {
     pub fn is_landing(&self) -> bool {
         self.kind == "visit" && self.landing
     }
+}
+
+/// Part of privately passed landings that arrived with a share token; 0 where there are none.
+pub fn token_rate(truth: &[Truth]) -> f64 {
+    let dark = truth.iter().filter(|row| row.is_landing() && row.is_dark());
+    let with = dark.clone().filter(|row| row.token_of.is_some()).count();
+    with as f64 / dark.count().max(1) as f64
 }
 
 /// Why a text is no truth file.

@@ -1,14 +1,16 @@
 //! `grapevine evaluate visits` and `fit-visits`: how well visits are classified where the truth is
 //! known, and the weights that do it.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use grapevine_evaluation::visits::{
-    DriveError, Fit, Group, Outcome, SimulatedSite, Via, VisitMeasures, drive, fit_visits, measure,
-    published_model, read_truth, scaled_to, simulated,
+    DriveError, Fit, Group, Judged, Outcome, SimulatedSite, Via, VisitMeasures, drive,
+    ece_of_sites, fit_visits, measure, published_model, read_truth, scaled_to, simulated,
+    token_rate,
 };
 use grapevine_inference::Model;
 use grapevine_signals::Signals;
@@ -37,29 +39,17 @@ struct Run {
     sites_held: [usize; 2],
     /// Mean over sites of the calibration error of each, of what is booked as direct.
     ece_of_each_site: f64,
+    /// Calibration error over all visits, every site counting the same.
+    ece_sites_alike: f64,
+    /// The same of what is booked as direct.
+    ece_sites_alike_direct: f64,
     #[serde(flatten)]
     measures: VisitMeasures,
 }
 
 pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Failure> {
     let model = model(arguments.model.as_deref())?;
-    let signals = Arc::new(Signals::builtin());
-    let (of, runs) = match &arguments.file {
-        Some(file) => {
-            let site = from_files(arguments, file)?;
-            let outcome = driven(&site, &signals, &model)?;
-            (
-                file.display().to_string(),
-                vec![run_of(&[outcome], None, f64::NAN)],
-            )
-        }
-        None => of_simulations(arguments, &signals, &model)?,
-    };
-    if runs.iter().any(|run| run.measures.all.fit.visits == 0) {
-        let problem = "no visit could be joined with the truth: are the files of one simulation, \
-                       and is --via right?";
-        return Err(Failure::new(ExitKind::Data, problem));
-    }
+    let (of, runs) = judged(arguments, &model)?;
     let mut out = io::stdout().lock();
     let written = match arguments.format {
         EvaluateFormat::Json => {
@@ -82,26 +72,110 @@ pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Fail
     }
 }
 
+/// What is judged, in words, and what came out.
+fn judged(arguments: &EvaluateVisitsArgs, model: &Model) -> Result<(String, Vec<Run>), Failure> {
+    let signals = Arc::new(Signals::builtin());
+    let mut rows = Rows::to(arguments.rows.as_deref())?;
+    let (of, runs) = match &arguments.file {
+        Some(file) => {
+            let site = from_files(arguments, file)?;
+            let outcome = driven(&site, &signals, model)?;
+            rows.write(f64::NAN, 0, &outcome)?;
+            (
+                file.display().to_string(),
+                vec![run_of(&[outcome], None, site.token_rate)],
+            )
+        }
+        None => of_simulations(arguments, &signals, model, &mut rows)?,
+    };
+    rows.finish()?;
+    if runs.iter().any(|run| run.measures.all.fit.visits == 0) {
+        let problem = "no visit could be joined with the truth: are the files of one simulation, \
+                       and is --via right?";
+        return Err(Failure::new(ExitKind::Data, problem));
+    }
+    Ok((of, runs))
+}
+
+/// Where judged visits are written, if anywhere.
+struct Rows {
+    file: Option<(PathBuf, BufWriter<File>)>,
+}
+
+/// One judged visit.
+#[derive(Serialize)]
+struct Row<'a> {
+    /// Null where the input's own was taken.
+    asked_token_rate: f64,
+    /// Number of the site, from 0.
+    site: usize,
+    #[serde(flatten)]
+    visit: &'a Judged,
+}
+
+impl Rows {
+    fn to(path: Option<&Path>) -> Result<Rows, Failure> {
+        let file = path.map(|path| {
+            let file = File::create(path).map_err(|error| Rows::failed(path, &error))?;
+            Ok((path.to_owned(), BufWriter::new(file)))
+        });
+        Ok(Rows {
+            file: file.transpose()?,
+        })
+    }
+
+    fn write(&mut self, rate: f64, site: usize, outcome: &Outcome) -> Result<(), Failure> {
+        let Some((path, file)) = &mut self.file else {
+            return Ok(());
+        };
+        for visit in &outcome.visits {
+            let row = Row {
+                asked_token_rate: rate,
+                site,
+                visit,
+            };
+            serde_json::to_writer(&mut *file, &row)
+                .map_err(io::Error::from)
+                .and_then(|()| file.write_all(b"\n"))
+                .map_err(|error| Rows::failed(path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let Some((path, mut file)) = self.file else {
+            return Ok(());
+        };
+        file.flush().map_err(|error| Rows::failed(&path, &error))
+    }
+
+    fn failed(path: &Path, error: &io::Error) -> Failure {
+        let problem = format!("cannot write {}: {error}", path.display());
+        Failure::new(ExitKind::InputOutput, problem)
+    }
+}
+
 pub(super) fn fit(arguments: &EvaluateFitVisitsArgs) -> Result<(), Failure> {
     let model = published_model().ends(ExitKind::Software)?;
     let signals = Arc::new(Signals::builtin());
     let (mut outcomes, mut marked) = (Vec::new(), Vec::new());
     for number in 0..arguments.sites {
         let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
-        // Logs say less than hits: the weights serve both.
-        let via = [Via::Hits, Via::Log][(number % 2) as usize];
+        // Logs and page script say less than servers: the weights serve all.
+        let via = [Via::Hits, Via::Log, Via::Script][(number % 3) as usize];
         let site = simulated(&scenario, via, Some(0.0)).map_err(drive_failure)?;
         outcomes.push(driven(&site, &signals, &model)?);
-        // Tokens decide the same way everywhere: every third site tells enough of them.
-        if number % 3 == 0 {
+        // Tokens decide the same way everywhere: every fourth site tells enough of them.
+        if number % 4 == 0 {
             let site = simulated(&scenario, via, None).map_err(drive_failure)?;
             marked.push(driven(&site, &signals, &model)?);
         }
         tracing::info!(site = number + 1, of = arguments.sites, "simulated");
     }
     let from = format!(
-        "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each, half of \
-         them as hits, half as access logs, without tokens; a third of them with tokens as well, for what tokens decide",
+        "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each, a \
+         third each as hits of servers, hits of page script and access logs, without tokens; a quarter \
+         of them with tokens as well, for what tokens decide",
         arguments.sites, arguments.seed, arguments.landings
     );
     let text = fit_visits(&outcomes, &marked, &arguments.version, &from).ends(ExitKind::Data)?;
@@ -145,14 +219,15 @@ fn from_files(arguments: &EvaluateVisitsArgs, file: &Path) -> Result<SimulatedSi
         site: arguments.site.clone(),
         input: read(file, "input")?,
         via: via(arguments.via),
+        token_rate: token_rate(&rows),
         truth: rows,
-        token_rate: f64::NAN,
     })
 }
 
 fn via(via: VisitsVia) -> Via {
     match via {
         VisitsVia::Hits => Via::Hits,
+        VisitsVia::Script => Via::Script,
         VisitsVia::Log => Via::Log,
     }
 }
@@ -161,6 +236,7 @@ fn of_simulations(
     arguments: &EvaluateVisitsArgs,
     signals: &Arc<Signals>,
     model: &Model,
+    rows: &mut Rows,
 ) -> Result<(String, Vec<Run>), Failure> {
     let seeds = (0..arguments.sites).map(|number| arguments.seed.wrapping_add(number));
     let (of, scenarios): (String, Vec<Scenario>) = match &arguments.scenario {
@@ -200,11 +276,13 @@ fn of_simulations(
     for rate in &arguments.token_rates {
         let mut outcomes = Vec::new();
         let mut found = 0.0;
-        for scenario in &scenarios {
+        for (number, scenario) in scenarios.iter().enumerate() {
             let site =
                 simulated(scenario, via(arguments.via), Some(*rate)).map_err(drive_failure)?;
             found += site.token_rate / scenarios.len() as f64;
-            outcomes.push(driven(&site, signals, model)?);
+            let outcome = driven(&site, signals, model)?;
+            rows.write(*rate, number, &outcome)?;
+            outcomes.push(outcome);
         }
         runs.push(run_of(&outcomes, Some(*rate), found));
     }
@@ -213,6 +291,7 @@ fn of_simulations(
         arguments.landings,
         match arguments.via {
             VisitsVia::Hits => "hits",
+            VisitsVia::Script => "hits of page script",
             VisitsVia::Log => "access logs",
         }
     );
@@ -250,6 +329,8 @@ fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: f64) -> Run {
         asked_token_rate: asked,
         sites_held: [held, each.len()],
         ece_of_each_site: ece.sum::<f64>() / each.len().max(1) as f64,
+        ece_sites_alike: ece_of_sites(outcomes, false),
+        ece_sites_alike_direct: ece_of_sites(outcomes, true),
         measures: measure(outcomes, found),
     }
 }
@@ -293,6 +374,16 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
         table.add_row(fit_row(&format!("{rate} P(typed)"), &measures.grey_typed));
     }
     writeln!(out, "{table}\n")?;
+    for run in runs {
+        let rate = percent(run.asked_token_rate.unwrap_or(run.measures.token_rate));
+        writeln!(
+            out,
+            "{rate}: ECE with every site counting the same {:.3} (booked direct {:.3}); of each \
+             site by itself, booked direct, {:.3} on average",
+            run.ece_sites_alike, run.ece_sites_alike_direct, run.ece_of_each_site
+        )?;
+    }
+    writeln!(out)?;
     // What follows hangs little on the rate: the last stands for all.
     let Some(last) = runs.last() else {
         return Ok(());
@@ -440,3 +531,6 @@ fn fit_row(name: &str, fit: &Fit) -> Vec<Cell> {
         ],
     )
 }
+
+#[cfg(test)]
+mod tests;

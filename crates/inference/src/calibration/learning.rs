@@ -23,9 +23,11 @@ const GRID_REACH: f64 = 2.6;
 /// Links of known way count as this many at the most: apps that name themselves, and those that
 /// fetch previews, lose tokens as the others do, but not exactly so. Our reading.
 const KNOWN_MAX: f64 = 400.0;
-/// Landings that one share brings are not independent of each other: their number counts as this
-/// many times less. Our reading.
-const DESIGN_EFFECT: f64 = 2.0;
+/// Landings that one share brings are not independent of each other: their number counts as many
+/// times less as a landing's token has landings, at least this. Our reading.
+const DESIGN_EFFECT_MIN: f64 = 2.0;
+/// Arrivals by named apps that what is usual elsewhere is worth.
+const NAMED_WORTH: f64 = 10.0;
 /// Normal quantile of a 90 % range.
 const QUANTILE: f64 = 1.645;
 const INTERCEPT_MAX: f64 = 4.0;
@@ -40,6 +42,33 @@ pub(super) struct Seen<'s> {
     pub(super) private: f64,
     pub(super) known: f64,
     pub(super) known_with_token: f64,
+    /// Landings that the token of a landing has, on average over landings; 0 where none has one.
+    pub(super) landings_a_token: f64,
+    /// Visits of people.
+    pub(super) visits: f64,
+    /// Of those, by private apps that name themselves; `None` where they are too few to say anything.
+    pub(super) named: Option<f64>,
+}
+
+impl Seen<'_> {
+    fn design_effect(&self) -> f64 {
+        self.landings_a_token.max(DESIGN_EFFECT_MIN)
+    }
+
+    /// Mean and standard deviation of the intercept before any token is looked at.
+    fn before_tokens(&self, model: &Model) -> [f64; 2] {
+        let site = &model.site;
+        let Some(named) = self.named else {
+            return [0.0, site.intercept_spread];
+        };
+        let worth = NAMED_WORTH / site.named_part;
+        let part = (named + NAMED_WORTH) / (self.visits.max(named) + worth);
+        let mean = site.named_slope * (part / site.named_part).ln();
+        let unknown = worth / (self.visits + worth);
+        let [known, all] = [site.named_spread, site.intercept_spread].map(|spread| spread * spread);
+        let variance = known + (all - known).max(0.0) * unknown;
+        [mean.clamp(-INTERCEPT_MAX, INTERCEPT_MAX), variance.sqrt()]
+    }
 }
 
 /// What a site's own tokens say.
@@ -51,7 +80,8 @@ pub struct Learned {
     slope: f64,
     /// Log-odds of the mean landing, of which `intercept` is.
     mean: f64,
-    survival: [f64; 3],
+    /// `None` where the site's links carry no tokens.
+    survival: Option<[f64; 3]>,
 }
 
 impl Learned {
@@ -76,9 +106,9 @@ impl Learned {
     }
 
     /// Part of privately passed links that arrive with their token, with its 90 % range; above 0,
-    /// below 1.
-    pub fn survival(&self) -> Range {
-        Range::from(self.survival)
+    /// below 1; `None` where the site's links carry none.
+    pub fn survival(&self) -> Option<Range> {
+        self.survival.map(Range::from)
     }
 
     /// Puts what the site's tokens say into the judgement of a visit without one, which was made
@@ -90,7 +120,6 @@ impl Learned {
             visit.dark_probability_high,
             visit.dark_search_probability,
         ];
-        let missing = self.missing_token();
         let adds = self.adds(log_odds);
         let [low, likely, high] = self.intercept;
         let site = Range {
@@ -99,7 +128,11 @@ impl Learned {
             high: adds + (high - likely),
         };
         let after = replace_prior_by(before, model, site);
-        let after = add_to_odds(after, &missing);
+        let missing = self.survival.map(missing_token);
+        let after = match &missing {
+            Some(missing) => add_to_odds(after, missing),
+            None => after,
+        };
         let [low, likely, high, search] = after;
         visit.dark_probability_low = low;
         visit.dark_probability = likely;
@@ -110,14 +143,20 @@ impl Learned {
         visit.app = app.into();
         visit.evidence.push(Evidence {
             name: evidence::SITE,
-            detail: "links with a token on this site, against what is expected elsewhere".into(),
+            detail: match missing {
+                Some(_) => "links with a token on this site, against what is expected elsewhere",
+                None => "arrivals by private apps on this site, against what is usual elsewhere",
+            }
+            .into(),
             log_odds: adds as f32,
         });
-        visit.evidence.push(Evidence {
-            name: evidence::NO_TOKEN,
-            detail: "no share token, although this site's links carry them".into(),
-            log_odds: missing.dark.likely as f32,
-        });
+        if let Some(missing) = missing {
+            visit.evidence.push(Evidence {
+                name: evidence::NO_TOKEN,
+                detail: "no share token, although this site's links carry them".into(),
+                log_odds: missing.dark.likely as f32,
+            });
+        }
     }
 
     /// Puts it into what the rest of a visit says whose token decided.
@@ -129,22 +168,36 @@ impl Learned {
             rest.log_odds += self.adds(f64::from(rest.log_odds)) as f32;
         }
     }
+}
 
-    /// What a missing token adds, by Bayes' rule: odds times 1 - survival.
-    fn missing_token(&self) -> Weight {
-        let [low, likely, high] = self.survival.map(|survival| (1.0 - survival).ln());
-        let dark = Range {
-            low: high,
-            likely,
-            high: low,
-        };
-        Weight {
-            dark,
-            search: 0.0,
-            published: dark,
-            published_search: 0.0,
-            source: String::new(),
-        }
+/// What a missing token adds, by Bayes' rule: odds times 1 - survival.
+fn missing_token(survival: [f64; 3]) -> Weight {
+    let [low, likely, high] = survival.map(|survival| (1.0 - survival).ln());
+    let dark = Range {
+        low: high,
+        likely,
+        high: low,
+    };
+    Weight {
+        dark,
+        search: 0.0,
+        published: dark,
+        published_search: 0.0,
+        source: String::new(),
+    }
+}
+
+/// What is believed of a site without tokens, by the part of its visits that come by private apps
+/// that name themselves.
+pub(super) fn believe(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
+    let [mean, spread] = seen.before_tokens(model);
+    let reach = QUANTILE * spread;
+    Learned {
+        version: format!("{version}+site.{:.0}", seen.visits).into(),
+        intercept: [mean - reach, mean, mean + reach],
+        slope: 0.0,
+        mean: 0.0,
+        survival: None,
     }
 }
 
@@ -199,11 +252,11 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
         intercept: [likely - reach, likely, likely + reach],
         slope: mean(&|point| point.slope),
         mean: mean_landing,
-        survival: [
+        survival: Some([
             quantile(0.05).min(survival),
             survival,
             quantile(0.95).max(survival),
-        ],
+        ]),
     }
 }
 
@@ -221,7 +274,7 @@ struct Point {
 /// The two figures of the Beta law of the survival.
 fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
     let site = &model.site;
-    let counts = (KNOWN_MAX / seen.known.max(1.0)).min(1.0);
+    let counts = (KNOWN_MAX / seen.known.max(1.0)).min(1.0 / seen.design_effect());
     let with = site.survival * site.survival_weight + seen.known_with_token * counts;
     let without = (1.0 - site.survival) * site.survival_weight
         + (seen.known - seen.known_with_token) * counts;
@@ -230,22 +283,24 @@ fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
 
 /// The likeliest intercept and slope for a survival, and how likely all of it is.
 fn mode(seen: &Seen<'_>, survival: f64, mean: f64, model: &Model) -> Point {
-    let of_intercept = model.site.intercept_spread.powi(-2);
+    let [expected, spread] = seen.before_tokens(model);
+    let design_effect = seen.design_effect();
+    let of_intercept = spread.powi(-2);
     let of_slope = model.site.slope_spread.powi(-2);
-    let (mut intercept, mut slope) = (0.0f64, 0.0f64);
+    let (mut intercept, mut slope) = (expected, 0.0f64);
     let mut point = Point::default();
     for step in 0..=STEPS {
         // Gradient, information and log-likelihood.
-        let mut up = [-intercept * of_intercept, -slope * of_slope];
+        let off = intercept - expected;
+        let mut up = [-off * of_intercept, -slope * of_slope];
         let mut information = [of_intercept, 0.0, of_slope];
-        let mut likelihood =
-            -(intercept * intercept * of_intercept + slope * slope * of_slope) / 2.0;
+        let mut likelihood = -(off * off * of_intercept + slope * slope * of_slope) / 2.0;
         for facts in seen.facts {
             if facts.landings == 0.0 {
                 continue;
             }
-            let landings = facts.landings / DESIGN_EFFECT;
-            let tokens = facts.tokens * seen.private / DESIGN_EFFECT;
+            let landings = facts.landings / design_effect;
+            let tokens = facts.tokens * seen.private / design_effect;
             let log_odds = facts.log_odds / facts.landings;
             let off = log_odds - mean;
             let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);

@@ -11,6 +11,13 @@
 //! apps that name themselves, and previews that a sharer's own device fetches. Where neither is
 //! seen, survival and intercept can only be known together, and the ranges say so.
 //!
+//! How much of a site's traffic comes by private apps that name themselves says something too, before
+//! any token does: where many come so, more of the landings without referrer are private than
+//! elsewhere. How much more is fitted (`named_*` of the model's `[site]`).
+//!
+//! Landings by one token are one share's, and no independent labels: tokens that bring many make what
+//! is learned weigh less, as much as they do.
+//!
 //! The label is never a feature: a landing is scored as if its token were missing, by what was
 //! learned from landings before it.
 
@@ -28,37 +35,62 @@ use site::Site;
 
 /// Sites remembered: about 1.5 MB.
 const SITES_MAX: u32 = 1_024;
+/// Tokens whose landings are counted: about 1 MB.
+const TOKENS_COUNTED_MAX: u32 = 32_768;
+
+/// The share token of a landing.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'t> {
+    /// The token.
+    pub token: &'t str,
+    /// P(private link) by the token, 0 to 1.
+    pub private: f64,
+}
 
 /// What is remembered of every site.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibrations {
     sites: Recent<Site>,
+    /// Landings of each token.
+    tokens: Recent<f32>,
 }
 
 impl Default for Calibrations {
     fn default() -> Self {
         Calibrations {
             sites: Recent::new(SITES_MAX),
+            tokens: Recent::new(TOKENS_COUNTED_MAX),
         }
     }
 }
 
 impl Calibrations {
     /// Takes a landing without referrer that could carry a token: `log_odds` is what everything but
-    /// the token says of a private link, `token` how probable one is by its token, where it has one. Gives what was learned from the site's earlier landings;
-    /// `None` while that is nothing.
+    /// the token says of a private link, `label` is its token, where it has one. Gives what was learned
+    /// from the site's earlier visits; `None` while that is nothing.
     pub fn landing(
         &mut self,
         site: &str,
         version: &str,
         log_odds: f64,
-        token: Option<f64>,
+        label: Option<Label<'_>>,
         model: &Model,
     ) -> Option<&Learned> {
+        let label = label.map(|label| {
+            let token = key("label", &[site.as_bytes(), label.token.as_bytes()]);
+            let before = self.tokens.get(token).map_or(0.0, |landings| *landings);
+            self.tokens.set(token, before + 1.0);
+            (label.private, f64::from(before))
+        });
         let site = self.site(site);
         site.learn_where_due(version, model);
-        site.count(log_odds, token);
+        site.count(log_odds, label);
         site.learned()
+    }
+
+    /// Takes any visit of a person; `named` says whether it came by a private app that names itself.
+    pub fn visit(&mut self, site: &str, named: bool) {
+        self.site(site).count_visit(named);
     }
 
     /// Takes a link that is known to be passed on in private by something else than its token:

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
 
-use super::learning::{Learned, Seen, learn};
+use super::learning::{Learned, Seen, believe, learn};
 use crate::model::{Model, Range};
 
 /// Bins of what the facts say, each half a unit of log-odds wide, around 0.
@@ -20,6 +20,8 @@ const TOKENS_MIN: f64 = 20.0;
 const LANDINGS_MAX: f64 = 65_536.0;
 /// What was learned is learned anew when this part of all landings is new.
 const NEWS: f64 = 0.125;
+/// Arrivals by private apps that name themselves before their part says anything.
+const NAMED_MIN: f64 = 20.0;
 
 /// Landings by what their facts say.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -49,8 +51,13 @@ pub(super) struct Site {
     scored: [Scored; SCORE_BINS],
     /// Sum of P(private) of the tokens by themselves.
     private: f64,
+    /// Sum over tokens of the square of their landings.
+    squares: f64,
     known: f64,
     known_with_token: f64,
+    /// All visits of people, and those by private apps that name themselves.
+    visits: f64,
+    named: f64,
     learned: Option<Learned>,
     /// Landings that were counted since something was learned.
     news: f64,
@@ -64,8 +71,11 @@ impl Site {
             facts: [Facts::default(); FACT_BINS],
             scored: [Scored::default(); SCORE_BINS],
             private: 0.0,
+            squares: 0.0,
             known: 0.0,
             known_with_token: 0.0,
+            visits: 0.0,
+            named: 0.0,
             learned: None,
             news: 0.0,
             changed: false,
@@ -80,13 +90,17 @@ impl Site {
         self.changed
     }
 
-    pub(super) fn count(&mut self, log_odds: f64, token: Option<f64>) {
+    /// `label`: how probable a private link is by the token, and how many landings it had before.
+    pub(super) fn count(&mut self, log_odds: f64, label: Option<(f64, f64)>) {
         let log_odds = match log_odds.is_finite() {
             true => log_odds.clamp(-12.0, 12.0),
             false => 0.0,
         };
-        let label = f64::from(u8::from(token.is_some()));
-        self.private += token.unwrap_or_default();
+        if let Some((private, before)) = label {
+            self.private += private;
+            self.squares += 2.0 * before + 1.0;
+        }
+        let label = f64::from(u8::from(label.is_some()));
         let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
         let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
         facts.landings += 1.0;
@@ -118,8 +132,16 @@ impl Site {
         }
     }
 
+    pub(super) fn count_visit(&mut self, named: bool) {
+        self.visits += 1.0;
+        self.named += f64::from(u8::from(named));
+    }
+
     fn halve(&mut self) {
         self.private /= 2.0;
+        self.squares /= 2.0;
+        self.visits /= 2.0;
+        self.named /= 2.0;
         for facts in &mut self.facts {
             facts.landings /= 2.0;
             facts.tokens /= 2.0;
@@ -148,10 +170,17 @@ impl Site {
             return;
         }
         self.news = 0.0;
-        self.learned = match self.tokens() >= TOKENS_MIN {
-            true => Some(learn(&self.seen(), version, model)),
-            false => None,
-        };
+        self.learned = self.would_learn(version, model);
+    }
+
+    fn would_learn(&self, version: &str, model: &Model) -> Option<Learned> {
+        if self.tokens() >= TOKENS_MIN {
+            Some(learn(&self.seen(), version, model))
+        } else if self.named >= NAMED_MIN {
+            Some(believe(&self.seen(), version, model))
+        } else {
+            None
+        }
     }
 
     /// Part of the landings with a token that are taken to be private.
@@ -168,6 +197,13 @@ impl Site {
             private: self.private_part(),
             known: self.known,
             known_with_token: self.known_with_token,
+            landings_a_token: self.squares / self.tokens().max(1.0),
+            visits: self.visits,
+            named: if self.named >= NAMED_MIN {
+                Some(self.named)
+            } else {
+                None
+            },
         }
     }
 
@@ -182,8 +218,8 @@ impl Site {
         self.changed = false;
         let tokens = self.tokens();
         // What would be learned now, which the next landings are judged by.
-        let now = (tokens >= TOKENS_MIN).then(|| learn(&self.seen(), version, model));
-        let survival = now.as_ref().map(Learned::survival);
+        let now = self.would_learn(version, model);
+        let survival = now.as_ref().and_then(Learned::survival);
         let intercept = now.as_ref().map(Learned::intercept);
         let measures = survival.map(|survival| self.measures(survival, self.private_part()));
         emit(&Calibration {

@@ -7,6 +7,18 @@ use crate::state::{from_bytes, to_bytes};
 /// Part of the tokens that are taken to be private.
 const PRIVATE: f64 = 0.92;
 
+/// A token of its own for every landing.
+fn label(at: usize) -> String {
+    format!("tok{at}")
+}
+
+fn of(token: &str) -> Label<'_> {
+    Label {
+        token,
+        private: PRIVATE,
+    }
+}
+
 /// A fixed stream of numbers from 0 to 1.
 struct Dice(u64);
 
@@ -43,7 +55,7 @@ fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) ->
             let facts = wide * (dice.unit() - 0.6);
             let private = dice.unit() < sigmoid(facts + off);
             let token = private && dice.unit() < survival / PRIVATE;
-            calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
+            calibrations.landing("s", "v", facts, token.then_some(of(&label(at))), &model);
         }
     }
     calibrations
@@ -67,7 +79,7 @@ fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
         let found = learned.intercept();
         assert!((found.low..=found.high).contains(&off), "{off}: {found:?}");
         assert!((found.likely - off).abs() < 0.45, "{off}: {found:?}");
-        let found = learned.survival();
+        let found = learned.survival().expect("tokens came");
         assert!(
             (found.low..=found.high).contains(&survival),
             "{survival}: {found:?}"
@@ -94,8 +106,13 @@ fn nothing_is_learned_from_a_few_tokens_and_a_site_without_any_stays_as_it_was()
     let model = Model::builtin();
     let mut calibrations = Calibrations::default();
     for at in 0..5_000 {
-        let learned =
-            calibrations.landing("s", "v", 0.3, (at % 400 == 0).then_some(PRIVATE), &model);
+        let learned = calibrations.landing(
+            "s",
+            "v",
+            0.3,
+            (at % 400 == 0).then_some(of(&label(at))),
+            &model,
+        );
         assert!(learned.is_none());
     }
     assert_eq!(record(&mut calibrations, |record| record.ece), None);
@@ -124,7 +141,7 @@ fn the_curve_is_straight_and_facts_that_are_worth_less_are_noticed() {
         let facts = 6.0 * dice.unit() - 3.0;
         let private = dice.unit() < sigmoid(facts / 3.0);
         let token = private && dice.unit() < 0.5 / PRIVATE;
-        calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
+        calibrations.landing("s", "v", facts, token.then_some(of(&label(at))), &model);
     }
     let (slope, ece, brier, landings) = record(&mut calibrations, |record| {
         assert_eq!(record.bin_landings.len(), 10);
@@ -147,11 +164,12 @@ fn counts_are_bounded_and_a_site_that_changes_is_noticed() {
     let model = Model::builtin();
     let mut calibrations = site(1.5, 0.5, 60_000, 500);
     let mut dice = Dice(3);
-    for _ in 0..300_000 {
+    for at in 0..300_000 {
         let facts = 4.0 * dice.unit() - 2.5;
         let private = dice.unit() < sigmoid(facts - 1.0);
         let token = private && dice.unit() < 0.5 / PRIVATE;
-        calibrations.landing("s", "v", facts, token.then_some(PRIVATE), &model);
+        let token = token.then(|| label(100_000 + at));
+        calibrations.landing("s", "v", facts, token.as_deref().map(of), &model);
     }
     let intercept = calibrations
         .landing("s", "v", 0.0, None, &model)
@@ -176,6 +194,53 @@ fn sites_are_kept_apart_and_bounded() {
     assert_eq!(calibrations.entries(), SITES_MAX as usize);
 }
 
+#[test]
+fn private_apps_that_name_themselves_tell_of_a_site_without_tokens() {
+    let model = Model::builtin();
+    let learned = |named: usize| {
+        let mut calibrations = Calibrations::default();
+        for at in 0..2_000 {
+            calibrations.visit("s", at % named == 0);
+            calibrations.landing("s", "v", -1.0, None, &model);
+        }
+        calibrations.landing("s", "v", -1.0, None, &model).cloned()
+    };
+    let [often, seldom] = [4, 60].map(|named| learned(named).expect("believed"));
+    assert_eq!(often.survival(), None, "no token has come");
+    assert!(often.intercept().likely > 0.2, "{often:?}");
+    assert!(seldom.intercept().likely < -0.2, "{seldom:?}");
+    let width = |learned: &Learned| learned.intercept().high - learned.intercept().low;
+    let unknown = 2.0 * 1.645 * model.site.intercept_spread;
+    assert!(width(&often) < unknown && width(&often) > 0.5, "{often:?}");
+    assert!(learned(200).is_none(), "ten arrivals say nothing");
+    let mut calibrations = Calibrations::default();
+    for at in 0..2_000 {
+        calibrations.visit("s", at % 4 == 0);
+        calibrations.landing("s", "v", -1.0, None, &model);
+    }
+    assert_eq!(record(&mut calibrations, |record| record.ece), None);
+}
+
+#[test]
+fn a_token_that_brings_many_weighs_as_one_share() {
+    let model = Model::builtin();
+    // Twice as many tokens as expected: of a share each, or all of one share.
+    let width = |one: bool| {
+        let mut calibrations = Calibrations::default();
+        for at in 0..4_000 {
+            let token = label(if one { 0 } else { at });
+            let token = (at % 2 == 0).then_some(of(&token));
+            calibrations.landing("s", "v", -1.0, token, &model);
+            calibrations.known("s", at % 2 == 0);
+        }
+        let learned = calibrations.landing("s", "v", -1.0, None, &model);
+        learned.expect("learned").intercept()
+    };
+    let (shares, one) = (width(false), width(true));
+    assert!(shares.likely > 2.0 * one.likely.abs(), "{shares:?} {one:?}");
+    assert!(one.high - one.low > shares.high - shares.low);
+}
+
 proptest! {
     #[test]
     fn any_history_gives_numbers_and_a_snapshot_goes_on_the_same(
@@ -194,12 +259,15 @@ proptest! {
                 if *known {
                     calibrations.known("s", *token);
                 }
-                if let Some(learned) = calibrations.landing("s", "v", *log_odds, token.then_some(PRIVATE), &model) {
-                    let (intercept, survival) = (learned.intercept(), learned.survival());
+                calibrations.visit("s", *known);
+                if let Some(learned) = calibrations.landing("s", "v", *log_odds, token.then_some(of(&label(at))), &model) {
+                    let intercept = learned.intercept();
                     prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
                     prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());
-                    prop_assert!(0.0 < survival.low && survival.low <= survival.likely);
-                    prop_assert!(survival.likely <= survival.high && survival.high < 1.0);
+                    if let Some(survival) = learned.survival() {
+                        prop_assert!(0.0 < survival.low && survival.low <= survival.likely);
+                        prop_assert!(survival.likely <= survival.high && survival.high < 1.0);
+                    }
                 }
             }
         }

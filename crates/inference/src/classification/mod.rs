@@ -11,6 +11,7 @@ use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals};
 use crate::model::{Model, Range};
 use wording::Wording;
 
+pub use odds::against_typed;
 pub(crate) use odds::{add_to_odds, most_probable, replace_prior_by};
 
 /// What is known of the visitor from earlier hits.

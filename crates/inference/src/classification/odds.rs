@@ -1,10 +1,18 @@
 //! The grey rest: no referrer and nothing certain. Three rivals, a privately passed link, search
 //! that left no referrer, and a typed or bookmarked address, told apart by log-odds.
 //!
-//! P(private) = σ(prior + Σ weights); of what is left, P(search) = σ(prior + Σ weights of the
-//! search side). So what each fact adds to the log-odds of a private link adds up exactly, and
-//! the three probabilities sum to one. The ends of the range treat what is not known of prior
-//! and weights as independent: the distance of an end is the root of the sum of squares.
+//! Each rival has log-odds against the typed address, and every fact shifts both: facts that are
+//! independent given the rival add up there, not in the log-odds against the other two together
+//! (a browser that says "cross-site" rules out typing, so it speaks for a message where a search is
+//! improbable and for a search where a message is). The three probabilities are in proportion to
+//! e^private, e^search and 1, and sum to one.
+//!
+//! A weight's `dark` is what the fact adds to the log-odds of a private link against everything else
+//! where nothing else is known, as publications state it; with other facts it adds as much as the
+//! rivals leave it, and that is what its evidence says: the log-odds of the evidence add up to the
+//! log-odds of the probability. What the content's history says is added later, against both rivals
+//! alike ([`add_to_odds`]). The ends of the range treat what is not known of prior and weights as
+//! independent: the distance of an end is the root of the sum of squares.
 
 use std::borrow::Cow;
 
@@ -23,50 +31,75 @@ const LONG_PATH_BYTES_MIN: u16 = 32;
 /// Levels of a path that nobody is taken to type (MozCon 2015).
 const DEEP_PATH_LEVELS_MIN: u16 = 3;
 
-/// Log-odds with the distances of their ends.
+/// Log-odds of both rivals of a typed address, with the distances of the ends of the first.
 #[derive(Clone, Copy, Debug)]
 struct Odds {
     dark: f64,
     search: f64,
+    /// `search` before any fact.
+    search_before: f64,
     below_squared: f64,
     above_squared: f64,
 }
 
+/// ln(1 + e^x): log-odds against two rivals, of which one has the log-odds `x` against the other, are
+/// by this much less than those against the other alone.
+fn rivalry(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// What a weight adds to the log-odds of a private link against a typed address alone: `dark` against
+/// both rivals where nothing else is known, `search` of the other rival, which stands at
+/// `search_before` before any fact.
+pub fn against_typed(dark: f64, search: f64, search_before: f64) -> f64 {
+    dark + rivalry(search_before + search) - rivalry(search_before)
+}
+
 impl Odds {
     fn prior(model: &Model) -> Odds {
+        let search = model.prior.search;
         let mut odds = Odds {
-            dark: 0.0,
-            search: model.prior.search,
+            dark: model.prior.dark.likely + rivalry(search),
+            search,
+            search_before: search,
             below_squared: 0.0,
             above_squared: 0.0,
         };
-        odds.shift(
-            model.prior.dark.low,
-            model.prior.dark.likely,
-            model.prior.dark.high,
-        );
+        odds.widen(model.prior.dark);
         odds
     }
 
-    fn shift(&mut self, low: f64, likely: f64, high: f64) {
-        self.dark += likely;
-        self.below_squared += (likely - low).powi(2);
-        self.above_squared += (high - likely).powi(2);
+    fn widen(&mut self, dark: Range) {
+        self.below_squared += (dark.likely - dark.low).powi(2);
+        self.above_squared += (dark.high - dark.likely).powi(2);
     }
 
     fn add(&mut self, weight: &Weight) {
-        self.shift(weight.dark.low, weight.dark.likely, weight.dark.high);
+        self.dark += against_typed(weight.dark.likely, weight.search, self.search_before);
         self.search += weight.search;
+        self.widen(weight.dark);
+    }
+
+    /// Log-odds of a private link against everything else.
+    fn private(&self) -> f64 {
+        self.dark - rivalry(self.search)
     }
 
     /// P(private) low, likely, high, and P(search).
     fn probabilities(&self) -> [f32; 4] {
-        let likely = sigmoid(self.dark);
-        let low = sigmoid(self.dark - self.below_squared.sqrt());
-        let high = sigmoid(self.dark + self.above_squared.sqrt());
-        let search = (1.0 - likely) * sigmoid(self.search);
-        [low as f32, likely as f32, high as f32, search as f32]
+        let [below, above] = [self.below_squared, self.above_squared].map(f64::sqrt);
+        rivals(self.private(), self.search, below, above)
     }
+}
+
+/// P(private) low, likely, high, and P(search), from the log-odds of private against everything else
+/// with the distances of their ends, and those of search against typed.
+fn rivals(private: f64, search: f64, below: f64, above: f64) -> [f32; 4] {
+    let likely = sigmoid(private);
+    let low = sigmoid(private - below);
+    let high = sigmoid(private + above);
+    let search = (1.0 - likely) * sigmoid(search);
+    [low as f32, likely as f32, high as f32, search as f32]
 }
 
 /// The logistic function; its argument is bounded by the model's own bounds, so it is never 0, 1
@@ -80,20 +113,17 @@ fn logit(probability: f32) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
 
-/// Adds a weight to a judgement that was made by log-odds before: low, likely, high and search.
+/// Adds a weight, against both rivals alike, to a judgement that was made by log-odds before: low,
+/// likely, high and search.
 pub(crate) fn add_to_odds(probabilities: [f32; 4], weight: &Weight) -> [f32; 4] {
     let [low, likely, high, search] = probabilities;
     let rest = f64::from(1.0 - likely).max(1e-5);
     let split = (f64::from(search) / rest).clamp(1e-5, 1.0 - 1e-5) as f32;
     let dark = logit(likely);
-    let odds = Odds {
-        dark: dark + weight.dark.likely,
-        search: logit(split) + weight.search,
-        below_squared: (dark - logit(low)).powi(2) + (weight.dark.likely - weight.dark.low).powi(2),
-        above_squared: (logit(high) - dark).powi(2)
-            + (weight.dark.high - weight.dark.likely).powi(2),
-    };
-    odds.probabilities()
+    let below = (dark - logit(low)).hypot(weight.dark.likely - weight.dark.low);
+    let above = (logit(high) - dark).hypot(weight.dark.high - weight.dark.likely);
+    let search = logit(split) + weight.search;
+    rivals(dark + weight.dark.likely, search, below, above)
 }
 
 /// Puts what a site's own tokens say in the place of what is believed of sites: `site` is what they
@@ -108,13 +138,10 @@ pub(crate) fn replace_prior_by(probabilities: [f32; 4], model: &Model, site: Ran
         let all = (dark - logit(end)).powi(2) - (prior.likely - prior_end).powi(2);
         all.max(0.0)
     };
-    let odds = Odds {
-        dark: dark + site.likely,
-        search: logit(split),
-        below_squared: distance(low, prior.low) + (site.likely - site.low).powi(2),
-        above_squared: distance(high, prior.high) + (site.high - site.likely).powi(2),
-    };
-    odds.probabilities()
+    let below = distance(low, prior.low) + (site.likely - site.low).powi(2);
+    let above = distance(high, prior.high) + (site.high - site.likely).powi(2);
+    let search = logit(split);
+    rivals(dark + site.likely, search, below.sqrt(), above.sqrt())
 }
 
 /// Channel and app that follow from the probabilities where no fact decides.
@@ -138,11 +165,12 @@ struct Grey<'a> {
 
 impl<'a> Grey<'a> {
     fn fact(&mut self, name: &'static str, detail: impl Into<Cow<'a, str>>, weight: &Weight) {
+        let before = self.odds.private();
         self.odds.add(weight);
         self.evidence.push(Evidence {
             name,
             detail: detail.into(),
-            log_odds: weight.dark.likely as f32,
+            log_odds: (self.odds.private() - before) as f32,
         });
     }
 }
@@ -150,7 +178,7 @@ impl<'a> Grey<'a> {
 impl Classifier {
     /// The log-odds of a private link that the grey rest gives, facts that decide left aside.
     pub(super) fn log_odds(&self, landing: &Landing<'_, '_>) -> f64 {
-        self.grey(landing).odds.dark
+        self.grey(landing).odds.private()
     }
 
     fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {

@@ -17,7 +17,8 @@ pub struct AppBehaviour {
     /// Recipients who open on a phone.
     pub mobile: f64,
     /// Clicks that carry a referrer naming the app: one minus SparkToro's 2023 "direct" share
-    /// (WhatsApp, Slack, Discord 100 %; Messenger 75 %; Instagram 30 %); others assumptions.
+    /// (WhatsApp, Slack, Discord, TikTok 100 %; Messenger 75 %; Instagram 30 %; LinkedIn and X
+    /// "small shares"); others assumptions.
     pub referrer_kept: f64,
     /// Phone clicks that open in the app's own browser, the others in the default browser. Not
     /// published for any app: assumptions from device tests that say whether there is one.
@@ -43,7 +44,7 @@ pub struct NetworkBehaviour {
     /// Readers on a phone.
     pub mobile: f64,
     /// Clicks that carry a referrer: one minus SparkToro's 2023 "direct" share (TikTok and
-    /// Mastodon 100 %, LinkedIn 14 %, Pinterest 12 %, Facebook and X about 0).
+    /// Mastodon 100 %, LinkedIn 14 %, Pinterest 12 %; Facebook, X and Instagram about 0).
     pub referrer_kept: f64,
     /// Phone clicks in the network's own browser, which names itself. Assumption.
     pub in_app_browser: f64,
@@ -51,7 +52,7 @@ pub struct NetworkBehaviour {
 
 pub(super) fn default_apps() -> BTreeMap<App, AppBehaviour> {
     // weight, mobile, referrer, in-app, web client, token lost, preview, typed
-    let rows: [(App, [f64; 8]); 15] = [
+    let rows: [(App, [f64; 8]); 18] = [
         (
             App::Whatsapp,
             [30.0, 0.88, 0.0, 0.35, 0.5, 0.03, 0.95, 0.01],
@@ -70,6 +71,9 @@ pub(super) fn default_apps() -> BTreeMap<App, AppBehaviour> {
         (App::Kakaotalk, [2.0, 0.9, 0.0, 0.9, 0.0, 0.03, 0.9, 0.0]),
         (App::Wechat, [2.0, 0.95, 0.0, 0.95, 0.0, 0.1, 0.0, 0.0]),
         (App::Viber, [1.5, 0.9, 0.0, 0.5, 0.0, 0.03, 0.9, 0.0]),
+        (App::Twitter, [2.0, 0.8, 0.9, 0.05, 0.9, 0.03, 0.9, 0.0]),
+        (App::Linkedin, [2.0, 0.6, 0.86, 0.6, 0.9, 0.03, 0.9, 0.0]),
+        (App::Tiktok, [2.0, 0.97, 0.0, 0.9, 0.5, 0.03, 0.0, 0.0]),
     ];
     rows.into_iter()
         .map(|(app, row)| {
@@ -100,7 +104,7 @@ pub(super) fn default_apps() -> BTreeMap<App, AppBehaviour> {
 
 pub(super) fn default_networks() -> BTreeMap<Network, NetworkBehaviour> {
     // weight, mobile, referrer, in-app
-    let rows: [(Network, [f64; 4]); 8] = [
+    let rows: [(Network, [f64; 4]); 9] = [
         (Network::Facebook, [46.0, 0.85, 0.98, 0.85]),
         (Network::Twitter, [20.0, 0.7, 0.98, 0.05]),
         (Network::Reddit, [12.0, 0.6, 0.95, 0.1]),
@@ -109,6 +113,7 @@ pub(super) fn default_networks() -> BTreeMap<Network, NetworkBehaviour> {
         (Network::Mastodon, [2.0, 0.5, 0.0, 0.0]),
         (Network::Pinterest, [4.0, 0.8, 0.88, 0.7]),
         (Network::Tiktok, [3.0, 0.97, 0.0, 0.9]),
+        (Network::Instagram, [10.0, 0.95, 0.98, 0.9]),
     ];
     rows.into_iter()
         .map(

@@ -329,6 +329,13 @@ impl Scenario {
             ],
         );
         check.probabilities(
+            "openings",
+            &[
+                ("dark_search_by_app", self.openings.dark_search_by_app),
+                ("paid_in_app", self.openings.paid_in_app),
+            ],
+        );
+        check.probabilities(
             "tokens",
             &[
                 ("attached", self.tokens.attached),

@@ -43,6 +43,8 @@ pub struct Scenario {
     pub arrivals: Arrivals,
     /// What brings them.
     pub channels: Channels,
+    /// How they come without a referrer, where nobody knows how often.
+    pub openings: Openings,
     /// How links are passed on.
     pub sharing: Sharing,
     /// Share tokens.
@@ -76,6 +78,7 @@ impl Default for Scenario {
             content: Content::default(),
             arrivals: Arrivals::default(),
             channels: Channels::default(),
+            openings: Openings::default(),
             sharing: Sharing::default(),
             tokens: Tokens::default(),
             audience: Audience::default(),
@@ -200,6 +203,29 @@ impl Default for Channels {
             newsletter: 8.0,
             paid: 5.0,
             message: 0.0,
+        }
+    }
+}
+
+/// How readers who were not sent privately come without a referrer, where nobody knows how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Openings {
+    /// Part of searches without referrer that an app hands to the browser (a search widget, the
+    /// search box of a system), 0 to 1: `Sec-Fetch-Site: none` in Chromium. The others come from a
+    /// page of results whose referrer is taken off on the way, and say `cross-site`. The large
+    /// engines' pages keep a referrer, so those are few; how few is an assumption.
+    pub dark_search_by_app: f64,
+    /// Part of paid clicks on phones that come from an advertisement inside an app, 0 to 1: the
+    /// click id of Google without referrer, or TikTok's in its own browser. Assumption.
+    pub paid_in_app: f64,
+}
+
+impl Default for Openings {
+    fn default() -> Self {
+        Openings {
+            dark_search_by_app: 0.8,
+            paid_in_app: 0.3,
         }
     }
 }

@@ -17,7 +17,7 @@ fn one_site_is_the_same_alone() {
 fn sites_share_people_and_nothing_else() {
     let mut scenario = Scenario::small();
     scenario.more_sites = vec!["sport.example".into(), "local.example".into()];
-    scenario.requests_target = 9_000;
+    scenario.requests_target = 15_000;
     let sites = simulate_sites(&scenario).unwrap();
     let names: Vec<String> = sites.names().iter().map(|name| name.to_string()).collect();
     assert_eq!(names, ["news.example", "sport.example", "local.example"]);
@@ -44,7 +44,11 @@ fn sites_share_people_and_nothing_else() {
         visitors[site].extend(event.client.map(|client| client.visitor));
     }
     let common = |sets: &[HashSet<u64>]| sets[0].intersection(&sets[1]).count();
-    assert!(common(&people) > 50, "regulars read several sites");
+    assert!(
+        common(&people) > 50,
+        "regulars read several sites: {}",
+        common(&people)
+    );
     assert_eq!(visitors[0].intersection(&visitors[1]).count(), 0);
     // The home page and the seven sections.
     assert!(paths[0].intersection(&paths[1]).count() <= 8);

@@ -1,0 +1,118 @@
+//! Files of `grapevine simulate` scored as `grapevine evaluate visits FILE --truth` scores them.
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Cli, Command, EvaluateArgs, EvaluateWhat};
+use crate::settings::Settings;
+
+fn parsed(line: &[&str]) -> Command {
+    let line = std::iter::once("grapevine").chain(line.iter().copied());
+    Cli::try_parse_from(line).expect("arguments").command
+}
+
+fn arguments(line: &[&str]) -> EvaluateVisitsArgs {
+    let line = [&["evaluate", "visits"], line].concat();
+    match parsed(&line) {
+        Command::Evaluate(EvaluateArgs {
+            what: EvaluateWhat::Visits(arguments),
+        }) => arguments,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Hits or log, and truth, of a small simulated site.
+fn simulated_files(folder: &Path, format: &str) -> [String; 2] {
+    let name = |name: &str| folder.join(name).to_str().expect("a name").to_owned();
+    let [scenario, out, truth] = ["scenario.toml", format, "truth"].map(name);
+    let mut small = Scenario::small();
+    small.requests_target = 4_000;
+    std::fs::write(&scenario, small.to_toml().expect("a text")).expect("writes");
+    let line = [
+        "simulate",
+        "--scenario",
+        &scenario,
+        "--format",
+        format,
+        "--out",
+        &out,
+    ];
+    let line = [&line[..], &["--truth", &truth]].concat();
+    let Command::Simulate(simulate) = parsed(&line) else {
+        panic!("simulate");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime
+        .block_on(crate::simulate::run(&simulate, &Settings::default()))
+        .expect("simulates");
+    [out, truth]
+}
+
+#[test]
+fn files_of_a_simulation_are_scored_against_their_truth() {
+    for (format, via) in [("hits", "hits"), ("combined", "log")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [file, truth] = simulated_files(folder.path(), format);
+        let rows = folder.path().join("rows");
+        let line = [&file, "--truth", &truth, "--via", via, "--rows"];
+        let line = [&line[..], &[rows.to_str().expect("a name")]].concat();
+        let model = Model::builtin();
+        let (of, runs) = judged(&arguments(&line), &model).expect("judges");
+        assert_eq!(of, file);
+        let [run] = &runs[..] else {
+            panic!("one run");
+        };
+        let measures = &run.measures;
+        assert_eq!(run.asked_token_rate, None);
+        assert!(
+            measures.token_rate > 0.4,
+            "{format}: {}",
+            measures.token_rate
+        );
+        assert!(measures.landings > 300 && measures.landings_missed * 10 < measures.landings);
+        assert!(
+            measures.channel_accuracy > 0.7,
+            "{}",
+            measures.channel_accuracy
+        );
+        assert!(measures.direct.fit.truth > 0.05, "truth is joined");
+        let rows = std::fs::read_to_string(rows).expect("rows");
+        let rows: Vec<serde_json::Value> = rows
+            .lines()
+            .map(|row| serde_json::from_str(row).expect("a row"))
+            .collect();
+        assert_eq!(rows.len(), measures.all.fit.visits);
+        assert!(rows.iter().all(|row| row["truth"]["channel"].is_string()));
+        let mut text = Vec::new();
+        write_text(&of, &model, &runs, &mut text).expect("written");
+        let text = String::from_utf8(text).expect("text");
+        assert!(!text.contains("NaN"), "{text}");
+    }
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [file, truth] = simulated_files(folder.path(), "combined");
+    let refused = |line: &[&str]| {
+        let failure = judged(&arguments(line), &Model::builtin()).err();
+        let failure = failure.expect("refused");
+        (failure.code(), failure.to_string())
+    };
+    // A log is no truth, and no hits.
+    let (code, said) = refused(&[&file, "--truth", &file, "--via", "log"]);
+    assert_eq!(code, 65);
+    assert!(
+        said.contains("line 1") && said.contains("--truth"),
+        "{said}"
+    );
+    let (code, said) = refused(&[&file, "--truth", &truth]);
+    assert_eq!(code, 65, "{said}");
+    let (code, said) = refused(&[&file, "--truth", &truth, "--via", "log", "--site", "a b"]);
+    assert_eq!(code, 64, "{said}");
+    let (code, _) = refused(&["nowhere", "--truth", &truth]);
+    assert_eq!(code, 66);
+}
