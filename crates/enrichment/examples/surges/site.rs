@@ -13,20 +13,20 @@ use grapevine_producer::{Site, TrustedProxies};
 use grapevine_signals::Signals;
 use grapevine_simulator::{LogFormat, Scenario, simulate, write_log_line};
 
-pub type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// What is true of a simulated site. Contents are named by path, without a slash at the end.
-pub struct Truth {
+pub(crate) struct Truth {
     /// Times of private arrivals, in order.
-    pub dark: BTreeMap<String, Vec<i64>>,
+    pub(crate) dark: BTreeMap<String, Vec<i64>>,
     /// Times of all other arrivals, in order.
-    pub open: BTreeMap<String, Vec<i64>>,
+    pub(crate) open: BTreeMap<String, Vec<i64>>,
     /// Content of each burst that has begun, in the order of the scenario.
-    pub bursts: Vec<Option<String>>,
+    pub(crate) bursts: Vec<Option<String>>,
 }
 
 /// Simulates a site; gives its access log and the truth.
-pub fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure> {
+pub(crate) fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure> {
     let mut lines = Vec::new();
     let mut dark: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     let mut open: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -55,7 +55,7 @@ pub fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure> {
 }
 
 /// Puts a log through importer and stages; shows the records of a topic.
-pub fn processed(
+pub(crate) fn processed(
     lines: Vec<u8>,
     scenario: &Scenario,
     signals: &Arc<Signals>,
@@ -85,7 +85,7 @@ pub fn processed(
 }
 
 /// The path of a canonical URL, as [`Truth`] names contents.
-pub fn path_of(url: &str) -> &str {
+pub(crate) fn path_of(url: &str) -> &str {
     let path = url.split_once("//").map_or(url, |(_, rest)| rest);
     trimmed(path.find('/').map_or("", |at| &path[at..]))
 }
@@ -95,4 +95,4 @@ fn trimmed(path: &str) -> &str {
 }
 
 /// The topic of surges.
-pub const SURGES: &str = topic::SURGES;
+pub(crate) const SURGES: &str = topic::SURGES;

@@ -195,7 +195,7 @@ mod tests {
                     1 => parts[fact][rival],
                     _ => 1.0 - parts[fact][rival],
                 };
-                let count = (40_000.0 * part * chance(0) * chance(1)).round() as usize;
+                let count = (40_000f64 * part * chance(0) * chance(1)).round() as usize;
                 for _ in 0..count {
                     let facts = (0..2).filter(|fact| there >> fact & 1 == 1);
                     site.push(Case {

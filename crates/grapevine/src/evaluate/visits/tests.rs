@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::{Cli, Command, EvaluateArgs, EvaluateWhat};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 
 fn parsed(line: &[&str]) -> Command {
     let line = std::iter::once("grapevine").chain(line.iter().copied());
@@ -41,12 +41,13 @@ fn simulated_files(folder: &Path, format: &str) -> [String; 2] {
     let Command::Simulate(simulate) = parsed(&line) else {
         panic!("simulate");
     };
+    let settings = Settings::load(&Overrides::default()).expect("settings");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime
-        .block_on(crate::simulate::run(&simulate, &Settings::default()))
+        .block_on(crate::simulate::run(&simulate, &settings.settings))
         .expect("simulates");
     [out, truth]
 }
