@@ -219,8 +219,8 @@ mod tests {
         };
         let found = regress(&[site], &prior, 40_000.0);
         let logit = |p: f64| (p / (1.0 - p)).ln();
-        for fact in 0..2 {
-            let [private, search, typed] = parts[fact].map(logit);
+        for (fact, part) in parts.iter().enumerate() {
+            let [private, search, typed] = part.map(logit);
             let right = |figure: f64, is: f64| assert!((figure - is).abs() < 0.03, "{figure} {is}");
             right(found.dark[fact + 1], private - typed);
             right(found.search[fact + 1], search - typed);
