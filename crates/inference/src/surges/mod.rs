@@ -143,7 +143,13 @@ impl Surges {
         let Some(site) = self.sites.peek_mut(site_key) else {
             return;
         };
+        let ahead = site.is_ahead(landing.time);
         site.pass(landing.time);
+        if ahead {
+            // A wrong clock: all that is known of the content would be forgotten.
+            self.late += 1;
+            return;
+        }
         let contents = &mut self.contents[clock.index()];
         let content_key = content_key(clock, landing.site, landing.content);
         if contents.get(content_key).is_none() {
@@ -259,7 +265,8 @@ impl Surges {
         self.raised.len()
     }
 
-    /// Visits that came too late to be of use, and surges that there was no room for.
+    /// Visits that came too late, or a day ahead of their site, to be of use, and surges that there
+    /// was no room for.
     pub fn left_out(&self) -> [u64; 2] {
         [self.late, self.unraised]
     }

@@ -87,9 +87,17 @@ impl Site {
         }
     }
 
+    /// Whether a time is more than a day ahead of what the site has come to.
+    pub(super) fn is_ahead(&self, time: i64) -> bool {
+        time.div_euclid(HOUR_MS) - self.hour > DAY_HOURS
+    }
+
     /// Event time goes on. A time far ahead, as a wrong clock gives, moves no more than a day.
     pub(super) fn pass(&mut self, time: i64) {
-        self.first = self.first.min(time);
+        // A time long before is a wrong clock as well.
+        if time >= self.first - DAY_HOURS * HOUR_MS {
+            self.first = self.first.min(time);
+        }
         let passed = (time.div_euclid(HOUR_MS) - self.hour).min(DAY_HOURS);
         if passed <= 0 {
             return;
