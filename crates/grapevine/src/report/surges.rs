@@ -225,10 +225,18 @@ fn told(surge: &SurgeFigures, name: &str) -> String {
         );
     }
     text += &format!(
-        " A content at its baseline would show this with a probability below {:.0e}.",
-        surge.false_alarm
+        " So unusual a rise is to be expected here {} a day.",
+        times(surge.false_alarm)
     );
     text
+}
+
+/// How often in words.
+fn times(rate: f64) -> String {
+    match rate {
+        rate if rate < 0.01 => String::from("less than 0.01 times"),
+        rate => format!("{rate:.2} times"),
+    }
 }
 
 /// A duration in words, in its largest unit of which there are two or more.
@@ -288,7 +296,7 @@ mod tests {
             "At 2026-03-02 01:05 it had 45 an hour, doubling in 18 min (12 min to 2 h).",
             "whatsapp 62\u{202f}%, unknown 38\u{202f}%",
             "about 32 networks; 3 acts of sharing were seen, 1 visit came by a token",
-            "below 4e-8",
+            "to be expected here less than 0.01 times a day",
         ] {
             assert!(text.contains(said), "{said:?} in {text}");
         }
