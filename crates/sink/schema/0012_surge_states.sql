@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS grapevine.surge_states
     reproduction_number Nullable(Float64) COMMENT 'Mean number of visits that one visit of the content causes, where it is inferred.',
     reproduction_low Nullable(Float64) COMMENT 'Low end (10 %) of that number.',
     reproduction_high Nullable(Float64) COMMENT 'High end (90 %) of that number.',
-    false_alarm Float64 COMMENT 'Bound on the probability that a content at its baseline would ever show this much from one start on, 0 to 1.',
+    false_alarm Float64 COMMENT 'Rises a day on this site that are as unusual as this one, by what its contents have shown; at most 1.',
     new_content Bool COMMENT 'True where the content is younger than 64 hours, so that its baseline is mostly the site\'s typical early curve.',
     model_version LowCardinality(String) COMMENT 'Version of the model that gave the probabilities.',
     topic LowCardinality(String) COMMENT 'Topic that the row came from.',

@@ -74,7 +74,7 @@ pub struct SurgeFigures {
     pub chained: f64,
     /// Visits that one visit causes, where it is inferred.
     pub reproduction_number: Option<Estimate>,
-    /// Bound on the probability that a content at its baseline would ever show this much.
+    /// Rises a day on this site that are as unusual, at most 1.
     pub false_alarm: f64,
     /// Whether the content was new, so that the baseline is the site's typical early curve.
     pub new_content: bool,
