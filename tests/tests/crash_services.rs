@@ -28,19 +28,3 @@ fn every_acknowledged_hit_is_there_once_whatever_was_killed() {
         assert!(kills.is_some_and(|line| line.contains(part)), "{shown}");
     }
 }
-
-/// Each broker leads a third of the partitions: whichever is killed, others take over.
-#[test]
-fn nothing_is_lost_when_one_broker_of_three_is_killed() {
-    let shown = crash(&[
-        "--seed",
-        "3",
-        "--kills",
-        "4",
-        "--brokers",
-        "3",
-        "--only",
-        "broker",
-    ]);
-    assert!(shown.contains("broker 4"), "{shown}");
-}
