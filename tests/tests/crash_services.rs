@@ -2,14 +2,9 @@
 //! `crash`, as docs/crash-tests.md says how to run it for longer.
 
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-
-/// One at a time: each run has a whole pipeline to itself.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// Runs it, which must hold; what it showed.
 fn crash(arguments: &[&str]) -> String {
-    let _turn = TURN.lock();
     let output = Command::new(env!("CARGO_BIN_EXE_crash"))
         .args(arguments)
         .stdin(Stdio::null())
