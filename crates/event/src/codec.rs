@@ -27,7 +27,7 @@ pub enum CodecError {
     NoMarker(u8, u8),
     /// A message as it is on a topic where a schema registry is used, with the schema's id.
     #[error(
-        "record is framed for a schema registry (schema id {0}), which is not read here: write single-object encoding"
+        "record is framed for a schema registry with schema id {0}: no registry is set here (registry.url), it does not know the id, or the schema is not one of this version"
     )]
     Framed(u32),
     /// A fingerprint that no schema of this version has.

@@ -11,7 +11,7 @@ use crate::cli::{AuditArgs, AuditFormat};
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::pipeline::{Pipeline, sink_ends};
 use crate::settings::Settings;
-use crate::{kafka, warehouse};
+use crate::{kafka, registry, warehouse};
 
 /// What the command found, and did.
 #[derive(Serialize)]
@@ -33,7 +33,8 @@ pub async fn run(arguments: &AuditArgs, settings: &Settings) -> Result<(), Failu
     let outcome = if settings.clickhouse.url.is_some() {
         let client = warehouse::client(&settings.clickhouse)?;
         let group = settings.kafka.membership(kafka::SINK)?.group;
-        let (connection, partitions) = kafka::connected(settings).await?;
+        let (connection, partitions) =
+            kafka::connected(settings, registry::frames(settings).await?).await?;
         let view = KafkaView::new(&connection, &group, partitions).ends(ExitKind::Config)?;
         look(&view, &client, arguments).await?
     } else {

@@ -20,7 +20,7 @@ pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Fai
     let text = effective(loaded);
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).ends(ExitKind::InputOutput)?;
-    read_everything(settings)?;
+    read_everything(settings).await?;
     writeln!(out, "configuration is good").ends(ExitKind::InputOutput)?;
     if arguments.connect {
         let said = connect_kafka(settings).await?;
@@ -70,11 +70,14 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) 
 }
 
 /// Reads what the settings name: files and texts that are only looked at when a service starts.
-fn read_everything(settings: &Settings) -> Result<(), Failure> {
+async fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.operations.grace()?;
     settings.trusted_proxies()?;
     settings.kafka.check()?;
     settings.kafka.connection()?;
+    let registry = settings.registry.clone();
+    let client = tokio::task::spawn_blocking(move || registry.client());
+    client.await.ends(ExitKind::Software)??;
     pipeline::signals(settings)?;
     Ok(())
 }

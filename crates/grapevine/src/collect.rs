@@ -16,7 +16,7 @@ use crate::data_directory::DataDirectory;
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::operations::Service;
 use crate::settings::{KafkaSettings, Settings};
-use crate::{engine, local, pipeline};
+use crate::{engine, local, pipeline, registry};
 
 /// How long a start waits for Kafka before it takes hits into the spool.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,9 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     .await?;
     let config = local::collector_config(settings)?;
     settings.kafka.check()?;
-    let connection = settings.kafka.connection()?;
+    let frames = registry::frames(settings).await?;
+    registry::watch(&service.health, frames.as_ref());
+    let connection = settings.kafka.connection()?.framed(frames.clone());
     let directory = pipeline::hold(settings)?;
     let key = pseudonym_key(settings, &directory)?;
     let server_key = match &settings.collector.server_key {
@@ -73,7 +75,18 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     service.health.ask("collector", trouble);
     announce(address, &settings.kafka.brokers);
 
-    service.shutdown.asked().await;
+    // Until the registry has answered hits wait in the spool.
+    let registering = async {
+        match registry::registered(frames.as_ref()).await {
+            Ok(()) => std::future::pending().await,
+            Err(failure) => failure,
+        }
+    };
+    let outcome = tokio::select! {
+        () = service.shutdown.asked() => Ok(()),
+        failure = registering => Err(failure),
+    };
+    service.shutdown.ask();
     // It holds the collector, which has to be gone for its threads to end.
     service.health.ask("collector", || Ok(()));
     // It is gone only where it failed, which its task says.
@@ -88,7 +101,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         .await
         .ends(ExitKind::Software)?;
     tracing::info!(?counts, "collector ended");
-    Ok(())
+    outcome
 }
 
 /// The key that makes the same pseudonym in every replica, from a file that they share, or this

@@ -11,13 +11,14 @@ use grapevine_event::topic;
 use grapevine_inference::{Classifier, Model};
 use grapevine_log::LogError;
 use grapevine_log::kafka::topics::{self, TopicsError};
+use grapevine_registry::Frames;
 use tokio::sync::mpsc;
 
 use crate::cli::{EnrichArgs, EnrichStage};
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::operations::Service;
 use crate::settings::Settings;
-use crate::{pipeline, reachable};
+use crate::{pipeline, reachable, registry};
 
 /// Runs the command.
 ///
@@ -30,12 +31,19 @@ pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Fail
         .health
         .condition("stages", "looking at topics and states");
     let _kafka = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
+    let frames = registry::frames(settings).await?;
+    registry::watch(&service.health, frames.as_ref());
+    tokio::select! {
+        registered = registry::registered(frames.as_ref()) => registered?,
+        () = service.shutdown.asked() => return Ok(()),
+    }
     let (stage, settings) = (arguments.stage, settings.clone());
     let stop = StopSignal::new();
     let (report, mut reports) = mpsc::unbounded_channel();
     let told = stop.clone();
     // Everything that waits for brokers and stores has threads of its own.
-    let running = tokio::task::spawn_blocking(move || start(stage, &settings, &told, &report));
+    let running =
+        tokio::task::spawn_blocking(move || start(stage, &settings, frames, &told, &report));
     let threads = tokio::select! {
         started = running => started.ends(ExitKind::Software)??,
         // Nothing is held yet.
@@ -71,6 +79,7 @@ pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Fail
 fn start(
     which: EnrichStage,
     settings: &Settings,
+    frames: Option<Arc<Frames>>,
     stop: &StopSignal,
     report: &mpsc::UnboundedSender<Failure>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
@@ -78,7 +87,7 @@ fn start(
     kafka.check()?;
     let signals = Arc::new(pipeline::signals(settings)?);
     let classifier = Arc::new(Classifier::new(signals, Model::builtin()));
-    let connection = kafka.connection()?;
+    let connection = kafka.connection()?.framed(frames);
     let partitions = topics::ensure(&connection, &kafka.wishes(), kafka.creation());
     let partitions = partitions.map_err(|error| {
         let kind = match &error {

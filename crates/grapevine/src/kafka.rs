@@ -1,7 +1,11 @@
 //! What the sink's commands need of Kafka: its topics, a connection that fits its memory.
 
+use std::sync::Arc;
+
 use grapevine_log::kafka::Connection;
 use grapevine_log::kafka::topics::{self, Partitions, TopicsError};
+
+use grapevine_registry::Frames;
 
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::settings::{KafkaSettings, Settings};
@@ -20,11 +24,15 @@ pub fn sink_partitions(kafka: &KafkaSettings) -> Partitions {
 ///
 /// # Errors
 /// Settings that are wrong, brokers that stay away, topics that are not as they have to be.
-pub async fn connected(settings: &Settings) -> Result<(Connection, Partitions), Failure> {
+pub async fn connected(
+    settings: &Settings,
+    frames: Option<Arc<Frames>>,
+) -> Result<(Connection, Partitions), Failure> {
     let kafka = settings.kafka.clone();
     kafka.check()?;
     let ahead = grapevine_sink::read_ahead_kib(&sink_partitions(&kafka));
     let connection = kafka.connection_reading_ahead(ahead.ends(ExitKind::Software)?)?;
+    let connection = connection.framed(frames);
     let ensured = tokio::task::spawn_blocking(move || {
         let partitions = topics::ensure(&connection, &kafka.wishes(), kafka.creation())?;
         Ok((connection, partitions))

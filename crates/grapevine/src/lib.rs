@@ -25,6 +25,7 @@ pub mod operations;
 pub mod pipeline;
 pub mod query;
 pub mod reachable;
+pub mod registry;
 pub mod replay;
 pub mod report;
 pub mod secret;

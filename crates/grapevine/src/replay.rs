@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::cli::{AuditFormat, ReplayArgs};
 use crate::exit::{Ends, ExitKind, Failure};
-use crate::kafka;
 use crate::pipeline::{Pipeline, sink_ends};
 use crate::settings::Settings;
+use crate::{kafka, registry};
 
 #[derive(Serialize)]
 struct Outcome {
@@ -77,7 +77,9 @@ fn millis(flag: &str, text: Option<&str>) -> Result<Option<i64>, Failure> {
 
 async fn on_kafka(replay: Replay, dry_run: bool, settings: &Settings) -> Result<Found, Failure> {
     let membership = settings.kafka.membership(kafka::SINK)?;
-    let (connection, partitions) = kafka::connected(settings).await?;
+    let frames = registry::frames(settings).await?;
+    registry::registered_soon(frames.as_ref()).await?;
+    let (connection, partitions) = kafka::connected(settings, frames).await?;
     let sent = tokio::task::spawn_blocking(move || {
         let view = KafkaView::new(&connection, &membership.group, partitions.clone())
             .ends(ExitKind::Config)?;

@@ -5,6 +5,7 @@
 //! are never printed.
 
 mod kafka;
+mod registry;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::secret::Secret;
 use crate::unknown_key;
 
 pub use kafka::{KafkaSettings, Properties, Protocol};
+pub use registry::{RegistrySettings, failure as registry_failure};
 
 /// What can be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct Settings {
     /// Apache Kafka; `local` needs none.
     #[serde(default)]
     pub kafka: KafkaSettings,
+    /// A schema registry beside Kafka; off unless its address is set.
+    #[serde(default)]
+    pub registry: RegistrySettings,
     /// Health, metrics, traces and the graceful stop.
     #[serde(default)]
     pub operations: OperationsSettings,
@@ -222,6 +227,9 @@ impl Settings {
             "kafka.password",
             "collector.server_key",
             "clickhouse.password",
+            "registry.user",
+            "registry.password",
+            "registry.token",
         ]
         .map(|key| {
             let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));

@@ -8,7 +8,7 @@ use crate::exit::Failure;
 use crate::operations::Service;
 use crate::pipeline::sink_ends;
 use crate::settings::Settings;
-use crate::{kafka, reachable, warehouse};
+use crate::{kafka, reachable, registry, warehouse};
 
 /// Runs the command.
 ///
@@ -19,6 +19,8 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     settings.kafka.check()?;
     let service = Service::start("sink", &settings.operations).await?;
     let tables = service.health.condition("tables", "looking at ClickHouse");
+    let frames = registry::frames(settings).await?;
+    registry::watch(&service.health, frames.as_ref());
     let client = warehouse::client(&settings.clickhouse)?;
     let options = Options::default();
     let (stop, stopped) = watch::channel(false);
@@ -41,7 +43,11 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     }
     tables.met();
     let _reachable = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
-    let (connection, partitions) = kafka::connected(settings).await?;
+    let (connection, partitions) = kafka::connected(settings, frames.clone()).await?;
+    tokio::select! {
+        registered = registry::registered(frames.as_ref()) => registered?,
+        () = service.shutdown.asked() => return Ok(()),
+    }
     let replica = Replica {
         connection,
         membership,

@@ -55,6 +55,14 @@ impl Batch {
         }
     }
 
+    /// Adds a record of which the head is not in one piece with the rest.
+    pub(crate) fn push_headed(&mut self, offset: u64, head: &[u8], rest: &[u8]) {
+        if let Records::Gathered { bytes, .. } = &mut self.records {
+            bytes.extend_from_slice(head);
+        }
+        self.push(offset, rest);
+    }
+
     /// Bytes of the records of a gathered batch.
     pub(crate) fn gathered_bytes(&self) -> usize {
         match &self.records {
@@ -174,9 +182,9 @@ mod tests {
         let mut batch = Batch::gathered(5);
         assert!(batch.is_empty());
         assert_eq!(batch.next_offset(), 5);
-        for (offset, record) in [(5, &b"ab"[..]), (7, b""), (11, b"cde")] {
-            batch.push(offset, record);
-        }
+        batch.push(5, b"ab");
+        batch.push(7, b"");
+        batch.push_headed(11, b"c", b"de");
         let read: Vec<_> = batch.iter().collect();
         assert_eq!(read, [(5, &b"ab"[..]), (7, b""), (11, b"cde")]);
         assert_eq!((batch.len(), batch.next_offset()), (3, 12));

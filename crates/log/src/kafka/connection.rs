@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use grapevine_registry::Frames;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -73,6 +75,7 @@ pub struct Connection {
     brokers: String,
     properties: BTreeMap<String, String>,
     token_file: Option<PathBuf>,
+    frames: Option<Arc<Frames>>,
 }
 
 impl fmt::Debug for Connection {
@@ -108,10 +111,22 @@ impl Connection {
             brokers: brokers.to_owned(),
             properties,
             token_file,
+            frames: None,
         };
         // Says what is wrong before anything is started.
         connection.base().create_native_config().map_err(refused)?;
         Ok(connection)
+    }
+
+    /// Records go on topics framed for a schema registry, and are read in either form.
+    #[must_use]
+    pub fn framed(mut self, frames: Option<Arc<Frames>>) -> Connection {
+        self.frames = frames;
+        self
+    }
+
+    pub(crate) fn frames(&self) -> Option<Arc<Frames>> {
+        self.frames.clone()
     }
 
     /// The brokers, as given.

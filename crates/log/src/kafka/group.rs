@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use grapevine_registry::Frames;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -106,6 +107,7 @@ impl Group {
         let member = Member {
             consumer: Arc::downgrade(&consumer),
             transactions,
+            frames: connection.frames(),
             given: sender,
         };
         let known = consumer.context().member.set(member);
@@ -293,6 +295,7 @@ impl Held {
 struct Member {
     consumer: Weak<BaseConsumer<GroupCalls>>,
     transactions: Transactions,
+    frames: Option<Arc<Frames>>,
     given: Sender<Result<KafkaPartition, LogError>>,
 }
 
@@ -372,6 +375,7 @@ impl GroupCalls {
                 position,
                 lease,
                 member.transactions.clone(),
+                member.frames.clone(),
             ));
         }
         let started = match consumer.rebalance_protocol() {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use grapevine_registry::{Frames, Opened};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -28,6 +29,7 @@ pub struct Onlooker {
     consumer: BaseConsumer<ClientCalls>,
     /// What is read is what the consumer is assigned to: one read at a time.
     reading: Mutex<()>,
+    frames: Option<Arc<Frames>>,
 }
 
 impl fmt::Debug for Onlooker {
@@ -52,6 +54,7 @@ impl Onlooker {
         Ok(Onlooker {
             consumer,
             reading: Mutex::new(()),
+            frames: connection.frames(),
         })
     }
 
@@ -132,6 +135,7 @@ impl Onlooker {
         take: &mut (dyn FnMut(u64, &[u8]) + Send),
     ) -> Result<(), LogError> {
         let mut heard = Instant::now();
+        let mut room = Vec::new();
         loop {
             match self.consumer.poll(POLL) {
                 // Nothing that can be read is left.
@@ -144,7 +148,8 @@ impl Onlooker {
                     heard = Instant::now();
                     let offset = u64::try_from(message.offset()).unwrap_or_default();
                     if offset < range.end {
-                        take(offset, message.payload().unwrap_or_default());
+                        let message = message.payload().unwrap_or_default();
+                        take(offset, self.opened(message, &mut room)?);
                     }
                     if offset + 1 >= range.end {
                         return Ok(());
@@ -157,6 +162,32 @@ impl Onlooker {
                     "nothing was heard for {} s",
                     SILENCE_MAX.as_secs()
                 )));
+            }
+        }
+    }
+
+    /// The record of a message; `room` is what it may be written into. Waits for the registry.
+    fn opened<'a>(&self, message: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], LogError> {
+        let Some(frames) = &self.frames else {
+            return Ok(message);
+        };
+        let deadline = Instant::now() + SILENCE_MAX;
+        loop {
+            match frames.open(message) {
+                Opened::AsIs(record) => return Ok(record),
+                Opened::Record(head, datum) => {
+                    room.clear();
+                    room.extend_from_slice(&head);
+                    room.extend_from_slice(datum);
+                    return Ok(room);
+                }
+                Opened::Unmet(id) => match frames.learn(id) {
+                    Ok(()) => {}
+                    Err(error) if Instant::now() >= deadline => {
+                        return Err(LogError::Away(error.to_string()));
+                    }
+                    Err(_) => std::thread::sleep(AGAIN),
+                },
             }
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use grapevine_registry::{Frames, Opened};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -35,6 +36,7 @@ pub struct KafkaPartition {
     position: Mutex<Position>,
     lease: Arc<Lease>,
     transactions: Transactions,
+    frames: Option<Arc<Frames>>,
 }
 
 struct Reader {
@@ -68,6 +70,7 @@ impl KafkaPartition {
         position: Position,
         lease: Arc<Lease>,
         transactions: Transactions,
+        frames: Option<Arc<Frames>>,
     ) -> KafkaPartition {
         KafkaPartition {
             consumer,
@@ -81,6 +84,7 @@ impl KafkaPartition {
             position: Mutex::new(position),
             lease,
             transactions,
+            frames,
         }
     }
 
@@ -116,6 +120,8 @@ impl KafkaPartition {
         }
         let deadline = Instant::now() + patience.unwrap_or(ANSWER_MAX);
         let mut batch = Batch::gathered(offset);
+        // An id that has to be asked for: when nothing is held up by it.
+        let mut unmet = None;
         while batch.gathered_bytes() < bytes_max.max(1) {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let wait = if batch.is_empty() {
@@ -129,7 +135,7 @@ impl KafkaPartition {
                 Some(Ok(message)) => match u64::try_from(message.offset()) {
                     // A record that was read already may come a second time.
                     Ok(at) if at >= batch.next_offset() => {
-                        batch.push(at, message.payload().unwrap_or_default());
+                        unmet = self.add(&mut batch, at, message.payload().unwrap_or_default());
                         Some(Ok(()))
                     }
                     _ => continue,
@@ -137,6 +143,22 @@ impl KafkaPartition {
                 Some(Err(error)) => Some(Err(error)),
             };
             drop(leave);
+            if let Some(id) = unmet.take() {
+                reader.next = None;
+                if !batch.is_empty() {
+                    break;
+                }
+                if !self.learned(id, deadline) && patience.is_some() {
+                    return Ok(batch);
+                }
+                if Instant::now() >= deadline && patience.is_none() {
+                    return Err(LogError::Away(format!(
+                        "the schema registry did not say what id {id} is"
+                    )));
+                }
+                self.seek(&mut reader, offset)?;
+                continue;
+            }
             let came = matches!(read, Some(Ok(())));
             match read {
                 Some(Ok(())) => reader.at_end = false,
@@ -177,6 +199,38 @@ impl KafkaPartition {
             reader.next = Some(batch.next_offset());
         }
         Ok(batch)
+    }
+
+    /// Adds what came to the batch; the id of its schema where that has to be learned first.
+    fn add(&self, batch: &mut Batch, offset: u64, message: &[u8]) -> Option<u32> {
+        let opened = match &self.frames {
+            None => Opened::AsIs(message),
+            Some(frames) => frames.open(message),
+        };
+        match opened {
+            Opened::AsIs(record) => batch.push(offset, record),
+            Opened::Record(head, datum) => batch.push_headed(offset, &head, datum),
+            Opened::Unmet(id) => return Some(id),
+        }
+        None
+    }
+
+    /// Asks the registry for an id until it answers, the deadline is over or the partition is
+    /// wanted back; true where it is known now.
+    fn learned(&self, id: u32, deadline: Instant) -> bool {
+        let Some(frames) = &self.frames else {
+            return false;
+        };
+        loop {
+            if frames.learn(id).is_ok() {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.lease.is_revoked() || self.lease.is_wanted_back() {
+                return false;
+            }
+            std::thread::sleep(LOOK.min(left));
+        }
     }
 
     /// What an error in the place of a record means; well where reading goes on.

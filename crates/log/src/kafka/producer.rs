@@ -1,7 +1,9 @@
 //! Appending without reading: collectors, importers, replay.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use grapevine_registry::Frames;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
@@ -20,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct Producer {
     producer: std::sync::Mutex<BaseProducer<ClientCalls>>,
     partitions: Partitions,
+    frames: Option<Arc<Frames>>,
 }
 
 impl Producer {
@@ -38,6 +41,7 @@ impl Producer {
         Ok(Producer {
             producer: std::sync::Mutex::new(producer),
             partitions,
+            frames: connection.frames(),
         })
     }
 
@@ -66,7 +70,9 @@ impl Producer {
         let deadline = Instant::now() + patience;
         let context = producer.client().context();
         context.take_undelivered();
+        let mut room = Vec::new();
         let sent = spread(commit, &self.partitions, |topic, partition, record| {
+            let record = framed(self.frames.as_deref(), topic, record, &mut room)?;
             enqueue(&producer, topic, partition, record, deadline)
         });
         if sent.is_ok() {
@@ -95,6 +101,20 @@ impl Producer {
             Some(error) => Err(LogError::Away(error.to_string())),
         }
     }
+}
+
+/// A record as it goes on its topic; `room` is what it may be written into.
+pub(super) fn framed<'a>(
+    frames: Option<&Frames>,
+    topic: &str,
+    record: &'a [u8],
+    room: &'a mut Vec<u8>,
+) -> Result<&'a [u8], LogError> {
+    let Some(frames) = frames else {
+        return Ok(record);
+    };
+    let framed = frames.frame(topic, record, room);
+    framed.map_err(|error| LogError::Away(error.to_string()))
 }
 
 /// Puts one record into the client's buffer, waiting for room.

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use grapevine_registry::Frames;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -17,7 +18,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::connection::{Connection, TRANSACTION_TIMEOUT_MS, refused};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
-use super::producer::enqueue;
+use super::producer::{enqueue, framed};
 use super::spread::{Partitions, spread};
 use crate::commit::{Commit, Position};
 use crate::error::LogError;
@@ -151,6 +152,7 @@ pub(crate) struct Transactor {
     id: String,
     producer: BaseProducer<ClientCalls>,
     partitions: Partitions,
+    frames: Option<Arc<Frames>>,
     requests: Receiver<Request>,
     /// Locked while a transaction is open.
     gate: Arc<Mutex<()>>,
@@ -181,6 +183,7 @@ impl Transactor {
             id: id.to_owned(),
             producer,
             partitions,
+            frames: connection.frames(),
             requests,
             gate,
             give_up,
@@ -339,10 +342,12 @@ impl Transactor {
         context.take_undelivered();
         let deadline = Instant::now() + Duration::from_millis(u64::from(TRANSACTION_TIMEOUT_MS));
         for request in held {
+            let mut room = Vec::new();
             spread(
                 &request.commit,
                 &self.partitions,
                 |topic, partition, record| {
+                    let record = framed(self.frames.as_deref(), topic, record, &mut room)?;
                     enqueue(&self.producer, topic, partition, record, deadline)
                 },
             )

@@ -1,0 +1,224 @@
+//! From single-object encoding to a registry's framing and back, with what the registry said.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use grapevine_event::Record;
+
+use crate::client::{Client, RegistryError};
+use crate::frame::{self, Fingerprint, HEAD_BYTES};
+use crate::subjects;
+
+/// Pause after the first question that was not answered; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Ids that are remembered. A registry of any company has fewer; what would be more is garbage.
+const MET_MAX: usize = 65_536;
+
+/// Turns records into framed messages and back. For many threads.
+#[derive(Debug)]
+pub struct Frames {
+    client: Client,
+    /// Ids of our own schemas, once the registry has said them.
+    own: OnceLock<Vec<Own>>,
+    /// Fingerprints of ids met so far; `None` where the registry knows no such id, or
+    /// its schema is none of ours.
+    met: RwLock<BTreeMap<u32, Option<Fingerprint>>>,
+    asking: Mutex<Asking>,
+}
+
+/// The id of a kind of record on a topic: a registry may have the same schema under several.
+#[derive(Debug)]
+struct Own {
+    fingerprint: Fingerprint,
+    topic: &'static str,
+    id: u32,
+}
+
+/// How the last questions went.
+#[derive(Debug, Default)]
+struct Asking {
+    /// Why the last was not answered.
+    trouble: Option<String>,
+    /// Pause after it.
+    pause: Duration,
+    /// When the next may be asked.
+    not_before: Option<Instant>,
+}
+
+/// A message as it is decoded: a head and what follows it, together the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened<'a> {
+    /// It is not framed, or its id has no schema of ours: as it came.
+    AsIs(&'a [u8]),
+    /// A record in single-object encoding: its head, and its datum.
+    Record([u8; HEAD_BYTES], &'a [u8]),
+    /// Its id was not met yet: [`learn`](Frames::learn) it, then open the message again.
+    Unmet(u32),
+}
+
+impl Frames {
+    /// Knows nothing yet and asks nothing: [`register`](Self::register) before records are framed.
+    pub fn new(client: Client) -> Frames {
+        Frames {
+            client,
+            own: OnceLock::new(),
+            met: RwLock::default(),
+            asking: Mutex::default(),
+        }
+    }
+
+    /// Address of the registry.
+    pub fn url(&self) -> &str {
+        self.client.url()
+    }
+
+    /// Why the registry could not be used when it was last asked; `None` where it answered.
+    pub fn trouble(&self) -> Option<String> {
+        self.asking().trouble.clone()
+    }
+
+    /// Finds the ids of every schema of ours, registering those that are not there. Blocks.
+    ///
+    /// # Errors
+    /// Those of the registry; where [`is_away`](RegistryError::is_away), try again.
+    pub fn register(&self) -> Result<(), RegistryError> {
+        if self.own.get().is_some() {
+            return Ok(());
+        }
+        let found = self.find_own();
+        self.note(found.as_ref().err());
+        let own = found?;
+        {
+            let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+            met.extend(own.iter().map(|own| (own.id, Some(own.fingerprint))));
+        }
+        // Another thread may have been first, with the same ids.
+        let _ = self.own.set(own);
+        Ok(())
+    }
+
+    fn find_own(&self) -> Result<Vec<Own>, RegistryError> {
+        let find = |subject: subjects::Subject| {
+            let id = self.client.id_of(&subject.name, subject.kind.text().json)?;
+            Ok(Own {
+                fingerprint: subject.kind.fingerprint(),
+                topic: subject.topic,
+                id,
+            })
+        };
+        subjects::all().map(find).collect()
+    }
+
+    /// A record as it goes on a topic. `room` is what it may be written into. What is no record of
+    /// ours, or none that belongs on this topic, goes as it is.
+    ///
+    /// # Errors
+    /// [`RegistryError::Away`] before [`register`](Self::register) was done.
+    pub fn frame<'a>(
+        &self,
+        topic: &str,
+        record: &'a [u8],
+        room: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], RegistryError> {
+        let Some(own) = self.own.get() else {
+            return Err(RegistryError::Away {
+                url: self.url().to_owned(),
+                reason: self
+                    .trouble()
+                    .unwrap_or_else(|| "schemas are not registered yet".to_owned()),
+            });
+        };
+        let Some((fingerprint, datum)) = frame::of_single_object(record) else {
+            return Ok(record);
+        };
+        let is_it = |own: &&Own| own.fingerprint == fingerprint && own.topic == topic;
+        let Some(own) = own.iter().find(is_it) else {
+            return Ok(record);
+        };
+        room.clear();
+        room.extend_from_slice(&frame::framed_head(own.id));
+        room.extend_from_slice(datum);
+        Ok(room)
+    }
+
+    /// A message as it is decoded, by what is known: nothing is asked, nothing allocated.
+    pub fn open<'a>(&self, message: &'a [u8]) -> Opened<'a> {
+        let Some((id, datum)) = frame::of_framed(message) else {
+            return Opened::AsIs(message);
+        };
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        match met.get(&id) {
+            None => Opened::Unmet(id),
+            Some(None) => Opened::AsIs(message),
+            Some(Some(fingerprint)) => {
+                Opened::Record(frame::single_object_head(*fingerprint), datum)
+            }
+        }
+    }
+
+    /// Asks what an id is, and remembers the answer for as long as this process lives, also that
+    /// there is none. Blocks for at most 10 s; between questions that are not answered it refuses
+    /// to ask, from 100 ms up to 5 s.
+    ///
+    /// # Errors
+    /// Anything but an answer: try again later.
+    pub fn learn(&self, id: u32) -> Result<(), RegistryError> {
+        {
+            let asking = self.asking();
+            if let (Some(trouble), Some(not_before)) = (&asking.trouble, asking.not_before)
+                && Instant::now() < not_before
+            {
+                return Err(RegistryError::Away {
+                    url: self.url().to_owned(),
+                    reason: trouble.clone(),
+                });
+            }
+        }
+        let asked = self.client.schema(id);
+        self.note(asked.as_ref().err());
+        let schema = asked?;
+        let fingerprint = schema.as_deref().and_then(subjects::fingerprint);
+        // Of this version, or of an earlier release.
+        let fingerprint = fingerprint.filter(|fingerprint| {
+            Record::kind_of(&frame::single_object_head(*fingerprint)).is_ok()
+        });
+        if fingerprint.is_none() {
+            let is_there = schema.is_some();
+            let registry = self.url();
+            tracing::warn!(
+                id,
+                is_there,
+                registry,
+                "no schema of this version has this id"
+            );
+        }
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        if met.len() >= MET_MAX {
+            met.clear();
+            let own = self.own.get().into_iter().flatten();
+            met.extend(own.map(|own| (own.id, Some(own.fingerprint))));
+        }
+        met.insert(id, fingerprint);
+        Ok(())
+    }
+
+    fn note(&self, error: Option<&RegistryError>) {
+        let mut asking = self.asking();
+        let Some(error) = error else {
+            *asking = Asking::default();
+            return;
+        };
+        if asking.trouble.is_none() {
+            tracing::warn!(%error, "the schema registry is not to be used now");
+        }
+        asking.trouble = Some(error.to_string());
+        asking.pause = (asking.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        asking.not_before = Some(Instant::now() + asking.pause);
+    }
+
+    fn asking(&self) -> MutexGuard<'_, Asking> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,237 @@
+//! The services with a schema registry: real Kafka, Apicurio's registry, ClickHouse's engine. The
+//! registry is away at the start and in the middle; what nobody knows becomes a dead letter.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use grapevine_embedded::{
+    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
+};
+use grapevine_event::topic;
+use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, Registry};
+use grapevine_log::kafka::{Connection, Onlooker, Producer};
+use grapevine_log::{Commit, Key};
+use grapevine_tests::command;
+use reqwest::blocking::Client;
+
+const PASSWORD: &str = "007";
+const PATIENCE: Duration = Duration::from_secs(120);
+const BROWSER: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0 Safari/537.36";
+/// No registry of these tests gives it.
+const UNKNOWN_ID: u32 = 4_000_000_000;
+
+fn engine(dir: &Path) -> EmbeddedServer {
+    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
+    let cache = cache_dir().expect("HOME is set");
+    let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine");
+    let account = Account {
+        name: "sink".to_owned(),
+        password: PASSWORD.to_owned(),
+        role: Role::Owner,
+    };
+    let options = ServerOptions {
+        accounts: Accounts::new(vec![account]).expect("accounts"),
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
+        limits: Limits::default(),
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    EmbeddedServer::start(library, dir, listener, options).expect("the engine opens")
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    cluster: Cluster,
+    registry: Registry,
+    engine: EmbeddedServer,
+    collector: Port,
+    http: Client,
+}
+
+impl World {
+    fn grapevine(&self, service: &str) -> Command {
+        let mut command = command(&self.dir.path().join(service));
+        command
+            .arg(service)
+            .env("GRAPEVINE_KAFKA__BROKERS", self.cluster.bootstrap())
+            .env("GRAPEVINE_KAFKA__PARTITIONS", "2")
+            .env("GRAPEVINE_KAFKA__REPLICATION", "1")
+            .env("GRAPEVINE_KAFKA__REPLICA", "one")
+            .env("GRAPEVINE_REGISTRY__URL", self.registry.url())
+            .env(
+                "GRAPEVINE_CLICKHOUSE__URL",
+                format!("http://{}", self.engine.address()),
+            )
+            .env("GRAPEVINE_CLICKHOUSE__USER", "sink")
+            .env("GRAPEVINE_CLICKHOUSE__PASSWORD", PASSWORD);
+        command
+    }
+
+    fn start(&self, service: &str, operations: &Port) -> GuardedProcess {
+        let listen = format!("127.0.0.1:{}", operations.number());
+        let mut command = self.grapevine(service);
+        command.env("GRAPEVINE_OPERATIONS__LISTEN", listen);
+        if service == "collect" {
+            let listen = format!("127.0.0.1:{}", self.collector.number());
+            command.args(["--collector-listen", &listen]);
+        }
+        let output = self.dir.path().join(format!("{service}.log"));
+        GuardedProcess::start(&mut command, &output).expect("starts")
+    }
+
+    /// Sends hits of a range of numbers, once the collector listens.
+    fn send(&self, numbers: std::ops::Range<u32>) {
+        let url = format!("http://127.0.0.1:{}/v1/hits", self.collector.number());
+        for number in numbers {
+            let body = format!(
+                r#"{{"id":"hit-{number}","site":"example.org","url":"https://example.org/story-{number}"}}"#
+            );
+            wait("a hit is taken", || {
+                let request = self.http.post(&url).header("user-agent", BROWSER);
+                let answer = request.body(body.clone()).send();
+                answer.is_ok_and(|answer| answer.status().is_success())
+            });
+        }
+    }
+
+    fn ask(&self, sql: &str) -> String {
+        let answer = (self.http.post(format!("http://{}/", self.engine.address())))
+            .basic_auth("sink", Some(PASSWORD))
+            .body(sql.to_owned())
+            .send()
+            .and_then(reqwest::blocking::Response::text);
+        answer.unwrap_or_default().trim().to_owned()
+    }
+
+    fn wait_for(&self, sql: &str, wanted: &str) {
+        wait(&format!("{sql} is {wanted}"), || self.ask(sql) == wanted);
+    }
+
+    /// What `/health/ready` of a service says.
+    fn ready(&self, operations: &Port) -> String {
+        let url = format!("http://127.0.0.1:{}/health/ready", operations.number());
+        let said = self.http.get(url).send();
+        said.and_then(reqwest::blocking::Response::text)
+            .unwrap_or_default()
+    }
+}
+
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn framed_from_the_collector_to_clickhouse_with_the_registry_away_at_times() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = dir.path().join("clickhouse");
+    std::fs::create_dir(&store).expect("directory");
+    let mut world = World {
+        engine: engine(&store),
+        dir,
+        cluster: Cluster::start().expect("kafka"),
+        registry: Registry::start().expect("a registry"),
+        collector: Port::take().expect("a port"),
+        http: Client::new(),
+    };
+    let ports: Vec<Port> = (0..3).map(|_| Port::take().expect("a port")).collect();
+
+    // Away at the start: hits are taken, and nothing is on the topic.
+    world.registry.kill();
+    let _collect = world.start("collect", &ports[0]);
+    let _enrich = world.start("enrich", &ports[1]);
+    let _sink = world.start("sink", &ports[2]);
+    world.send(0..5);
+    for port in &ports[..2] {
+        wait("the registry is named", || {
+            world.ready(port).contains("schema registry")
+        });
+    }
+    world.registry.start_again().expect("back");
+    let rows =
+        "SELECT (SELECT count() FROM grapevine.visits) + (SELECT count() FROM grapevine.events)";
+    world.wait_for(rows, "5");
+
+    // What is on the topics is framed.
+    let connection = Connection::new(&world.cluster.bootstrap(), Default::default(), None);
+    let connection = connection.expect("a connection");
+    let onlooker = Onlooker::new(&connection, "nobody").expect("an onlooker");
+    for name in [topic::HITS_RAW, topic::HITS_CLASSIFIED, topic::VISITS] {
+        let mut seen = 0;
+        for partition in 0..2 {
+            let mut take = |_: u64, message: &[u8]| {
+                assert_eq!(message.first(), Some(&0), "{name}");
+                seen += 1;
+            };
+            (onlooker.read(name, partition, 0..u64::MAX, &mut take)).expect("reads");
+        }
+        assert!(seen > 0, "{name}");
+    }
+
+    // Away in the middle: what was met goes on; an id that was not holds its partition until the
+    // registry has said that it knows none.
+    world.registry.kill();
+    let counts = [(topic::HITS_RAW.to_owned(), 2)].into_iter().collect();
+    let producer = Producer::new(&connection, counts).expect("a producer");
+    let mut commit = Commit::default();
+    let write = |out: &mut Vec<u8>| -> Result<(), ()> {
+        out.push(0);
+        out.extend_from_slice(&UNKNOWN_ID.to_be_bytes());
+        out.extend_from_slice(b"datum");
+        Ok(())
+    };
+    (commit.append_keyed(topic::HITS_RAW, Key::new("example.org", b"x"), write)).expect("appends");
+    producer.append(&commit, PATIENCE).expect("acknowledged");
+    world.send(5..10);
+    wait("enrichment says what it waits for", || {
+        world.ready(&ports[1]).contains("schema registry")
+    });
+    let letters = "SELECT count() FROM grapevine.dead_letters";
+    assert_eq!(world.ask(letters), "0");
+    world.registry.start_again().expect("back");
+    world.wait_for(rows, "10");
+    world.wait_for(letters, "1");
+    let letter = world
+        .ask("SELECT reason, detail, hex(payload), source FROM grapevine.dead_letters FORMAT TSV");
+    assert!(letter.contains("4000000000"), "{letter}");
+    assert!(letter.contains("00EE6B2800646174756D"), "{letter}");
+
+    let audited = world.grapevine("audit").output().expect("runs");
+    let said = String::from_utf8_lossy(&audited.stderr).into_owned();
+    assert!(audited.status.success(), "{said}");
+}
+
+#[test]
+fn a_schema_that_the_registry_refuses_ends_the_start_with_what_to_do() {
+    let registry = Registry::start().expect("a registry");
+    let http = Client::new();
+    let media = "application/vnd.schemaregistry.v1+json";
+    let rule = http.put(format!("{}/config", registry.url()));
+    let rule = rule
+        .header("content-type", media)
+        .body(r#"{"compatibility":"FULL"}"#);
+    assert!(rule.send().expect("answers").status().is_success());
+    let other = r#"{"schema":"{\"type\":\"record\",\"name\":\"Hit\",\"namespace\":\"grapevine\",\"fields\":[{\"name\":\"n\",\"type\":\"long\"}]}"}"#;
+    let taken = http.post(format!(
+        "{}/subjects/hits.raw-value/versions",
+        registry.url()
+    ));
+    let taken = taken.header("content-type", media).body(other).send();
+    assert!(taken.expect("answers").status().is_success());
+    let dir = tempfile::tempdir().expect("tempdir");
+    let output = command(dir.path())
+        .arg("enrich")
+        .env("GRAPEVINE_REGISTRY__URL", registry.url())
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("hits.raw-value") && said.contains("compatibility"),
+        "{said}"
+    );
+}
