@@ -179,7 +179,9 @@ fn attempt(
     load.wait_for_more(400, PATIENCE)?;
     let acknowledged = load.end()?;
     let _ = writeln!(tell, "quiet: {} hits to be found", acknowledged.count());
-    judgement::wait_until_right(&mut services, &acknowledged)?;
+    if let Err(failed) = judgement::wait_until_right(&mut services, &acknowledged) {
+        return Err(judgement::keep(&services, &home, failed));
+    }
     for part in [
         Part::Collect,
         Part::Enrich(1),

@@ -1,12 +1,15 @@
 //! What Kafka holds, as a reader of committed records sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use grapevine_event::{Id, Record, topic};
 use grapevine_kafka_testing::Cluster;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::super::services::PARTITIONS;
@@ -31,15 +34,52 @@ pub(super) struct Logs {
 
 /// Reads every topic from its beginning to its end.
 pub(super) fn read(cluster: &Cluster) -> Result<Logs, String> {
+    let mut logs = Logs::default();
+    each(cluster, "read_committed", |topic, message| {
+        let place = (message.partition(), message.offset());
+        logs.add(topic, place, message.payload().unwrap_or_default());
+    })?;
+    Ok(logs)
+}
+
+/// Writes every record of every topic into a file of `directory`, for whoever looks for the cause
+/// of a failure: place, time, whether its transaction was aborted, and what it says.
+pub(super) fn keep(cluster: &Cluster, directory: &Path) -> Result<(), String> {
+    let committed = read(cluster)?.places;
+    let mut lines: BTreeMap<&str, String> = BTreeMap::new();
+    each(cluster, "read_uncommitted", |topic, message| {
+        let (partition, offset) = (message.partition(), message.offset());
+        let aborted = match committed.get(topic) {
+            Some(places) if places.contains(&(partition, offset)) => "",
+            _ => " aborted",
+        };
+        let time = message.timestamp().to_millis().unwrap_or_default();
+        let record = Record::decode(message.payload().unwrap_or_default());
+        let lines = lines.entry(topic).or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(lines, "{partition} {offset} {time}{aborted} {record:?}");
+    })?;
+    std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
+    for (topic, lines) in lines {
+        std::fs::write(directory.join(topic), lines).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Shows `take` every record of every topic, in the order of its partition.
+fn each(
+    cluster: &Cluster,
+    isolation: &str,
+    mut take: impl FnMut(&'static str, &BorrowedMessage<'_>),
+) -> Result<(), String> {
     let wrong = |error: KafkaError| error.to_string();
     let mut config = cluster.client_config();
     config
         .set("group.id", "the judge")
         .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().map_err(wrong)?;
-    let mut logs = Logs::default();
     // One after the other: the word of an end names the partition alone.
     for topic in topic::ALL {
         let mut assigned = TopicPartitionList::new();
@@ -52,10 +92,7 @@ pub(super) fn read(cluster: &Cluster) -> Result<Logs, String> {
         while ended.len() < assigned.count() {
             match consumer.poll(PATIENCE) {
                 None => return Err("Kafka says nothing".to_owned()),
-                Some(Ok(message)) => {
-                    let place = (message.partition(), message.offset());
-                    logs.add(topic, place, message.payload().unwrap_or_default());
-                }
+                Some(Ok(message)) => take(topic, &message),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ended.insert(partition);
                 }
@@ -63,7 +100,7 @@ pub(super) fn read(cluster: &Cluster) -> Result<Logs, String> {
             }
         }
     }
-    Ok(logs)
+    Ok(())
 }
 
 impl Logs {

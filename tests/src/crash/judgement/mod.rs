@@ -7,6 +7,7 @@ mod kafka;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,6 +58,15 @@ pub(super) fn wait_until_right(
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Keeps what Kafka holds, as text in `topics` beside the processes' logs, and adds to the words of
+/// a failure where that did not work.
+pub(super) fn keep(services: &Services, home: &Path, Failed(mut reason): Failed) -> Failed {
+    if let Err(error) = kafka::keep(&services.cluster, &home.join("topics")) {
+        reason.push_str(&format!("\nKafka's records are not kept: {error}"));
+    }
+    Failed(reason)
 }
 
 /// Judges once. The rows of each table.
