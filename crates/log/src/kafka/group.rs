@@ -18,14 +18,17 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::connection::{Connection, refused};
 use super::context::Tokens;
+use super::lease::Lease;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
-use super::transactions::{Lease, Transactions, Transactor};
+use super::transactions::{Transactions, Transactor};
 use crate::commit::Position;
 use crate::error::LogError;
 
 /// How long one poll of the group lasts.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a client that lost its partitions may hear nothing of its group.
+const UNHEARD_MAX: Duration = Duration::from_secs(30);
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(30);
 
@@ -63,7 +66,10 @@ pub struct Membership {
 pub struct Group {
     given: Mutex<Receiver<Result<KafkaPartition, LogError>>>,
     stop: Arc<AtomicBool>,
+    /// Told to the thread that serves the group.
     give_up: Arc<AtomicBool>,
+    /// Told to the thread that makes transactions.
+    abandon: Arc<AtomicBool>,
     grace: Duration,
     poller: JoinHandle<()>,
     transactor: JoinHandle<()>,
@@ -82,13 +88,13 @@ impl Group {
     ) -> Result<Group, LogError> {
         let id = format!("{}.{}", membership.group, membership.replica);
         let gate = Arc::new(Mutex::new(()));
-        let give_up = Arc::new(AtomicBool::new(false));
+        let (give_up, abandon) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let (transactor, transactions) = Transactor::start(
             connection,
             &id,
             partitions,
             Arc::clone(&gate),
-            Arc::clone(&give_up),
+            Arc::clone(&abandon),
         )?;
         let calls = GroupCalls {
             id,
@@ -97,6 +103,7 @@ impl Group {
             held: Arc::new(Held::default()),
             gate,
             grace: membership.grace,
+            lost: Mutex::default(),
         };
         let consumer: BaseConsumer<GroupCalls> = configured(connection, membership)
             .create_with_context(calls)
@@ -128,6 +135,7 @@ impl Group {
             given: Mutex::new(given),
             stop,
             give_up,
+            abandon,
             grace: membership.grace,
             poller,
             transactor,
@@ -150,6 +158,12 @@ impl Group {
         }
     }
 
+    /// Ends waiting for the brokers' word on commits: what has none by now is not known to be
+    /// committed, and its next owner finds out. For a replica that is about to leave.
+    pub fn abandon_commits(&self) {
+        self.abandon.store(true, Ordering::Release);
+    }
+
     /// Gives every partition back, once its holder is done or the grace period is over, and ends.
     /// A static member stays in the group's books, so that a restart moves nothing.
     pub fn leave(self) {
@@ -160,6 +174,7 @@ impl Group {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.give_up.store(true, Ordering::Release);
+        self.abandon_commits();
         for thread in [self.poller, self.transactor] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the group panicked");
@@ -207,6 +222,7 @@ fn poll(consumer: &Arc<BaseConsumer<GroupCalls>>, stop: &AtomicBool, give_up: &A
             std::mem::forget(Arc::clone(consumer));
             break;
         }
+        consumer.context().look_for_group();
         match consumer.poll(POLL) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Ok(_)) => consumer.context().fail(LogError::Away(
@@ -306,9 +322,24 @@ pub(crate) struct GroupCalls {
     /// Locked while a transaction is open.
     gate: Arc<Mutex<()>>,
     grace: Duration,
+    /// When partitions were lost, where the group has not dealt anew since.
+    lost: Mutex<Option<Instant>>,
 }
 
 impl GroupCalls {
+    /// Gives up a client that lost its partitions and hears nothing of its group. One that was told
+    /// of a cluster without brokers may know nobody to ask any more (librdkafka 2.12.1).
+    fn look_for_group(&self) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost.is_some_and(|since| since.elapsed() > UNHEARD_MAX) {
+            *lost = None;
+            self.fail(LogError::Away(format!(
+                "nothing was heard of the group for {} s after partitions were lost",
+                UNHEARD_MAX.as_secs()
+            )));
+        }
+    }
+
     fn fail(&self, error: LogError) {
         if let Some(member) = self.member.get() {
             // Nobody listens only where the replica is leaving.
@@ -398,6 +429,8 @@ impl GroupCalls {
                 "partitions were lost: somebody else has them by now"
             );
             self.held.revoke(&taken);
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            *lost = Some(Instant::now());
         } else {
             self.held.want_back(&taken, self.grace);
         }
@@ -444,6 +477,7 @@ impl ConsumerContext for GroupCalls {
         );
         match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 if let Err(error) = self.assign(consumer, partitions) {
                     // The group waits for an answer all the same.
                     let _ = consumer.incremental_assign(&TopicPartitionList::new());
@@ -467,7 +501,10 @@ fn positions(
             Err(error) if Instant::now() < deadline => {
                 tracing::warn!(%error, "asking where the group stands");
             }
-            Err(error) => return Err(LogError::kafka("asking where the group stands", error)),
+            Err(error) => {
+                let text = format!("asking where the group stands: {error}");
+                return Err(LogError::Away(text));
+            }
         }
     };
     let mut positions = Vec::with_capacity(committed.count());
@@ -491,7 +528,8 @@ fn positions(
                             std::thread::sleep(POLL);
                         }
                         Err(error) => {
-                            return Err(LogError::kafka("asking where a partition starts", error));
+                            let text = format!("asking where a partition starts: {error}");
+                            return Err(LogError::Away(text));
                         }
                     }
                 };

@@ -14,13 +14,16 @@
 //! replica that lost a partition cannot move it any more. A partition is given back only after
 //! its last commit is through.
 
+mod attempt;
 mod connection;
 mod context;
 mod group;
+mod lease;
 mod onlooker;
 mod partition;
 mod producer;
 mod reach;
+mod silence;
 mod spread;
 pub mod topics;
 mod transactions;

@@ -11,7 +11,9 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
 use super::group::GroupCalls;
-use super::transactions::{Lease, Transactions};
+use super::lease::Lease;
+use super::silence::{Silence, Verdict};
+use super::transactions::Transactions;
 use crate::batch::Batch;
 use crate::commit::{Commit, Durability, Position};
 use crate::error::LogError;
@@ -43,6 +45,7 @@ struct Reader {
     next: Option<u64>,
     /// The brokers said that there is nothing more, and nothing came since.
     at_end: bool,
+    silence: Silence,
 }
 
 impl fmt::Debug for KafkaPartition {
@@ -77,6 +80,7 @@ impl KafkaPartition {
                 queue,
                 next: Some(position.offset),
                 at_end: false,
+                silence: Silence::new(Instant::now()),
             }),
             position: Mutex::new(position),
             lease,
@@ -139,8 +143,14 @@ impl KafkaPartition {
             drop(leave);
             let came = matches!(read, Some(Ok(())));
             match read {
-                Some(Ok(())) => reader.at_end = false,
-                Some(Err(KafkaError::PartitionEOF(_))) => reader.at_end = true,
+                Some(Ok(())) => {
+                    reader.at_end = false;
+                    reader.silence.broken(Instant::now());
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    reader.at_end = true;
+                    reader.silence.at_end(Instant::now());
+                }
                 Some(Err(error)) => {
                     reader.next = None;
                     self.failed(offset, error)?;
@@ -176,7 +186,30 @@ impl KafkaPartition {
         if reader.next.is_some() {
             reader.next = Some(batch.next_offset());
         }
+        if batch.is_empty() {
+            self.doubt(&mut reader, offset)?;
+        }
         Ok(batch)
+    }
+
+    /// Finds out whether there is nothing, or whether the client has gone deaf.
+    fn doubt(&self, reader: &mut Reader, offset: u64) -> Result<(), LogError> {
+        if !reader.silence.is_long(Instant::now()) {
+            return Ok(());
+        }
+        // Brokers that do not answer are left to whoever waits for them.
+        let Ok((_, end)) = self.bounds_within(SEEK_MAX) else {
+            return Ok(());
+        };
+        match reader.silence.judge(Instant::now(), offset, end) {
+            Verdict::Nothing => Ok(()),
+            // A client that listens says at once what is there, or that it is at the end.
+            Verdict::Ask => self.seek(reader, offset),
+            Verdict::Deaf => Err(LogError::Away(format!(
+                "the client gives nothing of {} {} from offset {offset} on, though it ends at {end}",
+                self.topic, self.partition
+            ))),
+        }
     }
 
     /// What an error in the place of a record means; well where reading goes on.
@@ -238,7 +271,7 @@ impl KafkaPartition {
                     tracing::trace!(%error, topic = %self.topic, partition = self.partition, "seeking again");
                     std::thread::sleep(PAUSE);
                 }
-                Err(error) => return Err(LogError::kafka("seeking", error)),
+                Err(error) => return Err(LogError::Away(format!("seeking: {error}"))),
             }
         }
         reader.next = Some(offset);
@@ -248,9 +281,13 @@ impl KafkaPartition {
 
     /// First offset kept, and the one that follows the last that can be read.
     fn bounds(&self) -> Result<(u64, u64), LogError> {
+        self.bounds_within(ANSWER_MAX)
+    }
+
+    fn bounds_within(&self, patience: Duration) -> Result<(u64, u64), LogError> {
         let bounds = self
             .consumer
-            .fetch_watermarks(&self.topic, self.partition, ANSWER_MAX);
+            .fetch_watermarks(&self.topic, self.partition, patience);
         let (first, end) = bounds.map_err(|error| LogError::kafka("asking for the end", error))?;
         Ok((
             u64::try_from(first).unwrap_or_default(),

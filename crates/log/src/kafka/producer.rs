@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(1);
 ///
 /// For many threads; appends are one at a time.
 pub struct Producer {
+    connection: Connection,
     producer: std::sync::Mutex<BaseProducer<ClientCalls>>,
     partitions: Partitions,
 }
@@ -31,12 +32,9 @@ impl Producer {
         connection: &Connection,
         partitions: Partitions,
     ) -> Result<Producer, ConnectionError> {
-        let context = ClientCalls::new(connection.token_file());
-        let producer = (connection.producer())
-            .create_with_context(context)
-            .map_err(refused)?;
         Ok(Producer {
-            producer: std::sync::Mutex::new(producer),
+            connection: connection.clone(),
+            producer: std::sync::Mutex::new(client(connection)?),
             partitions,
         })
     }
@@ -59,7 +57,7 @@ impl Producer {
                 "positions and values in what is only appended".to_owned(),
             ));
         }
-        let producer = self
+        let mut producer = self
             .producer
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -82,19 +80,29 @@ impl Producer {
             while producer.in_flight_count() > 0 {
                 producer.poll(LOOK);
             }
-            context.take_undelivered();
-            sent?;
-            return Err(LogError::Away(format!(
+        }
+        let undelivered = context.take_undelivered();
+        if left == 0 && undelivered.is_none() {
+            return sent;
+        }
+        // A client that was told of a partition without a leader may never send to it again
+        // (librdkafka 2.12.1, its issue 5430): the next try has one of its own.
+        *producer = client(&self.connection).map_err(|error| LogError::Away(error.to_string()))?;
+        sent?;
+        Err(LogError::Away(match undelivered {
+            Some(error) if left == 0 => error.to_string(),
+            _ => format!(
                 "{left} records were not acknowledged within {} s",
                 patience.as_secs_f32()
-            )));
-        }
-        sent?;
-        match context.take_undelivered() {
-            None => Ok(()),
-            Some(error) => Err(LogError::Away(error.to_string())),
-        }
+            ),
+        }))
     }
+}
+
+fn client(connection: &Connection) -> Result<BaseProducer<ClientCalls>, ConnectionError> {
+    (connection.producer())
+        .create_with_context(ClientCalls::new(connection.token_file()))
+        .map_err(refused)
 }
 
 /// Puts one record into the client's buffer, waiting for room.
