@@ -1,11 +1,10 @@
 //! A replica's membership in a consumer group: which partitions it holds, and when it gives them
 //! back.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::connection::{Connection, refused};
 use super::context::Tokens;
+use super::held::{Held, Place};
 use super::lease::Lease;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
@@ -232,77 +232,6 @@ fn poll(consumer: &Arc<BaseConsumer<GroupCalls>>, stop: &AtomicBool, give_up: &A
         }
     }
     consumer.context().held.revoke_all();
-}
-
-/// Topic and number of a partition.
-type Place = (Arc<str>, i32);
-
-/// Partitions that are held.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    leases: Mutex<BTreeMap<Place, Arc<Lease>>>,
-    released: Condvar,
-}
-
-impl Held {
-    fn hold(&self, topic: Arc<str>, partition: i32, lease: Arc<Lease>) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.insert((topic, partition), lease);
-    }
-
-    /// The holder is done.
-    pub(crate) fn release(&self, topic: &Arc<str>, partition: i32, lease: &Arc<Lease>) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Arc::clone(topic), partition);
-        if leases
-            .get(&key)
-            .is_some_and(|held| Arc::ptr_eq(held, lease))
-        {
-            leases.remove(&key);
-        }
-        self.released.notify_all();
-    }
-
-    /// Asks for partitions back and waits for them; those that are not back by then are taken.
-    fn want_back(&self, wanted: &[Place], grace: Duration) {
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in wanted {
-            if let Some(lease) = leases.get(key) {
-                lease.want_back();
-            }
-        }
-        let (mut leases, waited) = self
-            .released
-            .wait_timeout_while(leases, grace, |leases| {
-                wanted.iter().any(|key| leases.contains_key(key))
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        if !waited.timed_out() {
-            return;
-        }
-        for key in wanted {
-            if let Some(lease) = leases.remove(key) {
-                tracing::warn!(topic = %key.0, partition = key.1, "taken from its holder after the grace period");
-                lease.revoke();
-            }
-        }
-    }
-
-    fn revoke(&self, taken: &[Place]) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in taken {
-            if let Some(lease) = leases.remove(key) {
-                lease.revoke();
-            }
-        }
-    }
-
-    fn revoke_all(&self) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, lease) in std::mem::take(&mut *leases) {
-            lease.revoke();
-        }
-    }
 }
 
 #[derive(Debug)]

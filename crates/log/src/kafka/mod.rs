@@ -18,6 +18,7 @@ mod attempt;
 mod connection;
 mod context;
 mod group;
+mod held;
 mod lease;
 mod onlooker;
 mod partition;
