@@ -41,7 +41,10 @@ fn append(producer: &Producer, number: u32) {
 #[test]
 fn a_broker_that_was_shut_out_is_written_to_again() {
     let mut cluster = Cluster::builder()
-        .property("broker.session.timeout.ms", &SESSION.as_millis().to_string())
+        .property(
+            "broker.session.timeout.ms",
+            &SESSION.as_millis().to_string(),
+        )
         .start()
         .expect("a cluster");
     let connection = Connection::new(&cluster.bootstrap(), BTreeMap::new(), None);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::Offset;
@@ -17,6 +17,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::connection::{Connection, TRANSACTION_TIMEOUT_MS};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
+use super::member::member_id;
 use super::producer::enqueue;
 use super::spread::{Partitions, spread};
 use super::transactions::Request;
@@ -107,10 +108,7 @@ pub(super) fn attempt(
         .map_err(|error| Trouble::Again(error.to_string()))?;
     }
     let offsets = offsets(held).map_err(|error| Trouble::Broken("naming offsets", error))?;
-    // Asked for anew each time: it names the generation, which is what fences.
-    let group = consumer
-        .group_metadata()
-        .ok_or_else(|| Trouble::Again("no member of the group yet".to_owned()))?;
+    let group = group_of(held, consumer)?;
     producer
         .send_offsets_to_transaction(&offsets, &group, CALL)
         .map_err(|error| Trouble::of("sending offsets", error))?;
@@ -125,6 +123,23 @@ pub(super) fn attempt(
             Trouble::Again(reason) => Trouble::Unknown(reason),
             trouble => trouble,
         })
+}
+
+/// What fences: member and generation as of now, of the member that was given all that is held.
+fn group_of(
+    held: &[Request],
+    consumer: &BaseConsumer<GroupCalls>,
+) -> Result<ConsumerGroupMetadata, Trouble> {
+    let group = consumer.group_metadata();
+    // Asked for after the metadata: who is the same now was the same then.
+    let member = member_id(consumer);
+    let gone = held.iter().filter(|request| !request.lease.is_of(&member));
+    if gone.clone().next().is_some() {
+        gone.for_each(|request| request.lease.revoke());
+        let text = "the group has lost this member, and what it was given with it";
+        return Err(Trouble::Again(text.to_owned()));
+    }
+    group.ok_or_else(|| Trouble::Again("no member of the group yet".to_owned()))
 }
 
 /// Waits until the brokers have every record.

@@ -19,6 +19,7 @@ use super::connection::{Connection, refused};
 use super::context::Tokens;
 use super::held::{Held, Place};
 use super::lease::Lease;
+use super::member::member_id;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
 use super::transactions::{Transactions, Transactor};
@@ -302,34 +303,45 @@ impl GroupCalls {
         consumer: &BaseConsumer<Self>,
         assigned: &TopicPartitionList,
     ) -> Result<(), LogError> {
-        let positions = match assigned.count() {
-            0 => Vec::new(),
-            _ => positions(consumer, assigned)?,
-        };
-        let member = self
+        let known = self
             .member
             .get()
             .and_then(|member| Some((member, member.consumer.upgrade()?)));
-        let Some((member, shared)) = member else {
+        let Some((member, shared)) = known else {
             return Err(LogError::Away("the replica is leaving".to_owned()));
+        };
+        let id = member_id(consumer);
+        let kept = self.kept_by_mistake(consumer, &id)?;
+        let mut asked = assigned.clone();
+        for (topic, partition) in &kept {
+            asked.add_partition(topic, *partition);
+        }
+        let positions = match asked.count() {
+            0 => Vec::new(),
+            _ => positions(consumer, &asked)?,
         };
         let mut from = TopicPartitionList::with_capacity(positions.len());
         let mut given = Vec::with_capacity(positions.len());
         for (topic, partition, position) in positions {
-            let offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
-            from.add_partition_offset(&topic, partition, Offset::Offset(offset))
-                .map_err(|error| LogError::kafka("starting a partition", error))?;
+            let place = (Arc::clone(&topic), partition);
+            // The client goes on somewhere in what it keeps: its first read is to go back.
+            let next = (!kept.contains(&place)).then_some(position.offset);
+            if let Some(next) = next {
+                let offset = i64::try_from(next).unwrap_or(i64::MAX);
+                from.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                    .map_err(|error| LogError::kafka("starting a partition", error))?;
+            }
             // Before it is assigned, or its first records would go to the group's own queue.
             let queue = shared
                 .split_partition_queue(&topic, partition)
                 .ok_or_else(|| LogError::Away(format!("no queue for {topic} {partition}")))?;
-            let lease = Arc::new(Lease::default());
-            self.held
-                .hold(Arc::clone(&topic), partition, Arc::clone(&lease));
+            let lease = Arc::new(Lease::of(id.clone()));
+            self.held.hold(topic, partition, Arc::clone(&lease));
             given.push(KafkaPartition::new(
                 (Arc::clone(&shared), queue),
-                (topic, partition),
+                place,
                 position,
+                next,
                 lease,
                 member.transactions.clone(),
             ));
@@ -346,12 +358,37 @@ impl GroupCalls {
         Ok(())
     }
 
+    /// Takes from their holders the partitions that the client kept though its group took it for
+    /// another member in between, and names them: they are given anew.
+    fn kept_by_mistake(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        id: &str,
+    ) -> Result<Vec<Place>, LogError> {
+        if !matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        ) {
+            return Ok(Vec::new());
+        }
+        let now = consumer
+            .assignment()
+            .map_err(|error| LogError::Away(format!("asking what is assigned: {error}")))?;
+        let mut kept = places(&now);
+        kept.retain(|place| !self.held.is_of(place, id));
+        if !kept.is_empty() {
+            tracing::warn!(
+                id = self.id,
+                partitions = kept.len(),
+                "the group had lost this member in between: what it kept is given anew"
+            );
+            self.held.revoke(&kept);
+        }
+        Ok(kept)
+    }
+
     fn revoke(&self, consumer: &BaseConsumer<Self>, revoked: &TopicPartitionList) {
-        let taken: Vec<Place> = revoked
-            .elements()
-            .iter()
-            .map(|element| (Arc::from(element.topic()), element.partition()))
-            .collect();
+        let taken = places(revoked);
         if consumer.assignment_lost() {
             tracing::warn!(
                 id = self.id,
@@ -361,7 +398,12 @@ impl GroupCalls {
             let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
             *lost = Some(Instant::now());
         } else {
-            self.held.want_back(&taken, self.grace);
+            let id = member_id(consumer);
+            let (held, gone): (Vec<_>, Vec<_>) = taken
+                .into_iter()
+                .partition(|place| self.held.is_of(place, &id));
+            self.held.revoke(&gone);
+            self.held.want_back(&held, self.grace);
         }
         // A transaction that is open holds offsets of what is given back: it ends first.
         drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
@@ -416,6 +458,13 @@ impl ConsumerContext for GroupCalls {
             _ => self.revoke(consumer, partitions),
         }
     }
+}
+
+fn places(list: &TopicPartitionList) -> Vec<Place> {
+    list.elements()
+        .iter()
+        .map(|element| (Arc::from(element.topic()), element.partition()))
+        .collect()
 }
 
 /// Where the group stands in partitions; at the first record kept where it never committed.

@@ -22,6 +22,12 @@ impl Held {
         leases.insert((topic, partition), lease);
     }
 
+    /// Whether a partition has a holder, and it was given to `member`.
+    pub(super) fn is_of(&self, place: &Place, member: &str) -> bool {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(place).is_some_and(|lease| lease.is_of(member))
+    }
+
     /// The holder is done.
     pub(crate) fn release(&self, topic: &Arc<str>, partition: i32, lease: &Arc<Lease>) {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);

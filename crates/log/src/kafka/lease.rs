@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Whether a partition may still be read and committed to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lease {
+    /// Who the replica was in its group when it was given the partition. As another it was out of
+    /// the group in between, and somebody else may have held it.
+    member: String,
     wanted_back: AtomicBool,
     revoked: AtomicBool,
     /// Locked while its holder takes records out of the client's queue, or moves it: the next holder
@@ -14,6 +17,20 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    pub(crate) fn of(member: String) -> Lease {
+        Lease {
+            member,
+            wanted_back: AtomicBool::new(false),
+            revoked: AtomicBool::new(false),
+            reading: Mutex::default(),
+        }
+    }
+
+    /// Whether it was given to `member`.
+    pub(crate) fn is_of(&self, member: &str) -> bool {
+        self.member == member
+    }
+
     pub(crate) fn want_back(&self) {
         self.wanted_back.store(true, Ordering::Release);
     }
@@ -46,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_not_read_any_more() {
-        let lease = Lease::default();
+        let lease = Lease::of("one".to_owned());
         let reading = lease.reading().expect("held");
         std::thread::scope(|scope| {
             let taking = scope.spawn(|| lease.revoke());

@@ -20,6 +20,7 @@ mod context;
 mod group;
 mod held;
 mod lease;
+mod member;
 mod onlooker;
 mod partition;
 mod producer;

@@ -69,6 +69,7 @@ impl KafkaPartition {
         (consumer, queue): (Arc<BaseConsumer<GroupCalls>>, PartitionQueue<GroupCalls>),
         (topic, partition): (Arc<str>, i32),
         position: Position,
+        next: Option<u64>,
         lease: Arc<Lease>,
         transactions: Transactions,
     ) -> KafkaPartition {
@@ -78,7 +79,7 @@ impl KafkaPartition {
             partition,
             reader: Mutex::new(Reader {
                 queue,
-                next: Some(position.offset),
+                next,
                 at_end: false,
                 silence: Silence::new(Instant::now()),
             }),

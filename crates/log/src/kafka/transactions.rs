@@ -259,10 +259,11 @@ impl Transactor {
             let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
             answer_revoked(held);
             match &self.producer {
-                Some(producer) if !held.is_empty() => {
+                _ if held.is_empty() => return Ok(()),
+                Some(producer) => {
                     attempt(producer, &self.partitions, held, consumer, &self.abandon)
                 }
-                _ => return Ok(()),
+                None => Err(Trouble::Again("no producer".to_owned())),
             }
         };
         let Err(trouble) = outcome else {
