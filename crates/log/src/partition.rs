@@ -30,6 +30,13 @@ pub trait Partition: Send + Sync {
     /// Those of the home.
     fn position(&self) -> Result<Position, LogError>;
 
+    /// Asks whether the consumer still stands there. Somebody else may have moved it on, and this
+    /// holder not have heard yet: then what it sees elsewhere is not what it thinks.
+    ///
+    /// # Errors
+    /// [`LogError::Revoked`] where it does not, and those of the home.
+    fn confirm(&self) -> Result<(), LogError>;
+
     /// Offset that follows the last record that can be read now.
     ///
     /// # Errors

@@ -311,6 +311,27 @@ impl Partition for KafkaPartition {
         Ok(self.standing().clone())
     }
 
+    fn confirm(&self) -> Result<(), LogError> {
+        self.held()?;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked.add_partition(&self.topic, self.partition);
+        let found = self.consumer.committed_offsets(asked, ANSWER_MAX);
+        let found = found.map_err(|error| LogError::Away(error.to_string()))?;
+        let standing = self.standing();
+        let stands = found.elements().iter().all(|element| {
+            let offset = match element.offset() {
+                Offset::Offset(offset) => u64::try_from(offset).unwrap_or_default(),
+                // Never committed: it stands at the first record that was kept.
+                _ => return standing.metadata.is_empty(),
+            };
+            offset == standing.offset && element.metadata().as_bytes() == standing.metadata
+        });
+        match stands {
+            true => Ok(()),
+            false => Err(self.revoked()),
+        }
+    }
+
     fn end(&self) -> Result<u64, LogError> {
         self.bounds().map(|(_, end)| end)
     }
