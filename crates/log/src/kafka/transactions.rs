@@ -12,7 +12,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::BaseProducer;
 
 use super::attempt::{Trouble, attempt, is_committed, successor};
-use super::connection::{Connection, ConnectionError, refused};
+use super::connection::{Connection, ConnectionError, TRANSACTION_TIMEOUT_MS, refused};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
 use super::lease::Lease;
@@ -24,6 +24,8 @@ use crate::error::LogError;
 const TRANSACTION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Commits that wait, at most; every partition has one at most.
 const WAITING_MAX: usize = 1024;
+/// After so long an attempt is left to itself: the brokers have given it up by then.
+const ATTEMPT_MAX: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS as u64);
 /// Pause before the brokers are asked again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often an idle producer is looked after: tokens, errors.
@@ -47,6 +49,18 @@ impl Request {
     fn answer(self, outcome: Result<(), LogError>) {
         // The asker waits for it; where its thread is gone nobody misses the answer.
         let _ = self.answer.send((self.commit, outcome));
+    }
+
+    /// The same request without what is to be appended, where that is still in use.
+    fn emptied(&self) -> Request {
+        Request {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            to: self.to.clone(),
+            commit: Commit::default(),
+            lease: Arc::clone(&self.lease),
+            answer: self.answer.clone(),
+        }
     }
 
     fn revoked(&self) -> LogError {
@@ -93,8 +107,8 @@ pub(crate) struct Transactor {
     /// Group and replica: the transactional id.
     id: String,
     /// `None` where the last one was given up.
-    producer: Option<BaseProducer<ClientCalls>>,
-    partitions: Partitions,
+    producer: Option<Arc<BaseProducer<ClientCalls>>>,
+    partitions: Arc<Partitions>,
     requests: Receiver<Request>,
     /// Locked while a transaction is open that may yet be committed.
     gate: Arc<Mutex<()>>,
@@ -139,8 +153,8 @@ impl Transactor {
         let transactor = Transactor {
             connection: connection.clone(),
             id: id.to_owned(),
-            producer: Some(producer),
-            partitions,
+            producer: Some(Arc::new(producer)),
+            partitions: Arc::new(partitions),
             requests,
             gate,
             abandon,
@@ -201,7 +215,7 @@ impl Transactor {
         }
         if self.producer.is_none() {
             match successor(&self.connection, &self.id) {
-                Ok(producer) => self.producer = Some(producer),
+                Ok(producer) => self.producer = Some(Arc::new(producer)),
                 Err(trouble) => return Err(self.noted(trouble)),
             }
         }
@@ -216,7 +230,7 @@ impl Transactor {
         trouble
     }
 
-    fn transact(&mut self, requests: Vec<Request>, consumer: &BaseConsumer<GroupCalls>) {
+    fn transact(&mut self, requests: Vec<Request>, consumer: &Arc<BaseConsumer<GroupCalls>>) {
         let mut held = Vec::with_capacity(requests.len());
         for request in requests {
             // What cannot be sent is the business of the one that asks, and found before it begins.
@@ -251,20 +265,17 @@ impl Transactor {
     fn settle(
         &mut self,
         held: &mut Vec<Request>,
-        consumer: &BaseConsumer<GroupCalls>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
     ) -> Result<(), Trouble> {
         self.producer_for(held)?;
         let outcome = {
             let gate = Arc::clone(&self.gate);
             let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
             answer_revoked(held);
-            match &self.producer {
-                _ if held.is_empty() => return Ok(()),
-                Some(producer) => {
-                    attempt(producer, &self.partitions, held, consumer, &self.abandon)
-                }
-                None => Err(Trouble::Again("no producer".to_owned())),
+            if held.is_empty() {
+                return Ok(());
             }
+            self.attempt(held, consumer)
         };
         let Err(trouble) = outcome else {
             return Ok(());
@@ -278,6 +289,44 @@ impl Transactor {
                 Err(trouble)
             }
         }
+    }
+
+    /// One attempt, on a thread that is left to itself where a call to the client never returns
+    /// (librdkafka 2.12.1, its issue 5511).
+    fn attempt(
+        &self,
+        held: &mut Vec<Request>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
+    ) -> Result<(), Trouble> {
+        let Some(producer) = self.producer.clone() else {
+            return Err(Trouble::Again("no producer".to_owned()));
+        };
+        let work = Arc::new(std::mem::take(held));
+        let (told, outcome) = sync_channel(1);
+        let (requests, partitions) = (Arc::clone(&work), Arc::clone(&self.partitions));
+        let (consumer, abandon) = (Arc::clone(consumer), Arc::clone(&self.abandon));
+        let spawned = std::thread::Builder::new()
+            .name("transaction".to_owned())
+            .spawn(move || {
+                let outcome = attempt(&producer, &partitions, &requests, &consumer, &abandon);
+                // First, so that whoever waits finds itself alone with them.
+                drop((requests, consumer, producer));
+                // Nobody waits any more where it came too late.
+                let _ = told.send(outcome);
+            });
+        let outcome = match spawned {
+            Ok(_) => outcome.recv_timeout(ATTEMPT_MAX).unwrap_or_else(|_| {
+                let text = format!(
+                    "the client did not return within {} s",
+                    ATTEMPT_MAX.as_secs()
+                );
+                Err(Trouble::Unknown(text))
+            }),
+            Err(error) => Err(Trouble::Again(format!("no thread: {error}"))),
+        };
+        *held = Arc::try_unwrap(work)
+            .unwrap_or_else(|used| used.iter().map(Request::emptied).collect());
+        outcome
     }
 
     /// Waits for a producer as long as somebody waits for a commit.
@@ -309,7 +358,7 @@ impl Transactor {
     fn resolve(
         &mut self,
         held: &mut Vec<Request>,
-        consumer: &BaseConsumer<GroupCalls>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
         reason: String,
     ) -> Result<(), Trouble> {
         tracing::warn!(

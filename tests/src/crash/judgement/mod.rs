@@ -114,7 +114,7 @@ const DAMAGE: [(&str, &[&str]); 4] = [
     ),
     (
         "INSERT INTO grapevine.edges SELECT * REPLACE (offset + 1000000 AS offset) FROM grapevine.edges \
-         WHERE sign = 1 AND child_visit NOT IN (SELECT child_visit FROM grapevine.edges WHERE sign = -1) \
+         WHERE sign = 1 AND parent_kind != 'act' AND child_visit NOT IN (SELECT child_visit FROM grapevine.edges WHERE sign = -1) \
          ORDER BY child_visit LIMIT 1",
         &[
             "visits whose causes do not sum to 1",
