@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod crash;
+pub mod without_docker;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,20 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The command, built by the cargo that runs the tests, as it is now.
+///
+/// # Panics
+/// It does not build.
 pub fn grapevine() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    build().expect("the command builds")
+}
+
+/// The same for those who have somebody to tell.
+///
+/// # Errors
+/// What was wrong; the compiler's own words are on standard error by then.
+pub fn build() -> Result<&'static Path, &'static str> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
         // As cargo tells its tests: the toolchain that runs them.
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args([
@@ -30,9 +42,11 @@ pub fn grapevine() -> &'static Path {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::inherit())
             .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "the command does not build");
-        let text = String::from_utf8(built.stdout).expect("UTF-8");
+            .map_err(|error| format!("cargo cannot be started: {error}"))?;
+        if !built.status.success() {
+            return Err(format!("cargo build ended with {}", built.status));
+        }
+        let text = String::from_utf8_lossy(&built.stdout);
         let named = text.lines().rev().find_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             let is_ours = message["target"]["name"] == "grapevine";
@@ -41,8 +55,12 @@ pub fn grapevine() -> &'static Path {
                 .filter(|_| is_ours)
                 .map(PathBuf::from)
         });
-        named.expect("cargo names the executable")
-    })
+        named.ok_or_else(|| "cargo names no executable".to_owned())
+    });
+    match built {
+        Ok(path) => Ok(path),
+        Err(reason) => Err(reason),
+    }
 }
 
 /// The command with a data directory of its own and nothing of the user's configuration.
