@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use grapevine_kafka_testing::Port;
+use grapevine_tests::as_in_a_terminal;
 
 /// Longest wait for something that has to come. The machine may be busy, and may have to build.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -33,6 +34,7 @@ fn commands(heading: &str) -> Vec<String> {
 fn shell(script: &str) -> Command {
     let mut shell = Command::new("bash");
     shell.args(["-euc", script]).current_dir(root());
+    as_in_a_terminal(&mut shell);
     shell.stdin(Stdio::null());
     shell
 }
