@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the real command, started, asked and killed as a user would.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod crash;
 pub mod without_docker;
 

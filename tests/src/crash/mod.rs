@@ -49,7 +49,7 @@ pub struct Plan {
 
 /// Why a run failed.
 #[derive(Debug)]
-pub struct Failed(String);
+pub struct Failed(pub(crate) String);
 
 impl fmt::Display for Failed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
