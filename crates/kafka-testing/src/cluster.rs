@@ -174,9 +174,6 @@ impl ClusterBuilder {
             "CONTROLLERS:PLAINTEXT,BROKERS:PLAINTEXT,CLIENTS:{}",
             self.security.protocol()
         );
-        // A killed broker is missed soon, where another can take over. A lone broker that is slow or
-        // paused must not be shut out by its own controller: no cluster looks like that.
-        let session = if self.brokers > 1 { "3000" } else { "9000" };
         let own = [
             ("process.roles", "broker,controller"),
             ("controller.quorum.voters", &voters.join(",")),
@@ -197,7 +194,8 @@ impl ClusterBuilder {
             ("group.min.session.timeout.ms", "1000"),
             ("group.consumer.min.session.timeout.ms", "1000"),
             ("group.consumer.min.heartbeat.interval.ms", "500"),
-            ("broker.session.timeout.ms", session),
+            // A killed broker is missed soon.
+            ("broker.session.timeout.ms", "3000"),
             ("broker.heartbeat.interval.ms", "500"),
             ("controller.quorum.election.timeout.ms", "500"),
             ("controller.quorum.fetch.timeout.ms", "1000"),

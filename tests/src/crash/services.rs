@@ -70,8 +70,11 @@ impl Services {
     /// Starts one replica of each, and waits until ClickHouse answers.
     pub(super) fn start(plan: &Plan, home: &Path) -> Result<Services, Failed> {
         let session = SESSION_MS.to_string();
+        // A lone broker that is paused must not be shut out by its own controller.
+        let shut_out = if plan.brokers > 1 { "3000" } else { "9000" };
         let cluster = Cluster::builder()
             .brokers(plan.brokers)
+            .property("broker.session.timeout.ms", shut_out)
             .property("group.consumer.session.timeout.ms", &session)
             .property("group.consumer.heartbeat.interval.ms", "1000")
             .start()?;
