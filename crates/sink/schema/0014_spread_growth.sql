@@ -10,7 +10,7 @@ ALTER TABLE grapevine.spread_states
     ADD COLUMN IF NOT EXISTS doubling_seconds_high Nullable(Float64) COMMENT 'High end.' AFTER doubling_seconds_low;
 
 ALTER TABLE grapevine.surge_states
-    COMMENT COLUMN reproduction_number 'R now of the content\'s readers, as chains are inferred: readers that one reader brings, of the newest 96 and the time since; null where its readers are not followed or fewer than two.';
+    COMMENT COLUMN IF EXISTS reproduction_number 'R now of the content\'s readers, as chains are inferred: readers that one reader brings, of the newest 96 and the time since; null where its readers are not followed or fewer than two.';
 
 CREATE OR REPLACE VIEW grapevine.spreads AS
 SELECT
