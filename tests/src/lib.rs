@@ -1,7 +1,9 @@
 //! What the end-to-end tests share: the real command, started, asked and killed as a user would.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod crash;
+pub mod without_docker;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,20 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The command, built by the cargo that runs the tests, as it is now.
+///
+/// # Panics
+/// It does not build.
 pub fn grapevine() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    build().expect("the command builds")
+}
+
+/// The same for those who have somebody to tell.
+///
+/// # Errors
+/// What was wrong; the compiler's own words are on standard error by then.
+pub fn build() -> Result<&'static Path, &'static str> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
         // As cargo tells its tests: the toolchain that runs them.
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args([
@@ -26,13 +39,15 @@ pub fn grapevine() -> &'static Path {
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
-        let built = cargo
+        let built = as_in_a_terminal(&mut cargo)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::inherit())
             .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "the command does not build");
-        let text = String::from_utf8(built.stdout).expect("UTF-8");
+            .map_err(|error| format!("cargo cannot be started: {error}"))?;
+        if !built.status.success() {
+            return Err(format!("cargo build ended with {}", built.status));
+        }
+        let text = String::from_utf8_lossy(&built.stdout);
         let named = text.lines().rev().find_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             let is_ours = message["target"]["name"] == "grapevine";
@@ -41,8 +56,24 @@ pub fn grapevine() -> &'static Path {
                 .filter(|_| is_ours)
                 .map(PathBuf::from)
         });
-        named.expect("cargo names the executable")
-    })
+        named.ok_or_else(|| "cargo names no executable".to_owned())
+    });
+    match built {
+        Ok(path) => Ok(path),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// Takes from a cargo to be what the cargo that runs the tests has told them of their package: ring
+/// is built again, and all that is on top of it, where these variables are others than last time.
+pub fn as_in_a_terminal(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The command with a data directory of its own and nothing of the user's configuration.

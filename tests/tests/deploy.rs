@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grapevine_tests::{Local, answer, query};
+use grapevine_tests::{Local, answer, command, query};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -63,6 +63,51 @@ fn compose_opens_nothing_to_the_network() {
         let image = service["image"].as_str().expect("image");
         let tag = image.rsplit_once(':').map(|(_, tag)| tag);
         assert!(tag.is_some_and(|tag| tag != "latest"), "{name}: {image}");
+    }
+}
+
+/// What the chart makes of its values is read by the services, with secrets from the environment.
+#[test]
+fn the_charts_configuration_is_taken() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let authority = rcgen::generate_simple_self_signed(vec!["registry.example".to_owned()]);
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.expect("a certificate").cert.pem()).expect("writes");
+    for (values, says) in [
+        ("small", "kafka.brokers = \"kafka:9092\""),
+        (
+            "secured",
+            "registry.url = \"https://registry.example:8081\"",
+        ),
+    ] {
+        let rendered = Command::new(tools().join("bin/helm"))
+            .args(["template", "grapevine", "deploy/helm/grapevine"])
+            .args(["--show-only", "templates/configmap.yaml", "--values"])
+            .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
+            .current_dir(root())
+            .output()
+            .expect("helm runs");
+        let rendered = String::from_utf8(rendered.stdout).expect("UTF-8");
+        let (_, block) = rendered
+            .split_once("grapevine.toml: |")
+            .expect("a configuration");
+        let toml = dir.path().join("grapevine.toml");
+        std::fs::write(&toml, block.replace("\n    ", "\n")).expect("writes");
+        let mut check = command(dir.path());
+        check.args(["config", "check", "--config"]).arg(&toml);
+        if values == "secured" {
+            check
+                .env("GRAPEVINE_KAFKA__PASSWORD", "hush")
+                .env("GRAPEVINE_CLICKHOUSE__PASSWORD", "hush")
+                .env("GRAPEVINE_REGISTRY__PASSWORD", "hush")
+                .env("GRAPEVINE_REGISTRY__CA", &ca);
+        }
+        let checked = check.output().expect("runs");
+        let said = String::from_utf8_lossy(&checked.stdout);
+        let errors = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{values}: {said}{errors}");
+        assert!(said.contains(says), "{values}: {said}");
+        assert!(!said.contains("hush"), "{said}");
     }
 }
 

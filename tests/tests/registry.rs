@@ -3,17 +3,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use grapevine_embedded::{
     Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
 };
-use grapevine_event::topic;
+use grapevine_event::{Hit, Id, RecordType, frame, topic};
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, Registry};
 use grapevine_log::kafka::{Connection, Onlooker, Producer};
 use grapevine_log::{Commit, Key};
+use grapevine_registry::Credentials;
 use grapevine_tests::command;
 use reqwest::blocking::Client;
+use serde_json::Value;
 
 const PASSWORD: &str = "007";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,6 +52,20 @@ struct World {
 }
 
 impl World {
+    fn new() -> World {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = dir.path().join("clickhouse");
+        std::fs::create_dir(&store).expect("directory");
+        World {
+            engine: engine(&store),
+            dir,
+            cluster: Cluster::start().expect("kafka"),
+            registry: Registry::start().expect("a registry"),
+            collector: Port::take().expect("a port"),
+            http: Client::new(),
+        }
+    }
+
     fn grapevine(&self, service: &str) -> Command {
         let mut command = command(&self.dir.path().join(service));
         command
@@ -108,6 +124,31 @@ impl World {
         wait(&format!("{sql} is {wanted}"), || self.ask(sql) == wanted);
     }
 
+    /// Appends a message to `hits.raw`, past collector and registry.
+    fn append_raw(&self, message: &[u8]) {
+        let counts = [(topic::HITS_RAW.to_owned(), 2)].into_iter().collect();
+        let connection = Connection::new(&self.cluster.bootstrap(), Default::default(), None);
+        let connection = connection.expect("a connection");
+        let producer = Producer::new(&connection, counts).expect("a producer");
+        let mut commit = Commit::default();
+        let write = |out: &mut Vec<u8>| -> Result<(), ()> {
+            out.extend_from_slice(message);
+            Ok(())
+        };
+        (commit.append_keyed(topic::HITS_RAW, Key::new("example.org", b"x"), write))
+            .expect("appends");
+        producer.append(&commit, PATIENCE).expect("acknowledged");
+    }
+
+    /// Runs a command that must succeed; what it says.
+    fn answer(&self, service: &str, arguments: &[&str]) -> String {
+        let output = self.grapevine(service).args(arguments).output();
+        let output = output.expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{service}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// What `/health/ready` of a service says.
     fn ready(&self, operations: &Port) -> String {
         let url = format!("http://127.0.0.1:{}/health/ready", operations.number());
@@ -127,17 +168,7 @@ fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn framed_from_the_collector_to_clickhouse_with_the_registry_away_at_times() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let store = dir.path().join("clickhouse");
-    std::fs::create_dir(&store).expect("directory");
-    let mut world = World {
-        engine: engine(&store),
-        dir,
-        cluster: Cluster::start().expect("kafka"),
-        registry: Registry::start().expect("a registry"),
-        collector: Port::take().expect("a port"),
-        http: Client::new(),
-    };
+    let mut world = World::new();
     let ports: Vec<Port> = (0..3).map(|_| Port::take().expect("a port")).collect();
 
     // Away at the start: hits are taken, and nothing is on the topic.
@@ -175,17 +206,8 @@ fn framed_from_the_collector_to_clickhouse_with_the_registry_away_at_times() {
     // Away in the middle: what was met goes on; an id that was not holds its partition until the
     // registry has said that it knows none.
     world.registry.kill();
-    let counts = [(topic::HITS_RAW.to_owned(), 2)].into_iter().collect();
-    let producer = Producer::new(&connection, counts).expect("a producer");
-    let mut commit = Commit::default();
-    let write = |out: &mut Vec<u8>| -> Result<(), ()> {
-        out.push(0);
-        out.extend_from_slice(&UNKNOWN_ID.to_be_bytes());
-        out.extend_from_slice(b"datum");
-        Ok(())
-    };
-    (commit.append_keyed(topic::HITS_RAW, Key::new("example.org", b"x"), write)).expect("appends");
-    producer.append(&commit, PATIENCE).expect("acknowledged");
+    let framed = [&frame::framed_head(UNKNOWN_ID)[..], b"datum"].concat();
+    world.append_raw(&framed);
     world.send(5..10);
     wait("enrichment says what it waits for", || {
         world.ready(&ports[1]).contains("schema registry")
@@ -200,9 +222,83 @@ fn framed_from_the_collector_to_clickhouse_with_the_registry_away_at_times() {
     assert!(letter.contains("4000000000"), "{letter}");
     assert!(letter.contains("00EE6B2800646174756D"), "{letter}");
 
-    let audited = world.grapevine("audit").output().expect("runs");
-    let said = String::from_utf8_lossy(&audited.stderr).into_owned();
-    assert!(audited.status.success(), "{said}");
+    world.answer("audit", &["--deep"]);
+}
+
+/// A state is what the framed input says; what was buried because nobody knew its schema yet goes
+/// back once it is known.
+#[test]
+fn states_are_made_anew_from_framed_input_and_dead_letters_go_back() {
+    let world = World::new();
+    let ports: Vec<Port> = (0..3).map(|_| Port::take().expect("a port")).collect();
+    let _collect = world.start("collect", &ports[0]);
+    let mut enrich = world.start("enrich", &ports[1]);
+    let _sink = world.start("sink", &ports[2]);
+    let visits = "SELECT count() FROM grapevine.visits";
+    let events = "SELECT count() FROM grapevine.events";
+    world.send(0..1);
+    world.wait_for(visits, "1");
+
+    // The registry gives ids one after the other.
+    let registry = grapevine_registry::Client::new(&world.registry.url(), Credentials::None, None);
+    let registry = registry.expect("an address");
+    let last = registry.id_of("last", r#"{"type":"fixed","size":3,"name":"Last"}"#);
+    let next = last.expect("taken") + 1;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock");
+    let now = i64::try_from(now.as_millis()).expect("milliseconds");
+    let id = Id::builder("registry test").number(1).finish();
+    let mut hit = Vec::new();
+    Hit::page_view(id, "example.org", now, "https://example.org/buried")
+        .encode(&mut hit)
+        .expect("encodes");
+    let (_, datum) = frame::of_single_object(&hit).expect("a record");
+    world.append_raw(&[&frame::framed_head(next)[..], datum].concat());
+    let letters = "SELECT count() FROM grapevine.dead_letters";
+    world.wait_for(letters, "1");
+
+    // Nothing was saved: the state is made of the input alone, and knows the reader.
+    enrich.kill();
+    let mut enrich = world.start("enrich", &ports[1]);
+    let url = format!("http://127.0.0.1:{}/v1/hits", world.collector.number());
+    let body = r#"{"id":"again","site":"example.org","url":"https://example.org/story-0"}"#;
+    let request = world.http.post(&url).header("user-agent", BROWSER);
+    let answer = request.body(body).send().expect("answers");
+    assert!(answer.status().is_success(), "{answer:?}");
+    world.wait_for(events, "1");
+    assert_eq!(world.ask(visits), "1");
+    let said = std::fs::read_to_string(world.dir.path().join("enrich.log")).expect("a log");
+    assert!(said.contains("replaying"), "{said}");
+
+    // Ended well, it has saved a state in which the letter is none of its hits.
+    let ended = enrich.stop(PATIENCE).and_then(|status| status.code());
+    assert_eq!(ended, Some(0), "{}", enrich.last_words(20));
+    let mut other: Value = serde_json::from_str(RecordType::Hit.text().json).expect("JSON");
+    other["doc"] = "The same with other words.".into();
+    let known = registry.id_of("late", &other.to_string()).expect("taken");
+    assert_eq!(known, next, "the registry gives ids one after the other");
+    let _enrich = world.start("enrich", &ports[1]);
+    let said = world.answer("replay", &["--format", "json"]);
+    let found: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(found["sendable"][topic::HITS_RAW], 1, "{found}");
+    world.wait_for(visits, "2");
+    world.wait_for(letters, "2");
+    let marks = "SELECT count() FROM grapevine.dead_letters WHERE stage = 'replay'";
+    assert_eq!(world.ask(marks), "1");
+    world.answer("audit", &["--deep"]);
+    let said = world.answer("replay", &["--format", "json"]);
+    let found: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(found["sendable"], serde_json::json!({}), "{found}");
+
+    // A row that was lost is made of its framed record again.
+    world.ask("ALTER TABLE grapevine.visits DELETE WHERE content LIKE '%buried%'");
+    world.wait_for(visits, "1");
+    world.answer("audit", &["--repair"]);
+    world.wait_for(visits, "2");
+
+    let said = world.answer("config", &["check", "--connect"]);
+    assert!(said.contains("schema registry at"), "{said}");
 }
 
 #[test]

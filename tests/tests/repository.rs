@@ -84,10 +84,10 @@ fn every_crate_says_what_it_is_for_and_forbids_unsafe_code() {
     for name in crates {
         let lib = text(&PathBuf::from(format!("crates/{name}/src/lib.rs")));
         assert!(lib.starts_with("//! "), "{name} opens with what it is for");
-        let rule = if name == "embedded" {
-            "#![deny(unsafe_code)]"
-        } else {
-            "#![forbid(unsafe_code)]"
+        let rule = match name.as_str() {
+            // They call C: in one module each, which ARCHITECTURE.md names.
+            "embedded" | "log" => "#![deny(unsafe_code)]",
+            _ => "#![forbid(unsafe_code)]",
         };
         assert!(lib.contains(rule), "{name}: {rule}");
         assert!(

@@ -1,7 +1,7 @@
 //! A stage as one of many replicas on Kafka: a thread for each partition that the group gives it.
 
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grapevine_log::kafka::{Connection, Group, KafkaPartition, Membership, topics};
 use grapevine_log::{LogError, Partition as _};
@@ -16,6 +16,13 @@ use crate::states::StateStore;
 
 /// Pause before work that was given up is done again: what it was given up for may pass.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Between two looks at threads that are ending.
+const LOOK: Duration = Duration::from_millis(10);
+/// Between two tries to join again: this, then twice as long each, up to the second. A membership
+/// that lasted longer than that begins anew.
+const REJOIN_FIRST: Duration = Duration::from_millis(500);
+const REJOIN_MAX: Duration = Duration::from_secs(10);
 
 /// What a replica works with.
 #[derive(Clone)]
@@ -34,11 +41,12 @@ pub struct ReplicaOptions {
 }
 
 /// Runs a stage as a replica until it is told to stop. `new` makes the stage with nothing
-/// remembered; each partition has its own.
+/// remembered; each partition has its own. Where the brokers go away, or the client goes deaf, it
+/// joins its group again.
 ///
 /// # Errors
-/// What ended it: a partition whose work cannot go on ends the whole replica, so that a supervisor
-/// sees it.
+/// What ended it: brokers that are away at the start, and a partition whose work cannot go on,
+/// which ends the whole replica, so that a supervisor sees it.
 pub fn run_replica<S, F>(
     options: &ReplicaOptions,
     new: F,
@@ -48,21 +56,96 @@ where
     S: Stage + 'static,
     F: Fn() -> S + Clone + Send + 'static,
 {
-    let failed = |source| RunError::Log {
+    let mut group = join_group::<S>(options)?;
+    let mut pause = REJOIN_FIRST;
+    loop {
+        let began = Instant::now();
+        let outcome = take_part(options, &new, &group, stop);
+        group.leave();
+        tracing::info!(stage = S::NAME, "left the group");
+        let reason = match outcome {
+            Err(RunError::Log {
+                source: LogError::Away(reason),
+                ..
+            }) if !stop.is_stopped() => reason,
+            ended => {
+                // The other stages of the process end with it.
+                stop.stop();
+                return ended;
+            }
+        };
+        if began.elapsed() > REJOIN_MAX {
+            pause = REJOIN_FIRST;
+        }
+        group = loop {
+            tracing::warn!(
+                stage = S::NAME,
+                reason,
+                pause_ms = pause.as_millis(),
+                "kafka is away: nothing is lost, joining again"
+            );
+            wait(pause, stop);
+            if stop.is_stopped() {
+                return Ok(());
+            }
+            pause = (pause * 2).min(REJOIN_MAX);
+            match join_group::<S>(options) {
+                Ok(group) => break group,
+                Err(RunError::Log {
+                    source: LogError::Away(_),
+                    ..
+                }) => {}
+                Err(error) => {
+                    stop.stop();
+                    return Err(error);
+                }
+            }
+        };
+    }
+}
+
+fn wait(pause: Duration, stop: &StopSignal) {
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !stop.is_stopped() {
+        std::thread::sleep(PATIENCE.min(pause));
+    }
+}
+
+fn failed<S: Stage>(source: LogError) -> RunError {
+    RunError::Log {
         stage: S::NAME,
         source,
-    };
+    }
+}
+
+fn join_group<S: Stage>(options: &ReplicaOptions) -> Result<Group, RunError> {
     let membership = Membership {
         topics: vec![S::INPUT],
         ..options.membership.clone()
     };
     let group = Group::join(&options.connection, &membership, options.partitions.clone())
-        .map_err(failed)?;
+        .map_err(failed::<S>)?;
     tracing::info!(
         stage = S::NAME,
         replica = membership.replica,
         "joined the group"
     );
+    Ok(group)
+}
+
+/// One membership of the group: works on what is given until told to stop, or until something
+/// fails.
+fn take_part<S, F>(
+    options: &ReplicaOptions,
+    new: &F,
+    group: &Group,
+    stop: &StopSignal,
+) -> Result<(), RunError>
+where
+    S: Stage + 'static,
+    F: Fn() -> S + Clone + Send + 'static,
+{
+    let leaving = StopSignal::new();
     let mut workers: Vec<Worker> = Vec::new();
     let mut outcome = Ok(());
     while !stop.is_stopped() && outcome.is_ok() {
@@ -77,12 +160,12 @@ where
                     &mut outcome,
                 );
                 tracing::info!(stage = S::NAME, partition = number, "given");
-                match work(options, new.clone(), partition, stop) {
+                match work(options, new.clone(), partition, &leaving) {
                     Ok(worker) => workers.push(worker),
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
-            Err(source) => outcome = Err(failed(source)),
+            Err(source) => outcome = Err(failed::<S>(source)),
         }
         join(
             &mut workers,
@@ -90,10 +173,16 @@ where
             &mut outcome,
         );
     }
-    stop.stop();
+    leaving.stop();
+    let deadline = Instant::now() + options.membership.grace;
+    let at_work = |workers: &[Worker]| workers.iter().any(|worker| !worker.thread.is_finished());
+    while at_work(&workers) && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+    }
+    if at_work(&workers) {
+        group.abandon_commits();
+    }
     join(&mut workers, |_| true, &mut outcome);
-    group.leave();
-    tracing::info!(stage = S::NAME, "left the group");
     outcome
 }
 
@@ -192,7 +281,9 @@ fn drive<S: Stage>(
         let recovered = Driver::recover(new(), outputs, partition, states.of(S::NAME, number));
         let mut driver = match recovered {
             Ok(driver) => driver,
-            Err((error, back)) if again(&error) && !stop.is_stopped() => {
+            // Nothing of it was begun.
+            Err((error, _)) if again(&error) && stop.is_stopped() => return Ok(()),
+            Err((error, back)) if again(&error) => {
                 tracing::warn!(%error, "recovering again");
                 partition = back;
                 std::thread::sleep(PAUSE);
@@ -232,7 +323,7 @@ fn again(error: &RunError) -> bool {
     matches!(
         error,
         RunError::Log {
-            source: LogError::Aborted(_),
+            source: LogError::Aborted(_) | LogError::Registry(_),
             ..
         }
     )

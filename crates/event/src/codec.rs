@@ -6,15 +6,13 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::datum;
+use crate::frame::{self, HEAD_BYTES};
 use crate::record::{
     Calibration, Cascade, ChainModel, DeadLetter, Edge, Heartbeat, Hit, Share, Spread, Surge,
     Visit, VisitEvent,
 };
 use crate::released;
 use crate::schema::RecordType;
-
-const MARKER: [u8; 2] = [0xC3, 0x01];
-const HEADER_BYTES: usize = 10;
 
 /// Why bytes are no record, or a record cannot be written.
 #[derive(Debug, Error)]
@@ -99,13 +97,13 @@ impl<'a> Record<'a> {
     /// Anything but exactly one whole record of a known schema.
     pub fn decode(bytes: &'a [u8]) -> Result<Record<'a>, CodecError> {
         let kind = Record::kind_of(bytes)?;
-        let datum = &bytes[HEADER_BYTES..];
+        let datum = &bytes[HEAD_BYTES..];
         Ok(match kind {
             RecordType::Hit => Record::Hit(datum_of(datum, kind)?),
             RecordType::Visit => Record::Visit(datum_of(datum, kind)?),
             RecordType::VisitEvent => Record::VisitEvent(datum_of(datum, kind)?),
             RecordType::Share => Record::Share(datum_of(datum, kind)?),
-            RecordType::Edge if bytes[MARKER.len()..HEADER_BYTES] == released::EDGE => {
+            RecordType::Edge if bytes.starts_with(&frame::single_object_head(released::EDGE)) => {
                 Record::Edge(datum_of::<released::Edge<'_>>(datum, kind)?.into())
             }
             RecordType::Edge => Record::Edge(datum_of(datum, kind)?),
@@ -124,20 +122,15 @@ impl<'a> Record<'a> {
     /// # Errors
     /// Too short, no marker, or a fingerprint that no schema has.
     pub fn kind_of(bytes: &[u8]) -> Result<RecordType, CodecError> {
-        let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-            // A framed record may be shorter than the head of one in single-object encoding.
-            if let [0, i0, i1, i2, i3, ..] = *bytes {
-                return Err(CodecError::Framed(u32::from_be_bytes([i0, i1, i2, i3])));
-            }
-            return Err(CodecError::TooShort(bytes.len()));
+        let Some((fingerprint, _)) = frame::of_single_object(bytes) else {
+            return Err(match (frame::of_framed(bytes), bytes) {
+                (Some((id, _)), _) => CodecError::Framed(id),
+                (None, [first, second, ..]) if bytes.len() >= HEAD_BYTES => {
+                    CodecError::NoMarker(*first, *second)
+                }
+                (None, _) => CodecError::TooShort(bytes.len()),
+            });
         };
-        let [first, second, fingerprint @ ..] = *header;
-        if [first, second] != MARKER {
-            if let [0, i0, i1, i2, i3, ..] = *header {
-                return Err(CodecError::Framed(u32::from_be_bytes([i0, i1, i2, i3])));
-            }
-            return Err(CodecError::NoMarker(first, second));
-        }
         if fingerprint == released::EDGE {
             return Ok(RecordType::Edge);
         }
@@ -190,8 +183,7 @@ Heartbeat, }
 
 fn append<T: Serialize>(kind: RecordType, record: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();
-    out.extend_from_slice(&MARKER);
-    out.extend_from_slice(&kind.fingerprint());
+    out.extend_from_slice(&frame::single_object_head(kind.fingerprint()));
     datum::write(record, out).map_err(|error| {
         out.truncate(start);
         CodecError::Unwritable {

@@ -10,6 +10,7 @@
 
 mod codec;
 mod datum;
+pub mod frame;
 mod id;
 mod record;
 mod released;

@@ -122,7 +122,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("share", "6f3922d0c4979e70"),
         ("edge", "640f9e3d3a4bf8e6"),
         ("cascade", "d88cbaa5da98f7df"),
-        ("spread", "71df1ce22a365ff6"),
+        ("spread", "60d723aefc5ea05d"),
         ("chain_model", "6af46ec9152942c0"),
         ("surge", "8ac195cf70f5b675"),
         ("calibration", "0728c897bdd9511f"),

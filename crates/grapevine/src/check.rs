@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::ConfigCheckArgs;
 use crate::exit::{Ends, ExitKind, Failure, chain};
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, Settings, registry_failure};
 use crate::{pipeline, reachable};
 
 /// Runs the command.
@@ -25,6 +25,9 @@ pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Fai
     if arguments.connect {
         let said = connect_kafka(settings).await?;
         writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
+        if let Some(said) = connect_registry(settings).await? {
+            writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
+        }
     }
     Ok(())
 }
@@ -76,7 +79,7 @@ async fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.kafka.check()?;
     settings.kafka.connection()?;
     let registry = settings.registry.clone();
-    let client = tokio::task::spawn_blocking(move || registry.client());
+    let client = tokio::task::spawn_blocking(move || registry.client().map(drop));
     client.await.ends(ExitKind::Software)??;
     pipeline::signals(settings)?;
     Ok(())
@@ -95,4 +98,18 @@ async fn connect_kafka(settings: &Settings) -> Result<String, Failure> {
         )
     })?;
     Ok(format!("kafka at {} answers", settings.kafka.brokers))
+}
+
+/// Asks the schema registry, where one is set, for a schema: whether there is one of this id does
+/// not matter.
+async fn connect_registry(settings: &Settings) -> Result<Option<String>, Failure> {
+    let registry = settings.registry.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let Some(client) = registry.client()? else {
+            return Ok(None);
+        };
+        client.schema(1).map_err(registry_failure)?;
+        Ok(Some(format!("schema registry at {} answers", client.url())))
+    });
+    asked.await.ends(ExitKind::Software)?
 }

@@ -310,7 +310,9 @@ fn spawn_stage<S: Stage + Send + 'static>(
 pub(crate) fn sink_ends<T>(outcome: Result<T, SinkError>) -> Result<T, Failure> {
     use grapevine_log::LogError;
     let kind = match &outcome {
-        Err(SinkError::ClickHouse(_) | SinkError::Log(LogError::Away(_))) => ExitKind::Unavailable,
+        Err(
+            SinkError::ClickHouse(_) | SinkError::Log(LogError::Away(_) | LogError::Registry(_)),
+        ) => ExitKind::Unavailable,
         Err(SinkError::Log(LogError::Ousted { .. })) => ExitKind::InUse,
         Err(SinkError::Log(LogError::Trimmed { .. } | LogError::Beyond { .. })) => ExitKind::Config,
         Err(SinkError::Log(_)) => ExitKind::InputOutput,

@@ -31,7 +31,7 @@ pub(crate) struct Broker {
     id: usize,
     directory: PathBuf,
     jars: PathBuf,
-    /// System properties of its Java.
+    /// Options and system properties of its Java.
     java: Vec<String>,
     pub(crate) ports: Ports,
     process: Option<GuardedProcess>,
@@ -133,13 +133,6 @@ impl Broker {
     fn command(&self, class: &str) -> Command {
         let mut command = Command::new("java");
         command
-            // Quick to start rather than quick for hours; a test is over in seconds.
-            .args([
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Xshare:auto",
-            ])
-            .args(["-Xms96m", "-Xmx512m"])
             .arg(format!(
                 "-Dlog4j2.configurationFile={}",
                 self.logging().display()
@@ -159,6 +152,11 @@ impl Broker {
     /// The process, where it is running.
     pub(crate) fn process(&mut self) -> Option<&mut GuardedProcess> {
         self.process.as_mut()
+    }
+
+    /// Process id, where it is running.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(GuardedProcess::id)
     }
 
     /// `kill -9`.

@@ -25,12 +25,31 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Java that is quick to start rather than quick for hours; a test is over in seconds.
+const JAVA_QUICK: [&str; 5] = [
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-Xms96m",
+    "-Xmx512m",
+];
+/// Java as Kafka's own start scripts run it: `kafka-run-class.sh`, `kafka-server-start.sh`.
+const JAVA_LASTING: [&str; 6] = [
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Xms1G",
+    "-Xmx1G",
+];
+
 /// What a cluster is to be like.
 #[derive(Clone, Debug)]
 pub struct ClusterBuilder {
     brokers: usize,
     security: Security,
     properties: Vec<(String, String)>,
+    lasting: bool,
 }
 
 impl ClusterBuilder {
@@ -52,6 +71,14 @@ impl ClusterBuilder {
     #[must_use]
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Java's options are those of Kafka's own start script, as on a server: for what measures. It
+    /// takes 1 GiB a broker and a second more to start.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasting = true;
         self
     }
 
@@ -81,18 +108,23 @@ impl ClusterBuilder {
             .collect::<Result<Vec<_>, TestingError>>()?;
         let properties = self.properties(&ports, certificates.as_ref(), identity.as_ref());
         // Kafka 4 asks no address for tokens or keys that it was not told of at its start.
-        let java = identity.as_ref().map(|identity| {
+        let allowed = identity.as_ref().map(|identity| {
             format!(
                 "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={},{}",
                 identity.keys_url(),
                 identity.token_url()
             )
         });
+        let options: &[&str] = match self.lasting {
+            true => &JAVA_LASTING,
+            false => &JAVA_QUICK,
+        };
         let brokers = ports
             .into_iter()
             .enumerate()
             .map(|(index, ports)| {
-                let java = java.iter().cloned().collect();
+                let java = options.iter().map(|option| (*option).to_owned());
+                let java = java.chain(allowed.clone()).collect();
                 Broker::prepare(index + 1, ports, directory.path(), &jars, &properties, java)
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -207,7 +239,13 @@ impl Cluster {
             brokers: 1,
             security: Security::Plaintext,
             properties: Vec::new(),
+            lasting: false,
         }
+    }
+
+    /// Process ids of the brokers that run.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.brokers.iter().filter_map(Broker::process_id).collect()
     }
 
     /// `bootstrap.servers` of a client.

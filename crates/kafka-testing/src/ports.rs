@@ -24,15 +24,12 @@ impl Port {
     /// # Errors
     /// All are taken, or the lock files cannot be written.
     pub fn take() -> Result<Port, TestingError> {
-        let directory = directory();
-        std::fs::create_dir_all(&directory).map_err(io("cannot create", &directory))?;
         // Processes that start together begin at different places.
         let count = PORTS.end - PORTS.start;
         let first = u16::try_from(std::process::id() % u32::from(count)).unwrap_or(0);
         for step in 0..count {
             let number = PORTS.start + (first + step) % count;
-            let path = directory.join(number.to_string());
-            let held = File::create(&path).map_err(io("cannot write", &path))?;
+            let (held, _) = file(number)?;
             if held.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
                 return Ok(Port {
                     number,
@@ -47,12 +44,31 @@ impl Port {
         })
     }
 
+    /// The one of this number, which a user's words name: waits until no other test holds it.
+    /// Whether a program that is no test listens there is not asked.
+    ///
+    /// # Errors
+    /// The lock files cannot be written.
+    pub fn wait_for(number: u16) -> Result<Port, TestingError> {
+        let (held, path) = file(number)?;
+        held.lock().map_err(io("cannot lock", path))?;
+        Ok(Port {
+            number,
+            _held: held,
+        })
+    }
+
     /// Its number.
     pub fn number(&self) -> u16 {
         self.number
     }
 }
 
-fn directory() -> PathBuf {
-    std::env::temp_dir().join("grapevine-test-ports")
+/// What the holder of a port has locked.
+fn file(number: u16) -> Result<(File, PathBuf), TestingError> {
+    let directory = std::env::temp_dir().join("grapevine-test-ports");
+    std::fs::create_dir_all(&directory).map_err(io("cannot create", &directory))?;
+    let path = directory.join(number.to_string());
+    let file = File::create(&path).map_err(io("cannot write", &path))?;
+    Ok((file, path))
 }

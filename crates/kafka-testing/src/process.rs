@@ -3,8 +3,12 @@
 //! A test that is killed runs no destructors. So one watchdog, a small shell, holds the other end
 //! of a pipe of which this process alone holds the writing end: when the kernel closes it, the
 //! shell kills what is on its list and removes the directories on it.
+//!
+//! Each has a process group of its own: Ctrl-C in a terminal goes to the test alone, which ends the
+//! rest in the order that it wants, and whoever kills the test's group spares the watchdog.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -40,6 +44,7 @@ fn watchdog() -> &'static Mutex<Option<ChildStdin>> {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn();
         Mutex::new(shell.ok().and_then(|mut shell| shell.stdin.take()))
     })
@@ -101,6 +106,7 @@ impl GuardedProcess {
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(both)
+            .process_group(0)
             .spawn()
             .map_err(io("cannot start", program))?;
         tell_watchdog(&format!("+{}\n", child.id()));

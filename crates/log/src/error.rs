@@ -115,6 +115,9 @@ pub enum LogError {
     /// The brokers cannot be reached, or are not ready. Nothing is lost by trying again.
     #[error("kafka is away: {0}")]
     Away(String),
+    /// The schema registry has not said what is needed of it. Nothing is lost by trying again.
+    #[error("waiting for the schema registry: {0}")]
+    Registry(String),
     /// The topic was not asked for at the start.
     #[error("topic {0} is none of those that were looked up at the start")]
     UnknownTopic(String),

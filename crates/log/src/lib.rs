@@ -14,7 +14,8 @@
 //! [`Commit`] says what and to which partition.
 //!
 //! What a record means is not this crate's business.
-#![forbid(unsafe_code)]
+// Denied, not forbidden: one call into librdkafka is not in its bindings (`kafka::member`).
+#![deny(unsafe_code)]
 
 mod batch;
 mod commit;

@@ -30,6 +30,13 @@ pub trait Partition: Send + Sync {
     /// Those of the home.
     fn position(&self) -> Result<Position, LogError>;
 
+    /// Asks whether the consumer still stands there. Somebody else may have moved it on, and this
+    /// holder not have heard yet: then what it sees elsewhere is not what it thinks.
+    ///
+    /// # Errors
+    /// [`LogError::Revoked`] where it does not, and those of the home.
+    fn confirm(&self) -> Result<(), LogError>;
+
     /// Offset that follows the last record that can be read now.
     ///
     /// # Errors
@@ -40,11 +47,12 @@ pub trait Partition: Send + Sync {
     /// there yet. One record may be larger than `bytes_max`, and comes alone.
     ///
     /// # Errors
-    /// [`LogError::Trimmed`] where the offset is no longer kept, [`LogError::Revoked`], and those
-    /// of the home.
+    /// [`LogError::Trimmed`] where the offset is no longer kept, [`LogError::Registry`] where what
+    /// comes next cannot be read yet, [`LogError::Revoked`], and those of the home.
     fn read(&self, offset: u64, bytes_max: usize) -> Result<Batch, LogError>;
 
-    /// Like [`read`](Self::read), waiting up to `patience` for a record to be there.
+    /// Like [`read`](Self::read), waiting up to `patience` for a record to be there; empty also
+    /// where the one that comes next cannot be read yet.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).

@@ -1,7 +1,7 @@
 //! What a broker cannot be made to answer, by librdkafka's own mock of one.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use grapevine_log::kafka::topics::Partitions;
 use grapevine_log::kafka::{
@@ -43,19 +43,17 @@ fn faulty(name: &str) -> Faulty {
         grace: Duration::from_secs(2),
     };
     let group = Group::join(&connection, &membership, partitions).expect("joins");
-    let deadline = Instant::now() + PATIENCE;
-    let partition = loop {
-        assert!(Instant::now() < deadline, "no partition came");
-        let given = group.next_given(Duration::from_millis(100));
-        if let Some(partition) = given.expect("healthy") {
-            break partition;
-        }
-    };
+    let partition = given(&group);
     Faulty {
         cluster,
         group,
         partition,
     }
+}
+
+fn given(group: &Group) -> KafkaPartition {
+    let given = group.next_given(PATIENCE).expect("healthy");
+    given.expect("a partition came")
 }
 
 impl Faulty {
@@ -74,6 +72,18 @@ impl Faulty {
         self.partition
             .commit(&mut commit, from, to, Durability::Durable)?;
         Ok(batch.len())
+    }
+
+    /// Commits nothing but a position, the one that it has.
+    fn commit_position(&self) -> Result<(), LogError> {
+        let at = self.partition.position()?;
+        let to = Position {
+            metadata: b"seen".to_vec(),
+            ..at.clone()
+        };
+        let mut commit = Commit::default();
+        self.partition
+            .commit(&mut commit, at.offset, to, Durability::Durable)
     }
 
     fn leave(self) {
@@ -140,5 +150,38 @@ fn a_replica_that_was_fenced_stops() {
         let ousted = faulty.copy();
         assert!(matches!(ousted, Err(LogError::Ousted { .. })), "{ousted:?}");
     }
+    faulty.leave();
+}
+
+/// The group loses a member, another holds its partition and moves on, and the member, which hears
+/// of it only while it joins again, keeps the partition: the next generation would take its commits.
+#[test]
+fn what_a_lost_member_kept_is_given_anew() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+    };
+    let mut faulty = faulty("lost");
+    assert!(faulty.copy().expect("commits") > 0);
+    faulty.cluster.request_errors(
+        RDKafkaApiKey::JoinGroup,
+        &[RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID],
+    );
+    faulty.cluster.request_errors(
+        RDKafkaApiKey::Heartbeat,
+        &[RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS],
+    );
+    let again = given(&faulty.group);
+    let refused = faulty.commit_position();
+    assert!(
+        matches!(refused, Err(LogError::Revoked { .. })),
+        "{refused:?}"
+    );
+    faulty.partition = again;
+    let from = faulty.partition.position().expect("held").offset;
+    // The mock forgets offsets: it is read from the beginning, wherever the client was.
+    let batch = faulty.partition.read(from, 1).expect("reads");
+    let first = batch.iter().next().map(|(offset, _)| offset);
+    assert_eq!((from, first), (0, Some(0)));
+    faulty.commit_position().expect("commits");
     faulty.leave();
 }

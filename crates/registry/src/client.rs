@@ -179,13 +179,18 @@ impl Client {
         let unusable = |error: reqwest::Error| RegistryError::Authorities(causes(&error));
         // A redirect would carry credentials to where nobody sent them.
         let mut http = Http::builder().timeout(PATIENCE).redirect(Policy::none());
-        if let Some(pem) = ca {
-            let authorities = Certificate::from_pem_bundle(pem).map_err(unusable)?;
-            if authorities.is_empty() {
-                let none = "there is no certificate in it".to_owned();
-                return Err(RegistryError::Authorities(none));
+        match ca {
+            Some(pem) => {
+                let authorities = Certificate::from_pem_bundle(pem).map_err(unusable)?;
+                if authorities.is_empty() {
+                    let none = "there is no certificate in it".to_owned();
+                    return Err(RegistryError::Authorities(none));
+                }
+                http = http.tls_certs_only(authorities);
             }
-            http = http.tls_certs_only(authorities);
+            // A system that has no authorities will do: nobody is asked for a certificate.
+            None if base.scheme() == "http" => http = http.tls_certs_only([]),
+            None => {}
         }
         Ok(Client {
             http: http.build().map_err(unusable)?,
@@ -262,7 +267,7 @@ impl Client {
         };
         let response = self.let_in(request).header(ACCEPT, MEDIA_TYPE).send();
         // The address is said already.
-        let response = response.map_err(|error| away(causes(&error.without_url())))?;
+        let response = response.map_err(|error| away(seen(&causes(&error.without_url()))))?;
         let status = response.status().as_u16();
         let mut body = String::new();
         response
@@ -316,6 +321,16 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What came instead of an answer, with what to do where that is known.
+fn seen(causes: &str) -> String {
+    match causes.contains("certificate") {
+        true => format!(
+            "{causes}; check registry.ca, and that registry.url has the name in its certificate"
+        ),
+        false => causes.to_owned(),
+    }
 }
 
 /// What a registry says of an error, or the beginning of whatever came.

@@ -1,13 +1,17 @@
 //! From single-object encoding to a registry's framing and back, with what the registry said.
+//!
+//! Whoever reads never waits for the registry longer than it wants to: ids are asked for by a
+//! thread of their own, one after the other, again until they are answered. It ends when nothing
+//! is left to ask.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use grapevine_event::Record;
+use grapevine_event::frame::{self, Fingerprint, HEAD_BYTES};
 
 use crate::client::{Client, RegistryError};
-use crate::frame::{self, Fingerprint, HEAD_BYTES};
 use crate::subjects;
 
 /// Pause after the first question that was not answered; it doubles up to [`PAUSE_MAX`].
@@ -15,6 +19,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Ids that are remembered. A registry of any company has fewer; what would be more is garbage.
 const MET_MAX: usize = 65_536;
+/// Ids that wait for an answer. Every partition waits for one at most; what would be more asks
+/// again later.
+const WANTED_MAX: usize = 4_096;
 
 /// Turns records into framed messages and back. For many threads.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ pub struct Frames {
     /// its schema is none of ours.
     met: RwLock<BTreeMap<u32, Option<Fingerprint>>>,
     asking: Mutex<Asking>,
+    /// An id was answered.
+    answered: Condvar,
 }
 
 /// The id of a kind of record on a topic: a registry may have the same schema under several.
@@ -36,15 +45,15 @@ struct Own {
     id: u32,
 }
 
-/// How the last questions went.
+/// What is asked, and how it goes.
 #[derive(Debug, Default)]
 struct Asking {
-    /// Why the last was not answered.
+    /// Ids that are not answered yet.
+    wanted: VecDeque<u32>,
+    /// A thread asks for them.
+    is_running: bool,
+    /// Why the last question was not answered.
     trouble: Option<String>,
-    /// Pause after it.
-    pause: Duration,
-    /// When the next may be asked.
-    not_before: Option<Instant>,
 }
 
 /// A message as it is decoded: a head and what follows it, together the record.
@@ -66,6 +75,7 @@ impl Frames {
             own: OnceLock::new(),
             met: RwLock::default(),
             asking: Mutex::default(),
+            answered: Condvar::new(),
         }
     }
 
@@ -158,35 +168,84 @@ impl Frames {
         }
     }
 
-    /// Asks what an id is, and remembers the answer for as long as this process lives, also that
-    /// there is none. Blocks for at most 10 s; between questions that are not answered it refuses
-    /// to ask, from 100 ms up to 5 s.
-    ///
-    /// # Errors
-    /// Anything but an answer: try again later.
-    pub fn learn(&self, id: u32) -> Result<(), RegistryError> {
-        {
-            let asking = self.asking();
-            if let (Some(trouble), Some(not_before)) = (&asking.trouble, asking.not_before)
-                && Instant::now() < not_before
-            {
-                return Err(RegistryError::Away {
-                    url: self.url().to_owned(),
-                    reason: trouble.clone(),
-                });
+    /// Has an id asked for, and waits up to `patience` for the answer; true once it is there. It is
+    /// remembered for as long as this process lives, also that there is no such id. Without an
+    /// answer [`trouble`](Self::trouble) says why, and the question stands.
+    pub fn learn(self: &Arc<Self>, id: u32, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut asking = self.asking();
+        while !self.is_met(id) {
+            if !asking.wanted.contains(&id) && asking.wanted.len() < WANTED_MAX {
+                asking.wanted.push_back(id);
             }
+            self.see_to_thread(&mut asking);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let woken = self.answered.wait_timeout(asking, left);
+            asking = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
+    }
+
+    fn is_met(&self, id: u32) -> bool {
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        met.contains_key(&id)
+    }
+
+    fn see_to_thread(self: &Arc<Self>, asking: &mut Asking) {
+        if asking.is_running {
+            return;
+        }
+        let frames = Arc::downgrade(self);
+        let spawned = std::thread::Builder::new()
+            .name("schema registry".to_owned())
+            .spawn(move || ask(&frames));
+        match spawned {
+            Ok(_) => asking.is_running = true,
+            Err(error) => asking.trouble = Some(format!("no thread to ask it: {error}")),
+        }
+    }
+
+    /// The id to ask for next; `None` ends the thread.
+    fn next_wanted(&self) -> Option<u32> {
+        let mut asking = self.asking();
+        let next = asking.wanted.front().copied();
+        asking.is_running = next.is_some();
+        next
+    }
+
+    /// Asks for an id once. Blocks for at most 10 s.
+    fn ask_for(&self, id: u32) -> Result<(), RegistryError> {
         let asked = self.client.schema(id);
         self.note(asked.as_ref().err());
-        let schema = asked?;
-        let fingerprint = schema.as_deref().and_then(subjects::fingerprint);
+        match asked {
+            Ok(schema) => {
+                self.meet(id, schema.as_deref());
+                self.asking().wanted.retain(|wanted| *wanted != id);
+                self.answered.notify_all();
+                Ok(())
+            }
+            Err(error) => {
+                // Its trouble may be its own: the others have their turn.
+                let mut asking = self.asking();
+                asking.wanted.retain(|wanted| *wanted != id);
+                asking.wanted.push_back(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Remembers what the registry says of an id.
+    fn meet(&self, id: u32, schema: Option<&str>) {
+        let fingerprint = schema.and_then(subjects::fingerprint);
         // Of this version, or of an earlier release.
         let fingerprint = fingerprint.filter(|fingerprint| {
             Record::kind_of(&frame::single_object_head(*fingerprint)).is_ok()
         });
         if fingerprint.is_none() {
-            let is_there = schema.is_some();
-            let registry = self.url();
+            let (is_there, registry) = (schema.is_some(), self.url());
             tracing::warn!(
                 id,
                 is_there,
@@ -201,24 +260,36 @@ impl Frames {
             met.extend(own.map(|own| (own.id, Some(own.fingerprint))));
         }
         met.insert(id, fingerprint);
-        Ok(())
     }
 
     fn note(&self, error: Option<&RegistryError>) {
         let mut asking = self.asking();
-        let Some(error) = error else {
-            *asking = Asking::default();
-            return;
-        };
-        if asking.trouble.is_none() {
+        if let (Some(error), None) = (error, &asking.trouble) {
             tracing::warn!(%error, "the schema registry is not to be used now");
         }
-        asking.trouble = Some(error.to_string());
-        asking.pause = (asking.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        asking.not_before = Some(Instant::now() + asking.pause);
+        asking.trouble = error.map(ToString::to_string);
     }
 
     fn asking(&self) -> MutexGuard<'_, Asking> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for what is wanted until nothing is, or nobody is left who could want it.
+fn ask(frames: &Weak<Frames>) {
+    let mut pause = PAUSE_MIN;
+    while let Some(frames) = frames.upgrade()
+        && let Some(id) = frames.next_wanted()
+    {
+        let asked = frames.ask_for(id);
+        // Not held while it sleeps.
+        drop(frames);
+        match asked {
+            Ok(()) => pause = PAUSE_MIN,
+            Err(_) => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
     }
 }

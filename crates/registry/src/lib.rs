@@ -5,7 +5,8 @@
 //! schema's fingerprint, the same datum). [`Frames`] turns one into the other by changing the head
 //! alone, so everything past the log's edge is the same with a registry and without.
 //!
-//! - [`frame`] is the layout, pure. [`subjects`] says which schema is registered under which name.
+//! - [`grapevine_event::frame`] is the layout. [`subjects`] says which schema is registered under
+//!   which name.
 //! - [`Client`] asks the registry. [`Frames`] remembers what it said: an id is asked for once.
 //! - A registry that is away is an error to wait on ([`RegistryError::is_away`]). An id that it
 //!   does not know, or whose schema is none of ours, leaves the message as it was, and decoding
@@ -14,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 mod client;
-pub mod frame;
 mod frames;
 pub mod subjects;
 

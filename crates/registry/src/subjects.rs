@@ -5,10 +5,9 @@
 //! that they are named after has `TOPIC-value`, every other has `TOPIC-FULLNAME` (what other tools
 //! call TopicRecordNameStrategy), or each would be held against the other and refused.
 
+use grapevine_event::frame::Fingerprint;
 use grapevine_event::{RecordType, topic};
 use serde_json::Value;
-
-use crate::frame::Fingerprint;
 
 /// What each topic holds; the first of a topic is the one that has `TOPIC-value`.
 const HELD: [(&str, &[RecordType]); topic::ALL.len()] = [

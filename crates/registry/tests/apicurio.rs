@@ -1,12 +1,19 @@
-//! Framing against Apicurio's registry, away and back, with and without credentials.
+//! Framing against Apicurio's registry, away and back, with and without credentials, behind TLS.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use grapevine_event::{Hit, Id, Record, RecordType, topic};
+use grapevine_event::{Hit, Id, Record, RecordType, frame, topic};
 use grapevine_kafka_testing::Registry;
-use grapevine_registry::{Client, Credentials, Frames, Opened, RegistryError, frame};
+use grapevine_registry::{Client, Credentials, Frames, Opened, RegistryError};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+/// Longest wait for an answer that has to come: the pause between two questions is 5 s at most.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn client(url: &str) -> Client {
     Client::new(url, Credentials::None, None).expect("an address")
@@ -30,20 +37,11 @@ fn record(frames: &Frames, message: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Asks until the pause after a question that was not answered is over.
-fn learn(frames: &Frames, id: u32) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = frames.learn(id) {
-        assert!(Instant::now() < deadline, "{error}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn what_is_framed_is_read_by_any_process_and_what_is_not_ours_is_left_alone() {
     let mut registry = Registry::start().expect("a registry");
     let url = registry.url();
-    let writer = Frames::new(client(&url));
+    let writer = Arc::new(Frames::new(client(&url)));
     let (hit, mut room) = (hit(), Vec::new());
     let early = writer.frame(topic::HITS_RAW, &hit, &mut room);
     assert!(early.expect_err("no id yet").is_away());
@@ -52,9 +50,9 @@ fn what_is_framed_is_read_by_any_process_and_what_is_not_ours_is_left_alone() {
     let message = message.expect("framed").to_vec();
     let (id, _) = frame::of_framed(&message).expect("a frame");
 
-    let reader = Frames::new(client(&url));
+    let reader = Arc::new(Frames::new(client(&url)));
     assert_eq!(reader.open(&message), Opened::Unmet(id));
-    learn(&reader, id);
+    assert!(reader.learn(id, PATIENCE));
     assert_eq!(record(&reader, &message), hit);
     // A topic may hold both, and what has no place on a topic is not framed.
     assert_eq!(reader.open(&hit), Opened::AsIs(&hit));
@@ -64,14 +62,14 @@ fn what_is_framed_is_read_by_any_process_and_what_is_not_ours_is_left_alone() {
     // An edge of an earlier release is one of ours; an order of somebody else's is not.
     let released = include_str!("../../../schemas/released/0.1.0/edge.avsc");
     let id = client(&url).id_of("old", released).expect("taken");
-    learn(&reader, id);
+    assert!(reader.learn(id, PATIENCE));
     let message = [&frame::framed_head(id)[..], &[2]].concat();
     let kind = Record::kind_of(&record(&reader, &message)).expect("known");
     assert_eq!(kind, RecordType::Edge);
     let foreign = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"n","type":"long"}]}"#;
     let order = client(&url).id_of("orders", foreign).expect("taken");
     for id in [order, 4_000_000_000] {
-        learn(&reader, id);
+        assert!(reader.learn(id, PATIENCE));
         let message = [&frame::framed_head(id)[..], &[2]].concat();
         assert_eq!(reader.open(&message), Opened::AsIs(&message));
         let words = Record::decode(&message).expect_err("no record").to_string();
@@ -80,14 +78,19 @@ fn what_is_framed_is_read_by_any_process_and_what_is_not_ours_is_left_alone() {
 
     // Away: what was met goes on, the rest waits and is answered once it is back.
     registry.kill();
-    let unmet = Frames::new(client(&url));
-    assert!(unmet.learn(77).expect_err("away").is_away());
-    assert!(unmet.trouble().is_some());
+    let unmet = Arc::new(Frames::new(client(&url)));
+    assert!(!unmet.learn(77, Duration::from_millis(500)));
+    assert!(
+        unmet
+            .trouble()
+            .is_some_and(|trouble| trouble.contains("away"))
+    );
     assert!(unmet.register().expect_err("away").is_away());
     let message = writer.frame(topic::HITS_RAW, &hit, &mut room);
     assert_eq!(record(&writer, message.expect("framed")), hit);
     registry.start_again().expect("back");
-    learn(&unmet, 77);
+    // The question stands, whether somebody waits or not.
+    assert!(unmet.learn(77, PATIENCE));
     assert_eq!(unmet.trouble(), None);
     unmet.register().expect("registered again");
 }
@@ -183,5 +186,65 @@ fn credentials_are_shown_and_their_lack_is_said() {
         let refused = refused.expect_err("not let in");
         assert!(!refused.is_away());
         assert!(refused.to_string().contains("registry.user"), "{refused}");
+    }
+}
+
+/// Ends TLS in front of `to`: address, and the certificate in PEM.
+fn behind_tls(to: &str, runtime: &tokio::runtime::Runtime) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a server");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (base, path) = to.split_once("/apis").expect("an interface");
+    let registry = base.trim_start_matches("http://").to_owned();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    runtime.spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, registry) = (acceptor.clone(), registry.clone());
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(client).await else {
+                    return;
+                };
+                let Ok(mut server) = tokio::net::TcpStream::connect(registry).await else {
+                    return;
+                };
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (
+        format!("https://localhost:{port}/apis{path}"),
+        made.cert.pem(),
+    )
+}
+
+#[test]
+fn over_tls_only_the_authority_that_is_named_counts() {
+    let registry = Registry::start().expect("a registry");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (url, ca) = behind_tls(&registry.url(), &runtime);
+    let registered = |ca: Option<&str>| {
+        let ca = ca.map(str::as_bytes);
+        let client = Client::new(&url, Credentials::None, ca).expect("an address");
+        Frames::new(client).register()
+    };
+    registered(Some(&ca)).expect("let in");
+    let (_, other) = behind_tls(&registry.url(), &runtime);
+    for wrong in [Some(&*other), None] {
+        let refused = registered(wrong).expect_err("not trusted");
+        // A certificate may be replaced there as well as here: it is waited for.
+        assert!(refused.is_away(), "{refused}");
+        let words = refused.to_string();
+        assert!(words.contains("certificate"), "{words}");
+        assert!(words.contains("registry.ca"), "{words}");
     }
 }

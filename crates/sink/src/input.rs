@@ -60,6 +60,15 @@ impl<P: Partition + 'static> Input<P> {
         self.partition.position()
     }
 
+    /// Asks the log whether the sink still stands there.
+    pub(crate) async fn confirm(&self) -> Result<(), SinkError> {
+        let partition = Arc::clone(&self.partition);
+        match spawn_blocking(move || partition.confirm()).await {
+            Ok(confirmed) => Ok(confirmed?),
+            Err(error) => Err(SinkError::Task(error.to_string())),
+        }
+    }
+
     /// Hands `take` the records from offset `from` on, in order, until it wants no more or what was
     /// read is used up; waits up to `patience` for the first. The record that `take` refuses is
     /// not taken.

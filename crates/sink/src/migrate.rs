@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     11 "0011_chain_views",
     12 "0012_surge_states",
     13 "0013_calibrations",
+    14 "0014_spread_growth",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -318,13 +318,17 @@ async fn check<P: Partition + 'static>(
         .await
         .map_err(SinkError::ClickHouse)?;
     match newest {
-        Some(found) if found >= planned => Err(SinkError::Foreign {
-            table: table.name,
-            topic: table.topic,
-            partition: input.number(),
-            found,
-            planned,
-        }),
+        Some(found) if found >= planned => {
+            // A next owner may have written them, and this one not know yet that it is none.
+            input.confirm().await?;
+            Err(SinkError::Foreign {
+                table: table.name,
+                topic: table.topic,
+                partition: input.number(),
+                found,
+                planned,
+            })
+        }
         newest => Ok((settings, newest)),
     }
 }

@@ -31,6 +31,9 @@ struct Arguments {
     /// How consumer groups agree.
     #[arg(long, value_enum, default_value_t = Protocol::Classic)]
     protocol: Protocol,
+    /// With a schema registry.
+    #[arg(long)]
+    registry: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
                 kills: arguments.kills,
                 brokers: usize::from(arguments.brokers),
                 consumer_protocol: arguments.protocol == Protocol::Consumer,
+                registry: arguments.registry,
             };
             crash::run(&plan, &mut tell)
                 .map(|shown| {

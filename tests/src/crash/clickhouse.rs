@@ -7,9 +7,9 @@ use grapevine_embedded::{
 };
 
 /// The account that everything is done by.
-pub(super) const USER: &str = "owner";
+pub(crate) const USER: &str = "owner";
 /// Its password. The server listens on loopback for the time of a test.
-pub(super) const PASSWORD: &str = "crash";
+pub(crate) const PASSWORD: &str = "crash";
 
 /// Serves the store in `dir` until the process ends.
 ///
@@ -38,13 +38,13 @@ pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn std::error::Error>
 
 /// Asks the server.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     url: String,
     http: reqwest::blocking::Client,
 }
 
 impl Asked {
-    pub(super) fn new(url: String) -> Asked {
+    pub(crate) fn new(url: String) -> Asked {
         let http = reqwest::blocking::Client::builder()
             .timeout(std::time::Duration::from_secs(120))
             .build()
@@ -53,7 +53,7 @@ impl Asked {
     }
 
     /// The lines of an answer, each as its fields. `settings` is part of the address: `&name=value`.
-    pub(super) fn rows_with(&self, sql: &str, settings: &str) -> Result<Vec<Vec<String>>, String> {
+    pub(crate) fn rows_with(&self, sql: &str, settings: &str) -> Result<Vec<Vec<String>>, String> {
         let answer = self
             .http
             .post(format!(
@@ -73,12 +73,12 @@ impl Asked {
         Ok(text.lines().map(fields).collect())
     }
 
-    pub(super) fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+    pub(crate) fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
         self.rows_with(sql, "")
     }
 
     /// The one number of an answer.
-    pub(super) fn number(&self, sql: &str) -> Result<u64, String> {
+    pub(crate) fn number(&self, sql: &str) -> Result<u64, String> {
         let rows = self.rows(sql)?;
         let number = rows.first().and_then(|row| row.first()?.parse().ok());
         number.ok_or_else(|| format!("{sql}: {rows:?} is no number"))

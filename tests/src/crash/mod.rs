@@ -45,11 +45,14 @@ pub struct Plan {
     pub brokers: usize,
     /// The groups' protocol is that of KIP-848.
     pub consumer_protocol: bool,
+    /// A schema registry is there, and records are framed for it. It is not killed: it would come
+    /// back empty.
+    pub registry: bool,
 }
 
 /// Why a run failed.
 #[derive(Debug)]
-pub struct Failed(String);
+pub struct Failed(pub(crate) String);
 
 impl fmt::Display for Failed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,7 +182,9 @@ fn attempt(
     load.wait_for_more(400, PATIENCE)?;
     let acknowledged = load.end()?;
     let _ = writeln!(tell, "quiet: {} hits to be found", acknowledged.count());
-    judgement::wait_until_right(&mut services, &acknowledged)?;
+    if let Err(failed) = judgement::wait_until_right(&mut services, &acknowledged) {
+        return Err(judgement::keep(&services, &home, failed));
+    }
     for part in [
         Part::Collect,
         Part::Enrich(1),

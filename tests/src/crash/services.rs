@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapevine_kafka_testing::{Cluster, GuardedProcess, Port};
+use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, Registry};
+use grapevine_registry::{Client, Credentials, Frames};
 
 use super::clickhouse::{Asked, PASSWORD, USER};
 use super::{Failed, PATIENCE, Plan};
@@ -58,6 +60,7 @@ impl fmt::Display for Part {
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) cluster: Cluster,
+    registry: Option<Registry>,
     home: PathBuf,
     collector: Port,
     clickhouse: Port,
@@ -70,13 +73,17 @@ impl Services {
     /// Starts one replica of each, and waits until ClickHouse answers.
     pub(super) fn start(plan: &Plan, home: &Path) -> Result<Services, Failed> {
         let session = SESSION_MS.to_string();
+        // A lone broker that is paused must not be shut out by its own controller.
+        let shut_out = if plan.brokers > 1 { "3000" } else { "9000" };
         let cluster = Cluster::builder()
             .brokers(plan.brokers)
+            .property("broker.session.timeout.ms", shut_out)
             .property("group.consumer.session.timeout.ms", &session)
             .property("group.consumer.heartbeat.interval.ms", "1000")
             .start()?;
         let mut services = Services {
             cluster,
+            registry: plan.registry.then(Registry::start).transpose()?,
             home: home.to_owned(),
             collector: Port::take()?,
             clickhouse: Port::take()?,
@@ -106,18 +113,32 @@ impl Services {
                 "\"session.timeout.ms\" = \"{SESSION_MS}\"\n\"heartbeat.interval.ms\" = \"1000\"\n"
             ),
         };
+        let registry = self.registry.as_ref().map_or_else(String::new, |registry| {
+            format!("[registry]\nurl = \"{}\"\n", registry.url())
+        });
         format!(
             "[kafka]\nbrokers = \"{brokers}\"\npartitions = {PARTITIONS}\nreplication = {copies}\n\
              protocol = \"{protocol}\"\ngrace_seconds = 5\nstates = \"{states}\"\n\
              [kafka.properties]\n{session}\
              [clickhouse]\nurl = \"{clickhouse}\"\nuser = \"{USER}\"\npassword = \"{PASSWORD}\"\n\
-             [collector]\nlisten = \"127.0.0.1:{collector}\"\nserver_key = \"{SERVER_KEY}\"\n",
+             [collector]\nlisten = \"127.0.0.1:{collector}\"\nserver_key = \"{SERVER_KEY}\"\n\
+             {registry}",
             brokers = self.cluster.bootstrap(),
             copies = plan.brokers.min(3),
             states = self.home.join("states").display(),
             clickhouse = self.clickhouse_url(),
             collector = self.collector.number(),
         )
+    }
+
+    /// What opens messages, where a registry is there.
+    pub(super) fn frames(&self) -> Result<Option<Arc<Frames>>, Failed> {
+        let Some(registry) = &self.registry else {
+            return Ok(None);
+        };
+        let client = Client::new(&registry.url(), Credentials::None, None);
+        let client = client.map_err(|error| Failed(error.to_string()))?;
+        Ok(Some(Arc::new(Frames::new(client))))
     }
 
     pub(super) fn server_key(&self) -> &'static str {

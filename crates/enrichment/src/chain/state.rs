@@ -49,9 +49,19 @@ pub(super) struct Counts {
 }
 
 /// Completes a surge and appends it.
-fn tell<'a>(mut surge: Surge<'a>, model_version: &'a str, live: bool, out: &mut Outputs) {
+fn tell<'a>(
+    mut surge: Surge<'a>,
+    chains: &Chains,
+    model_version: &'a str,
+    clock: Clock,
+    out: &mut Outputs,
+) {
+    let reproduction = chains.reproduction_now(clock, surge.site, &surge.content, surge.updated);
+    surge.reproduction_number = reproduction.map(|range| range.likely);
+    surge.reproduction_low = reproduction.map(|range| range.low);
+    surge.reproduction_high = reproduction.map(|range| range.high);
     surge.model_version = model_version.into();
-    out.surge(&surge, live);
+    out.surge(&surge, clock == Clock::Live);
 }
 
 impl State {
@@ -198,9 +208,9 @@ impl State {
             network: visit.network,
             chained: matches!(cause, Cause::Parent { .. }),
         };
-        let version = &self.model_version;
+        let (chains, version) = (&self.chains, &self.model_version);
         self.surges.visit(&landing, &mut |surge| {
-            tell(surge, version, clock == Clock::Live, out);
+            tell(surge, chains, version, clock, out);
         });
     }
 
@@ -291,9 +301,9 @@ impl State {
         match heartbeat.source {
             COLLECTOR => {
                 chains.heartbeat(heartbeat.event_time, emit);
-                let version = &self.model_version;
+                let (chains, version) = (&self.chains, &self.model_version);
                 self.surges.pass(heartbeat.event_time, &mut |surge| {
-                    tell(surge, version, true, out);
+                    tell(surge, chains, version, Clock::Live, out);
                 });
             }
             _ => chains.import_ended(emit),

@@ -52,6 +52,22 @@ pub struct Quartiles {
     pub high: f64,
 }
 
+/// Arrivals that one from outside leads to in the end, itself included. None where R may be 1 or
+/// more.
+pub(crate) fn amplification(reproduction: Range) -> Option<Range> {
+    (reproduction.high < 1.0).then(|| reproduction.map(|r| 1.0 / (1.0 - r)))
+}
+
+/// Seconds in which arrivals double at `reproduction`. None unless it is surely above 1.
+pub(crate) fn doubling_time(reproduction: Range, weights: &Weights) -> Option<Range> {
+    let time = |r| weights.doubling_time(r);
+    (reproduction.low > 1.0).then(|| Range {
+        low: time(reproduction.high),
+        likely: time(reproduction.likely),
+        high: time(reproduction.low),
+    })
+}
+
 impl Spread {
     /// How the content spreads, as known by `now` (milliseconds since 1970 UTC). Reads the state
     /// once; changes nothing.
@@ -59,24 +75,15 @@ impl Spread {
         let reproduction = self.reproduction(now, weights);
         let now = self.seconds(now);
         let arrivals = f64::from(self.arrivals.max(1));
-        let sure = reproduction.high < 1.0;
-        let growing = reproduction.low > 1.0;
         Metrics {
             reproduction,
-            reproduction_now: self.reproduction_now(now, weights),
+            reproduction_now: self.within_window(now, weights),
             generation_time: self.generation_time(now),
             half_life: self.half_life(now, reproduction, weights),
             k_factor: self.sums.shared(),
             acts_per_arrival: f64::from(self.acts.count) / arrivals,
-            amplification: sure.then(|| reproduction.map(|r| 1.0 / (1.0 - r))),
-            doubling_time: growing.then(|| {
-                let time = |r| weights.doubling_time(r);
-                Range {
-                    low: time(reproduction.high),
-                    likely: time(reproduction.likely),
-                    high: time(reproduction.low),
-                }
-            }),
+            amplification: amplification(reproduction),
+            doubling_time: doubling_time(reproduction, weights),
         }
     }
 
@@ -88,6 +95,11 @@ impl Spread {
             f64::from(weights.arrived_within(now as f32 - time))
         });
         self.sums.reproduction(exposure)
+    }
+
+    /// [`Metrics::reproduction_now`] alone, at `now` (milliseconds since 1970 UTC).
+    pub(crate) fn reproduction_now(&self, now: i64, weights: &Weights) -> Option<Range> {
+        self.within_window(self.seconds(now), weights)
     }
 
     /// Sum over readers of a function of their time, those that are not kept by their blocks.
@@ -105,7 +117,7 @@ impl Spread {
             .sum::<f64>()
     }
 
-    fn reproduction_now(&self, now: u32, weights: &Weights) -> Option<Range> {
+    fn within_window(&self, now: u32, weights: &Weights) -> Option<Range> {
         if self.arrivals < 2 {
             return None;
         }

@@ -58,6 +58,7 @@ pub use laws::MarkLaws;
 pub use learning::Holding;
 pub use marks::{MarkLaw, Marks};
 pub use metrics::{Metrics, Quartiles};
+pub(crate) use metrics::{amplification, doubling_time};
 pub use outside::OutsideLaw;
 pub use posterior::{Posterior, Settled};
 pub use ranges::Range;

@@ -15,7 +15,7 @@ mod spreading;
 use grapevine_event::{AddressOf, Cascade, Evidence, Id, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
-use crate::causes::Marks;
+use crate::causes::{Marks, Range};
 use crate::clock::{Clock, key, short};
 use crate::evidence;
 use crate::model::Model;
@@ -266,6 +266,20 @@ impl Chains {
             time,
         };
         self.spreading.adopt(key, &owner, self.forest.apps(), emit);
+    }
+
+    /// Readers that one reader of a content brings now, 80 % range, as known by `time` (event time,
+    /// milliseconds since 1970 UTC): of the newest 96 readers and the time since, up to the last
+    /// five seconds. None where fewer than two are known.
+    pub fn reproduction_now(
+        &self,
+        clock: Clock,
+        site: &str,
+        content: &str,
+        time: i64,
+    ) -> Option<Range> {
+        self.spreading
+            .reproduction_now(clock, content_key(site, content), time)
     }
 
     /// What could not be followed since the beginning.

@@ -125,8 +125,8 @@ impl Connection {
         self
     }
 
-    pub(crate) fn frames(&self) -> Option<Arc<Frames>> {
-        self.frames.clone()
+    pub(crate) fn frames(&self) -> Option<&Arc<Frames>> {
+        self.frames.as_ref()
     }
 
     /// The brokers, as given.

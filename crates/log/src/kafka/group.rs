@@ -1,15 +1,13 @@
 //! A replica's membership in a consumer group: which partitions it holds, and when it gives them
 //! back.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use grapevine_registry::Frames;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -19,14 +17,20 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::connection::{Connection, refused};
 use super::context::Tokens;
+use super::held::{Held, Place};
+use super::lease::Lease;
+use super::member::member_id;
+use super::opener::Opener;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
-use super::transactions::{Lease, Transactions, Transactor};
+use super::transactions::{Transactions, Transactor};
 use crate::commit::Position;
 use crate::error::LogError;
 
 /// How long one poll of the group lasts.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a client that lost its partitions may hear nothing of its group.
+const UNHEARD_MAX: Duration = Duration::from_secs(30);
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(30);
 
@@ -64,7 +68,10 @@ pub struct Membership {
 pub struct Group {
     given: Mutex<Receiver<Result<KafkaPartition, LogError>>>,
     stop: Arc<AtomicBool>,
+    /// Told to the thread that serves the group.
     give_up: Arc<AtomicBool>,
+    /// Told to the thread that makes transactions.
+    abandon: Arc<AtomicBool>,
     grace: Duration,
     poller: JoinHandle<()>,
     transactor: JoinHandle<()>,
@@ -83,13 +90,13 @@ impl Group {
     ) -> Result<Group, LogError> {
         let id = format!("{}.{}", membership.group, membership.replica);
         let gate = Arc::new(Mutex::new(()));
-        let give_up = Arc::new(AtomicBool::new(false));
+        let (give_up, abandon) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let (transactor, transactions) = Transactor::start(
             connection,
             &id,
             partitions,
             Arc::clone(&gate),
-            Arc::clone(&give_up),
+            Arc::clone(&abandon),
         )?;
         let calls = GroupCalls {
             id,
@@ -98,6 +105,7 @@ impl Group {
             held: Arc::new(Held::default()),
             gate,
             grace: membership.grace,
+            lost: Mutex::default(),
         };
         let consumer: BaseConsumer<GroupCalls> = configured(connection, membership)
             .create_with_context(calls)
@@ -107,7 +115,7 @@ impl Group {
         let member = Member {
             consumer: Arc::downgrade(&consumer),
             transactions,
-            frames: connection.frames(),
+            opener: Opener::new(connection.frames()),
             given: sender,
         };
         let known = consumer.context().member.set(member);
@@ -130,6 +138,7 @@ impl Group {
             given: Mutex::new(given),
             stop,
             give_up,
+            abandon,
             grace: membership.grace,
             poller,
             transactor,
@@ -152,6 +161,12 @@ impl Group {
         }
     }
 
+    /// Ends waiting for the brokers' word on commits: what has none by now is not known to be
+    /// committed, and its next owner finds out. For a replica that is about to leave.
+    pub fn abandon_commits(&self) {
+        self.abandon.store(true, Ordering::Release);
+    }
+
     /// Gives every partition back, once its holder is done or the grace period is over, and ends.
     /// A static member stays in the group's books, so that a restart moves nothing.
     pub fn leave(self) {
@@ -162,6 +177,7 @@ impl Group {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.give_up.store(true, Ordering::Release);
+        self.abandon_commits();
         for thread in [self.poller, self.transactor] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the group panicked");
@@ -209,6 +225,7 @@ fn poll(consumer: &Arc<BaseConsumer<GroupCalls>>, stop: &AtomicBool, give_up: &A
             std::mem::forget(Arc::clone(consumer));
             break;
         }
+        consumer.context().look_for_group();
         match consumer.poll(POLL) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Ok(_)) => consumer.context().fail(LogError::Away(
@@ -220,82 +237,11 @@ fn poll(consumer: &Arc<BaseConsumer<GroupCalls>>, stop: &AtomicBool, give_up: &A
     consumer.context().held.revoke_all();
 }
 
-/// Topic and number of a partition.
-type Place = (Arc<str>, i32);
-
-/// Partitions that are held.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    leases: Mutex<BTreeMap<Place, Arc<Lease>>>,
-    released: Condvar,
-}
-
-impl Held {
-    fn hold(&self, topic: Arc<str>, partition: i32, lease: Arc<Lease>) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.insert((topic, partition), lease);
-    }
-
-    /// The holder is done.
-    pub(crate) fn release(&self, topic: &Arc<str>, partition: i32, lease: &Arc<Lease>) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Arc::clone(topic), partition);
-        if leases
-            .get(&key)
-            .is_some_and(|held| Arc::ptr_eq(held, lease))
-        {
-            leases.remove(&key);
-        }
-        self.released.notify_all();
-    }
-
-    /// Asks for partitions back and waits for them; those that are not back by then are taken.
-    fn want_back(&self, wanted: &[Place], grace: Duration) {
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in wanted {
-            if let Some(lease) = leases.get(key) {
-                lease.want_back();
-            }
-        }
-        let (mut leases, waited) = self
-            .released
-            .wait_timeout_while(leases, grace, |leases| {
-                wanted.iter().any(|key| leases.contains_key(key))
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        if !waited.timed_out() {
-            return;
-        }
-        for key in wanted {
-            if let Some(lease) = leases.remove(key) {
-                tracing::warn!(topic = %key.0, partition = key.1, "taken from its holder after the grace period");
-                lease.revoke();
-            }
-        }
-    }
-
-    fn revoke(&self, taken: &[Place]) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in taken {
-            if let Some(lease) = leases.remove(key) {
-                lease.revoke();
-            }
-        }
-    }
-
-    fn revoke_all(&self) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, lease) in std::mem::take(&mut *leases) {
-            lease.revoke();
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Member {
     consumer: Weak<BaseConsumer<GroupCalls>>,
     transactions: Transactions,
-    frames: Option<Arc<Frames>>,
+    opener: Opener,
     given: Sender<Result<KafkaPartition, LogError>>,
 }
 
@@ -309,9 +255,24 @@ pub(crate) struct GroupCalls {
     /// Locked while a transaction is open.
     gate: Arc<Mutex<()>>,
     grace: Duration,
+    /// When partitions were lost, where the group has not dealt anew since.
+    lost: Mutex<Option<Instant>>,
 }
 
 impl GroupCalls {
+    /// Gives up a client that lost its partitions and hears nothing of its group. One that was told
+    /// of a cluster without brokers may know nobody to ask any more (librdkafka 2.12.1).
+    fn look_for_group(&self) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost.is_some_and(|since| since.elapsed() > UNHEARD_MAX) {
+            *lost = None;
+            self.fail(LogError::Away(format!(
+                "nothing was heard of the group for {} s after partitions were lost",
+                UNHEARD_MAX.as_secs()
+            )));
+        }
+    }
+
     fn fail(&self, error: LogError) {
         if let Some(member) = self.member.get() {
             // Nobody listens only where the replica is leaving.
@@ -345,37 +306,48 @@ impl GroupCalls {
         consumer: &BaseConsumer<Self>,
         assigned: &TopicPartitionList,
     ) -> Result<(), LogError> {
-        let positions = match assigned.count() {
-            0 => Vec::new(),
-            _ => positions(consumer, assigned)?,
-        };
-        let member = self
+        let known = self
             .member
             .get()
             .and_then(|member| Some((member, member.consumer.upgrade()?)));
-        let Some((member, shared)) = member else {
+        let Some((member, shared)) = known else {
             return Err(LogError::Away("the replica is leaving".to_owned()));
+        };
+        let id = member_id(consumer);
+        let kept = self.kept_by_mistake(consumer, &id)?;
+        let mut asked = assigned.clone();
+        for (topic, partition) in &kept {
+            asked.add_partition(topic, *partition);
+        }
+        let positions = match asked.count() {
+            0 => Vec::new(),
+            _ => positions(consumer, &asked)?,
         };
         let mut from = TopicPartitionList::with_capacity(positions.len());
         let mut given = Vec::with_capacity(positions.len());
         for (topic, partition, position) in positions {
-            let offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
-            from.add_partition_offset(&topic, partition, Offset::Offset(offset))
-                .map_err(|error| LogError::kafka("starting a partition", error))?;
+            let place = (Arc::clone(&topic), partition);
+            // The client goes on somewhere in what it keeps: its first read is to go back.
+            let next = (!kept.contains(&place)).then_some(position.offset);
+            if let Some(next) = next {
+                let offset = i64::try_from(next).unwrap_or(i64::MAX);
+                from.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                    .map_err(|error| LogError::kafka("starting a partition", error))?;
+            }
             // Before it is assigned, or its first records would go to the group's own queue.
             let queue = shared
                 .split_partition_queue(&topic, partition)
                 .ok_or_else(|| LogError::Away(format!("no queue for {topic} {partition}")))?;
-            let lease = Arc::new(Lease::default());
-            self.held
-                .hold(Arc::clone(&topic), partition, Arc::clone(&lease));
+            let lease = Arc::new(Lease::of(id.clone()));
+            self.held.hold(topic, partition, Arc::clone(&lease));
             given.push(KafkaPartition::new(
                 (Arc::clone(&shared), queue),
-                (topic, partition),
+                place,
                 position,
+                next,
                 lease,
                 member.transactions.clone(),
-                member.frames.clone(),
+                member.opener.clone(),
             ));
         }
         let started = match consumer.rebalance_protocol() {
@@ -390,20 +362,52 @@ impl GroupCalls {
         Ok(())
     }
 
+    /// Takes from their holders the partitions that the client kept though its group took it for
+    /// another member in between, and names them: they are given anew.
+    fn kept_by_mistake(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        id: &str,
+    ) -> Result<Vec<Place>, LogError> {
+        if !matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        ) {
+            return Ok(Vec::new());
+        }
+        let now = consumer
+            .assignment()
+            .map_err(|error| LogError::Away(format!("asking what is assigned: {error}")))?;
+        let mut kept = places(&now);
+        kept.retain(|place| !self.held.is_of(place, id));
+        if !kept.is_empty() {
+            tracing::warn!(
+                id = self.id,
+                partitions = kept.len(),
+                "the group had lost this member in between: what it kept is given anew"
+            );
+            self.held.revoke(&kept);
+        }
+        Ok(kept)
+    }
+
     fn revoke(&self, consumer: &BaseConsumer<Self>, revoked: &TopicPartitionList) {
-        let taken: Vec<Place> = revoked
-            .elements()
-            .iter()
-            .map(|element| (Arc::from(element.topic()), element.partition()))
-            .collect();
+        let taken = places(revoked);
         if consumer.assignment_lost() {
             tracing::warn!(
                 id = self.id,
                 "partitions were lost: somebody else has them by now"
             );
             self.held.revoke(&taken);
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            *lost = Some(Instant::now());
         } else {
-            self.held.want_back(&taken, self.grace);
+            let id = member_id(consumer);
+            let (held, gone): (Vec<_>, Vec<_>) = taken
+                .into_iter()
+                .partition(|place| self.held.is_of(place, &id));
+            self.held.revoke(&gone);
+            self.held.want_back(&held, self.grace);
         }
         // A transaction that is open holds offsets of what is given back: it ends first.
         drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
@@ -448,6 +452,7 @@ impl ConsumerContext for GroupCalls {
         );
         match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 if let Err(error) = self.assign(consumer, partitions) {
                     // The group waits for an answer all the same.
                     let _ = consumer.incremental_assign(&TopicPartitionList::new());
@@ -457,6 +462,13 @@ impl ConsumerContext for GroupCalls {
             _ => self.revoke(consumer, partitions),
         }
     }
+}
+
+fn places(list: &TopicPartitionList) -> Vec<Place> {
+    list.elements()
+        .iter()
+        .map(|element| (Arc::from(element.topic()), element.partition()))
+        .collect()
 }
 
 /// Where the group stands in partitions; at the first record kept where it never committed.
@@ -471,7 +483,10 @@ fn positions(
             Err(error) if Instant::now() < deadline => {
                 tracing::warn!(%error, "asking where the group stands");
             }
-            Err(error) => return Err(LogError::kafka("asking where the group stands", error)),
+            Err(error) => {
+                let text = format!("asking where the group stands: {error}");
+                return Err(LogError::Away(text));
+            }
         }
     };
     let mut positions = Vec::with_capacity(committed.count());
@@ -495,7 +510,8 @@ fn positions(
                             std::thread::sleep(POLL);
                         }
                         Err(error) => {
-                            return Err(LogError::kafka("asking where a partition starts", error));
+                            let text = format!("asking where a partition starts: {error}");
+                            return Err(LogError::Away(text));
                         }
                     }
                 };

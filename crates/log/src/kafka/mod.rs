@@ -14,13 +14,19 @@
 //! replica that lost a partition cannot move it any more. A partition is given back only after
 //! its last commit is through.
 
+mod attempt;
 mod connection;
 mod context;
 mod group;
+mod held;
+mod lease;
+mod member;
 mod onlooker;
+mod opener;
 mod partition;
 mod producer;
 mod reach;
+mod silence;
 mod spread;
 pub mod topics;
 mod transactions;

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use grapevine_registry::{Frames, Opened};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -13,6 +12,7 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::connection::{Connection, ConnectionError, refused};
 use super::context::ClientCalls;
+use super::opener::Opener;
 use crate::commit::Position;
 use crate::error::LogError;
 
@@ -29,7 +29,7 @@ pub struct Onlooker {
     consumer: BaseConsumer<ClientCalls>,
     /// What is read is what the consumer is assigned to: one read at a time.
     reading: Mutex<()>,
-    frames: Option<Arc<Frames>>,
+    opener: Opener,
 }
 
 impl fmt::Debug for Onlooker {
@@ -54,7 +54,7 @@ impl Onlooker {
         Ok(Onlooker {
             consumer,
             reading: Mutex::new(()),
-            frames: connection.frames(),
+            opener: Opener::new(connection.frames()),
         })
     }
 
@@ -105,7 +105,7 @@ impl Onlooker {
     /// Hands `take` every committed record that is kept in a range of offsets, in order.
     ///
     /// # Errors
-    /// Brokers that are away or become silent.
+    /// Brokers that are away or become silent, a schema registry that does.
     pub fn read(
         &self,
         topic: &str,
@@ -145,12 +145,12 @@ impl Onlooker {
                 }
                 Some(Err(error)) => tracing::debug!(%error, "reading goes on"),
                 Some(Ok(message)) => {
-                    heard = Instant::now();
                     let offset = u64::try_from(message.offset()).unwrap_or_default();
                     if offset < range.end {
                         let message = message.payload().unwrap_or_default();
-                        take(offset, self.opened(message, &mut room)?);
+                        take(offset, self.opener.record(message, &mut room, SILENCE_MAX)?);
                     }
+                    heard = Instant::now();
                     if offset + 1 >= range.end {
                         return Ok(());
                     }
@@ -162,32 +162,6 @@ impl Onlooker {
                     "nothing was heard for {} s",
                     SILENCE_MAX.as_secs()
                 )));
-            }
-        }
-    }
-
-    /// The record of a message; `room` is what it may be written into. Waits for the registry.
-    fn opened<'a>(&self, message: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], LogError> {
-        let Some(frames) = &self.frames else {
-            return Ok(message);
-        };
-        let deadline = Instant::now() + SILENCE_MAX;
-        loop {
-            match frames.open(message) {
-                Opened::AsIs(record) => return Ok(record),
-                Opened::Record(head, datum) => {
-                    room.clear();
-                    room.extend_from_slice(&head);
-                    room.extend_from_slice(datum);
-                    return Ok(room);
-                }
-                Opened::Unmet(id) => match frames.learn(id) {
-                    Ok(()) => {}
-                    Err(error) if Instant::now() >= deadline => {
-                        return Err(LogError::Away(error.to_string()));
-                    }
-                    Err(_) => std::thread::sleep(AGAIN),
-                },
             }
         }
     }

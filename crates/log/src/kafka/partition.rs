@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use grapevine_registry::{Frames, Opened};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,7 +11,10 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
 use super::group::GroupCalls;
-use super::transactions::{Lease, Transactions};
+use super::lease::Lease;
+use super::opener::{Closed, Opener};
+use super::silence::{Silence, Verdict};
+use super::transactions::Transactions;
 use crate::batch::Batch;
 use crate::commit::{Commit, Durability, Position};
 use crate::error::LogError;
@@ -26,6 +28,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const SEEK_MAX: Duration = Duration::from_secs(5);
 /// Pause before a partition that is not ready yet is asked again to go elsewhere.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a read that is to find what is there waits for the schema registry. Its holder looks
+/// whether to stop in between.
+const REGISTRY_MAX: Duration = Duration::from_secs(2);
 
 /// A partition that this replica was given by its [`Group`](super::Group).
 pub struct KafkaPartition {
@@ -36,7 +41,7 @@ pub struct KafkaPartition {
     position: Mutex<Position>,
     lease: Arc<Lease>,
     transactions: Transactions,
-    frames: Option<Arc<Frames>>,
+    opener: Opener,
 }
 
 struct Reader {
@@ -45,6 +50,9 @@ struct Reader {
     next: Option<u64>,
     /// The brokers said that there is nothing more, and nothing came since.
     at_end: bool,
+    silence: Silence,
+    /// A message that was taken out of the queue and cannot be opened yet.
+    closed: Option<Closed>,
 }
 
 impl fmt::Debug for KafkaPartition {
@@ -68,9 +76,10 @@ impl KafkaPartition {
         (consumer, queue): (Arc<BaseConsumer<GroupCalls>>, PartitionQueue<GroupCalls>),
         (topic, partition): (Arc<str>, i32),
         position: Position,
+        next: Option<u64>,
         lease: Arc<Lease>,
         transactions: Transactions,
-        frames: Option<Arc<Frames>>,
+        opener: Opener,
     ) -> KafkaPartition {
         KafkaPartition {
             consumer,
@@ -78,13 +87,15 @@ impl KafkaPartition {
             partition,
             reader: Mutex::new(Reader {
                 queue,
-                next: Some(position.offset),
+                next,
                 at_end: false,
+                silence: Silence::new(Instant::now()),
+                closed: None,
             }),
             position: Mutex::new(position),
             lease,
             transactions,
-            frames,
+            opener,
         }
     }
 
@@ -119,9 +130,11 @@ impl KafkaPartition {
             self.seek(&mut reader, offset)?;
         }
         let deadline = Instant::now() + patience.unwrap_or(ANSWER_MAX);
+        let asked_until = patience.map(|_| deadline);
         let mut batch = Batch::gathered(offset);
-        // An id that has to be asked for: when nothing is held up by it.
-        let mut unmet = None;
+        if !self.reopen(&mut reader, &mut batch, asked_until)? {
+            return Ok(batch);
+        }
         while batch.gathered_bytes() < bytes_max.max(1) {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let wait = if batch.is_empty() {
@@ -129,13 +142,14 @@ impl KafkaPartition {
             } else {
                 Duration::ZERO
             };
-            let Reader { queue, .. } = &*reader;
+            let Reader { queue, closed, .. } = &mut *reader;
             let read = match queue.poll(wait) {
                 None => None,
                 Some(Ok(message)) => match u64::try_from(message.offset()) {
                     // A record that was read already may come a second time.
                     Ok(at) if at >= batch.next_offset() => {
-                        unmet = self.add(&mut batch, at, message.payload().unwrap_or_default());
+                        let message = message.payload().unwrap_or_default();
+                        *closed = self.opener.add(&mut batch, at, message);
                         Some(Ok(()))
                     }
                     _ => continue,
@@ -143,26 +157,16 @@ impl KafkaPartition {
                 Some(Err(error)) => Some(Err(error)),
             };
             drop(leave);
-            if let Some(id) = unmet.take() {
-                reader.next = None;
-                if !batch.is_empty() {
-                    break;
-                }
-                if !self.learned(id, deadline) && patience.is_some() {
-                    return Ok(batch);
-                }
-                if Instant::now() >= deadline && patience.is_none() {
-                    return Err(LogError::Away(format!(
-                        "the schema registry did not say what id {id} is"
-                    )));
-                }
-                self.seek(&mut reader, offset)?;
-                continue;
-            }
             let came = matches!(read, Some(Ok(())));
             match read {
-                Some(Ok(())) => reader.at_end = false,
-                Some(Err(KafkaError::PartitionEOF(_))) => reader.at_end = true,
+                Some(Ok(())) => {
+                    reader.at_end = false;
+                    reader.silence.broken(Instant::now());
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    reader.at_end = true;
+                    reader.silence.at_end(Instant::now());
+                }
                 Some(Err(error)) => {
                     reader.next = None;
                     self.failed(offset, error)?;
@@ -173,6 +177,15 @@ impl KafkaPartition {
                     }
                 }
                 None => {}
+            }
+            if reader.closed.is_some() {
+                if !batch.is_empty() {
+                    break;
+                }
+                if !self.reopen(&mut reader, &mut batch, asked_until)? {
+                    return Ok(batch);
+                }
+                continue;
             }
             if came {
                 continue;
@@ -198,38 +211,53 @@ impl KafkaPartition {
         if reader.next.is_some() {
             reader.next = Some(batch.next_offset());
         }
+        if batch.is_empty() {
+            self.doubt(&mut reader, offset)?;
+        }
         Ok(batch)
     }
 
-    /// Adds what came to the batch; the id of its schema where that has to be learned first.
-    fn add(&self, batch: &mut Batch, offset: u64, message: &[u8]) -> Option<u32> {
-        let opened = match &self.frames {
-            None => Opened::AsIs(message),
-            Some(frames) => frames.open(message),
+    /// Takes in the message that could not be opened, where there is one. False where it still
+    /// cannot at `until`, or the partition is wanted back; without a time that is an error.
+    fn reopen(
+        &self,
+        reader: &mut Reader,
+        batch: &mut Batch,
+        until: Option<Instant>,
+    ) -> Result<bool, LogError> {
+        let Some(closed) = reader.closed.take() else {
+            return Ok(true);
         };
-        match opened {
-            Opened::AsIs(record) => batch.push(offset, record),
-            Opened::Record(head, datum) => batch.push_headed(offset, &head, datum),
-            Opened::Unmet(id) => return Some(id),
+        let deadline = until.unwrap_or_else(|| Instant::now() + REGISTRY_MAX);
+        let is_over = || self.lease.is_wanted_back();
+        reader.closed = (self.opener).add_closed(batch, closed, deadline, is_over);
+        // It is not the client that was silent: nobody listened to it.
+        reader.silence.broken(Instant::now());
+        self.held()?;
+        match &reader.closed {
+            None => Ok(true),
+            Some(_) if until.is_some() => Ok(false),
+            Some(closed) => Err(self.opener.why(closed)),
         }
-        None
     }
 
-    /// Asks the registry for an id until it answers, the deadline is over or the partition is
-    /// wanted back; true where it is known now.
-    fn learned(&self, id: u32, deadline: Instant) -> bool {
-        let Some(frames) = &self.frames else {
-            return false;
+    /// Finds out whether there is nothing, or whether the client has gone deaf.
+    fn doubt(&self, reader: &mut Reader, offset: u64) -> Result<(), LogError> {
+        if !reader.silence.is_long(Instant::now()) {
+            return Ok(());
+        }
+        // Brokers that do not answer are left to whoever waits for them.
+        let Ok((_, end)) = self.bounds_within(SEEK_MAX) else {
+            return Ok(());
         };
-        loop {
-            if frames.learn(id).is_ok() {
-                return true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.lease.is_revoked() || self.lease.is_wanted_back() {
-                return false;
-            }
-            std::thread::sleep(LOOK.min(left));
+        match reader.silence.judge(Instant::now(), offset, end) {
+            Verdict::Nothing => Ok(()),
+            // A client that listens says at once what is there, or that it is at the end.
+            Verdict::Ask => self.seek(reader, offset),
+            Verdict::Deaf => Err(LogError::Away(format!(
+                "the client gives nothing of {} {} from offset {offset} on, though it ends at {end}",
+                self.topic, self.partition
+            ))),
         }
     }
 
@@ -269,6 +297,7 @@ impl KafkaPartition {
     fn seek(&self, reader: &mut Reader, offset: u64) -> Result<(), LogError> {
         let deadline = Instant::now() + ANSWER_MAX;
         reader.next = None;
+        reader.closed = None;
         loop {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let mut to = TopicPartitionList::with_capacity(1);
@@ -292,7 +321,7 @@ impl KafkaPartition {
                     tracing::trace!(%error, topic = %self.topic, partition = self.partition, "seeking again");
                     std::thread::sleep(PAUSE);
                 }
-                Err(error) => return Err(LogError::kafka("seeking", error)),
+                Err(error) => return Err(LogError::Away(format!("seeking: {error}"))),
             }
         }
         reader.next = Some(offset);
@@ -302,9 +331,13 @@ impl KafkaPartition {
 
     /// First offset kept, and the one that follows the last that can be read.
     fn bounds(&self) -> Result<(u64, u64), LogError> {
+        self.bounds_within(ANSWER_MAX)
+    }
+
+    fn bounds_within(&self, patience: Duration) -> Result<(u64, u64), LogError> {
         let bounds = self
             .consumer
-            .fetch_watermarks(&self.topic, self.partition, ANSWER_MAX);
+            .fetch_watermarks(&self.topic, self.partition, patience);
         let (first, end) = bounds.map_err(|error| LogError::kafka("asking for the end", error))?;
         Ok((
             u64::try_from(first).unwrap_or_default(),
@@ -325,6 +358,27 @@ impl Partition for KafkaPartition {
     fn position(&self) -> Result<Position, LogError> {
         self.held()?;
         Ok(self.standing().clone())
+    }
+
+    fn confirm(&self) -> Result<(), LogError> {
+        self.held()?;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked.add_partition(&self.topic, self.partition);
+        let found = self.consumer.committed_offsets(asked, ANSWER_MAX);
+        let found = found.map_err(|error| LogError::Away(error.to_string()))?;
+        let standing = self.standing();
+        let stands = found.elements().iter().all(|element| {
+            let offset = match element.offset() {
+                Offset::Offset(offset) => u64::try_from(offset).unwrap_or_default(),
+                // Never committed: it stands at the first record that was kept.
+                _ => return standing.metadata.is_empty(),
+            };
+            offset == standing.offset && element.metadata().as_bytes() == standing.metadata
+        });
+        match stands {
+            true => Ok(()),
+            false => Err(self.revoked()),
+        }
     }
 
     fn end(&self) -> Result<u64, LogError> {

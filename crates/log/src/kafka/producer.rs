@@ -20,9 +20,9 @@ const LOOK: Duration = Duration::from_millis(1);
 ///
 /// For many threads; appends are one at a time.
 pub struct Producer {
+    connection: Connection,
     producer: std::sync::Mutex<BaseProducer<ClientCalls>>,
     partitions: Partitions,
-    frames: Option<Arc<Frames>>,
 }
 
 impl Producer {
@@ -34,14 +34,10 @@ impl Producer {
         connection: &Connection,
         partitions: Partitions,
     ) -> Result<Producer, ConnectionError> {
-        let context = ClientCalls::new(connection.token_file());
-        let producer = (connection.producer())
-            .create_with_context(context)
-            .map_err(refused)?;
         Ok(Producer {
-            producer: std::sync::Mutex::new(producer),
+            connection: connection.clone(),
+            producer: std::sync::Mutex::new(client(connection)?),
             partitions,
-            frames: connection.frames(),
         })
     }
 
@@ -55,24 +51,24 @@ impl Producer {
     ///
     /// # Errors
     /// [`LogError::Away`] where the brokers did not take all of it within `patience`. Some of it
-    /// may be on the log then: what must count once needs an id that tells. A commit with positions
-    /// or values is refused.
+    /// may be on the log then: what must count once needs an id that tells. [`LogError::Registry`]
+    /// where the schemas are not registered yet; a commit with positions or values is refused.
     pub fn append(&self, commit: &Commit, patience: Duration) -> Result<(), LogError> {
         if !commit.positions.is_empty() || !commit.values.is_empty() {
             return Err(LogError::Unsupported(
                 "positions and values in what is only appended".to_owned(),
             ));
         }
-        let producer = self
+        let mut producer = self
             .producer
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let deadline = Instant::now() + patience;
         let context = producer.client().context();
         context.take_undelivered();
-        let mut room = Vec::new();
+        let (frames, mut room) = (self.connection.frames(), Vec::new());
         let sent = spread(commit, &self.partitions, |topic, partition, record| {
-            let record = framed(self.frames.as_deref(), topic, record, &mut room)?;
+            let record = framed(frames.map(Arc::as_ref), topic, record, &mut room)?;
             enqueue(&producer, topic, partition, record, deadline)
         });
         if sent.is_ok() {
@@ -88,22 +84,32 @@ impl Producer {
             while producer.in_flight_count() > 0 {
                 producer.poll(LOOK);
             }
-            context.take_undelivered();
-            sent?;
-            return Err(LogError::Away(format!(
+        }
+        let undelivered = context.take_undelivered();
+        if left == 0 && undelivered.is_none() {
+            return sent;
+        }
+        // A client that was told of a partition without a leader may never send to it again
+        // (librdkafka 2.12.1, its issue 5430): the next try has one of its own.
+        *producer = client(&self.connection).map_err(|error| LogError::Away(error.to_string()))?;
+        sent?;
+        Err(LogError::Away(match undelivered {
+            Some(error) if left == 0 => error.to_string(),
+            _ => format!(
                 "{left} records were not acknowledged within {} s",
                 patience.as_secs_f32()
-            )));
-        }
-        sent?;
-        match context.take_undelivered() {
-            None => Ok(()),
-            Some(error) => Err(LogError::Away(error.to_string())),
-        }
+            ),
+        }))
     }
 }
 
-/// A record as it goes on its topic; `room` is what it may be written into.
+fn client(connection: &Connection) -> Result<BaseProducer<ClientCalls>, ConnectionError> {
+    (connection.producer())
+        .create_with_context(ClientCalls::new(connection.token_file()))
+        .map_err(refused)
+}
+
+/// A record as it goes on its topic; `room` is what it may be written into. Nothing is asked.
 pub(super) fn framed<'a>(
     frames: Option<&Frames>,
     topic: &str,
@@ -114,7 +120,7 @@ pub(super) fn framed<'a>(
         return Ok(record);
     };
     let framed = frames.frame(topic, record, room);
-    framed.map_err(|error| LogError::Away(error.to_string()))
+    framed.map_err(|error| LogError::Registry(error.to_string()))
 }
 
 /// Puts one record into the client's buffer, waiting for room.

@@ -5,20 +5,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use grapevine_registry::Frames;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::producer::BaseProducer;
 
-use super::connection::{Connection, TRANSACTION_TIMEOUT_MS, refused};
+use super::attempt::{Trouble, attempt, is_committed, successor};
+use super::connection::{Connection, ConnectionError, TRANSACTION_TIMEOUT_MS, refused};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
-use super::producer::{enqueue, framed};
+use super::lease::Lease;
 use super::spread::{Partitions, spread};
 use crate::commit::{Commit, Position};
 use crate::error::LogError;
@@ -27,14 +24,10 @@ use crate::error::LogError;
 const TRANSACTION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Commits that wait, at most; every partition has one at most.
 const WAITING_MAX: usize = 1024;
-/// How long one call to the client may take before it is looked at whether to go on.
-const CALL: Duration = Duration::from_secs(5);
-/// A call to abort first throws out what is queued, then waits for reports that only polling gives.
-const ABORT_CALL: Duration = Duration::from_millis(200);
-/// How long one look for delivery reports lasts.
-const LOOK: Duration = Duration::from_millis(1);
-/// Pause before the same call again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// After so long an attempt is left to itself: the brokers have given it up by then.
+const ATTEMPT_MAX: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS as u64);
+/// Pause before the brokers are asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How often an idle producer is looked after: tokens, errors.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a start waits for the transaction coordinator.
@@ -42,50 +35,13 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Metadata that a broker takes with an offset, bytes (`offset.metadata.max.bytes`).
 const METADATA_BYTES_MAX: usize = 4096;
 
-/// Whether a partition may still be read and committed to.
-#[derive(Debug, Default)]
-pub(crate) struct Lease {
-    wanted_back: AtomicBool,
-    revoked: AtomicBool,
-    /// Locked while its holder takes records out of the client's queue, or moves it: the next holder
-    /// in the same process has the same queue.
-    reading: Mutex<()>,
-}
-
-impl Lease {
-    pub(crate) fn want_back(&self) {
-        self.wanted_back.store(true, Ordering::Release);
-    }
-
-    /// Takes it. On return its holder takes nothing more out of the queue, which may go to another.
-    pub(crate) fn revoke(&self) {
-        self.want_back();
-        self.revoked.store(true, Ordering::Release);
-        drop(self.reading.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Leave to touch the queue, for as long as the guard lives; `None` where it was taken.
-    pub(crate) fn reading(&self) -> Option<MutexGuard<'_, ()>> {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        (!self.is_revoked()).then_some(reading)
-    }
-
-    pub(crate) fn is_wanted_back(&self) -> bool {
-        self.wanted_back.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.revoked.load(Ordering::Acquire)
-    }
-}
-
 /// A commit on its way.
-struct Request {
-    topic: Arc<str>,
-    partition: i32,
-    to: Position,
-    commit: Commit,
-    lease: Arc<Lease>,
+pub(super) struct Request {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) to: Position,
+    pub(super) commit: Commit,
+    pub(super) lease: Arc<Lease>,
     answer: SyncSender<(Commit, Result<(), LogError>)>,
 }
 
@@ -93,6 +49,18 @@ impl Request {
     fn answer(self, outcome: Result<(), LogError>) {
         // The asker waits for it; where its thread is gone nobody misses the answer.
         let _ = self.answer.send((self.commit, outcome));
+    }
+
+    /// The same request without what is to be appended, where that is still in use.
+    fn emptied(&self) -> Request {
+        Request {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            to: self.to.clone(),
+            commit: Commit::default(),
+            lease: Arc::clone(&self.lease),
+            answer: self.answer.clone(),
+        }
     }
 
     fn revoked(&self) -> LogError {
@@ -133,31 +101,19 @@ impl Transactions {
     }
 }
 
-/// What stands in the way of a transaction.
-#[derive(Clone, Debug)]
-enum Trouble {
-    /// To be aborted and done again.
-    Abort(String),
-    /// Another process has the name.
-    Ousted(String),
-    /// Nothing more will work.
-    Broken(&'static str, KafkaError),
-    /// The replica ends, and does not wait for the brokers.
-    GivenUp,
-}
-
 /// The thread that makes transactions.
 pub(crate) struct Transactor {
+    connection: Connection,
     /// Group and replica: the transactional id.
     id: String,
-    producer: BaseProducer<ClientCalls>,
-    partitions: Partitions,
-    frames: Option<Arc<Frames>>,
+    /// `None` where the last one was given up.
+    producer: Option<Arc<BaseProducer<ClientCalls>>>,
+    partitions: Arc<Partitions>,
     requests: Receiver<Request>,
-    /// Locked while a transaction is open.
+    /// Locked while a transaction is open that may yet be committed.
     gate: Arc<Mutex<()>>,
     /// Set where a replica that ends does not wait any longer.
-    give_up: Arc<AtomicBool>,
+    abandon: Arc<AtomicBool>,
     /// Why nothing more will work.
     broken: Option<Trouble>,
 }
@@ -169,46 +125,41 @@ impl Transactor {
         id: &str,
         partitions: Partitions,
         gate: Arc<Mutex<()>>,
-        give_up: Arc<AtomicBool>,
+        abandon: Arc<AtomicBool>,
     ) -> Result<(Transactor, Transactions), LogError> {
-        let mut config = connection.producer();
-        config
-            .set("transactional.id", id)
-            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string());
-        let producer = config
-            .create_with_context(ClientCalls::new(connection.token_file()))
-            .map_err(|error| LogError::Away(refused(error).to_string()))?;
-        let (sender, requests) = sync_channel(WAITING_MAX);
-        let transactor = Transactor {
-            id: id.to_owned(),
-            producer,
-            partitions,
-            frames: connection.frames(),
-            requests,
-            gate,
-            give_up,
-            broken: None,
-        };
         let deadline = Instant::now() + START_MAX;
-        loop {
-            let started = transactor.producer.init_transactions(CALL);
-            transactor.producer.poll(Duration::ZERO);
-            match started {
-                Ok(()) => break,
-                Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && Instant::now() < deadline =>
-                {
-                    tracing::warn!(%error, "waiting for kafka's transaction coordinator");
+        let producer = loop {
+            match successor(connection, id) {
+                Ok(producer) => break producer,
+                Err(Trouble::Again(reason)) if Instant::now() < deadline => {
+                    tracing::warn!(id, reason, "waiting for kafka's transaction coordinator");
+                    std::thread::sleep(PAUSE);
                 }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                Err(Trouble::Broken(doing, error)) => {
+                    return Err(match refused(error.clone()) {
+                        ConnectionError::Client(_) => LogError::kafka(doing, error),
+                        refused => LogError::Away(refused.to_string()),
+                    });
+                }
+                Err(trouble) => {
                     return Err(LogError::Away(format!(
-                        "no transaction coordinator within {} s: {error}",
+                        "no transaction coordinator within {} s: {trouble:?}",
                         START_MAX.as_secs()
                     )));
                 }
-                Err(error) => return Err(LogError::kafka("starting transactions", error)),
             }
-        }
+        };
+        let (sender, requests) = sync_channel(WAITING_MAX);
+        let transactor = Transactor {
+            connection: connection.clone(),
+            id: id.to_owned(),
+            producer: Some(Arc::new(producer)),
+            partitions: Arc::new(partitions),
+            requests,
+            gate,
+            abandon,
+            broken: None,
+        };
         Ok((transactor, Transactions(sender)))
     }
 
@@ -218,10 +169,10 @@ impl Transactor {
             let first = match self.requests.recv_timeout(IDLE) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.give_up.load(Ordering::Acquire) {
+                    if self.abandon.load(Ordering::Acquire) {
                         return;
                     }
-                    self.producer.poll(Duration::ZERO);
+                    self.look_after();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -246,59 +197,56 @@ impl Transactor {
         }
     }
 
-    fn transact(&mut self, requests: Vec<Request>, consumer: &BaseConsumer<GroupCalls>) {
-        let gate = Arc::clone(&self.gate);
-        let gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let (gone, held): (Vec<_>, Vec<_>) = requests
-            .into_iter()
-            .partition(|request| request.lease.is_revoked());
-        for request in gone {
-            let revoked = request.revoked();
-            request.answer(Err(revoked));
+    /// Serves an idle producer, or makes the next: what the last left open holds up readers.
+    fn look_after(&mut self) {
+        match &self.producer {
+            Some(producer) => {
+                producer.poll(Duration::ZERO);
+            }
+            // Said again to whoever next wants to commit.
+            None => drop(self.ready()),
         }
-        // What cannot be sent is the business of the one that asks, and found before it begins.
-        let (fit, unfit): (Vec<_>, Vec<_>) = held
-            .into_iter()
-            .map(|request| {
-                let unfit = self.unfit(&request).err();
-                (request, unfit)
-            })
-            .partition(|(_, unfit)| unfit.is_none());
-        for (request, unfit) in unfit {
-            if let Some(unfit) = unfit {
-                request.answer(Err(unfit));
+    }
+
+    /// Sees to a producer, within the time of one call.
+    fn ready(&mut self) -> Result<(), Trouble> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        if self.producer.is_none() {
+            match successor(&self.connection, &self.id) {
+                Ok(producer) => self.producer = Some(Arc::new(producer)),
+                Err(trouble) => return Err(self.noted(trouble)),
             }
         }
-        let held: Vec<Request> = fit.into_iter().map(|(request, _)| request).collect();
-        if held.is_empty() {
-            return;
-        }
-        let outcome = match &self.broken {
-            Some(broken) => Err(broken.clone()),
-            None => self.attempt(&held, consumer),
-        };
-        let outcome = match outcome {
-            Err(Trouble::Abort(reason)) => {
-                tracing::warn!(
-                    id = self.id,
-                    reason,
-                    "transaction given up, to be done again"
-                );
-                self.abort().and(Err(Trouble::Abort(reason)))
-            }
-            outcome => outcome,
-        };
-        if let Err(trouble @ (Trouble::Ousted(_) | Trouble::Broken(..) | Trouble::GivenUp)) =
-            &outcome
-        {
+        Ok(())
+    }
+
+    /// Remembers a trouble that lasts.
+    fn noted(&mut self, trouble: Trouble) -> Trouble {
+        if !matches!(trouble, Trouble::Again(_) | Trouble::Unknown(_)) {
             self.broken = Some(trouble.clone());
         }
-        drop(gate);
+        trouble
+    }
+
+    fn transact(&mut self, requests: Vec<Request>, consumer: &Arc<BaseConsumer<GroupCalls>>) {
+        let mut held = Vec::with_capacity(requests.len());
+        for request in requests {
+            // What cannot be sent is the business of the one that asks, and found before it begins.
+            match self.unfit(&request) {
+                Ok(()) => held.push(request),
+                Err(unfit) => request.answer(Err(unfit)),
+            }
+        }
+        let outcome = self.settle(&mut held, consumer);
         for request in held {
             let outcome = match &outcome {
                 Ok(()) => Ok(()),
-                Err(Trouble::Abort(_)) if request.lease.is_revoked() => Err(request.revoked()),
-                Err(Trouble::Abort(reason)) => Err(LogError::Aborted(reason.clone())),
+                Err(_) if request.lease.is_revoked() => Err(request.revoked()),
+                Err(Trouble::Again(reason) | Trouble::Unknown(reason)) => {
+                    Err(LogError::Aborted(reason.clone()))
+                }
                 Err(Trouble::Ousted(reason)) => Err(LogError::Ousted {
                     id: self.id.clone(),
                     reason: reason.clone(),
@@ -309,6 +257,133 @@ impl Transactor {
                 )),
             };
             request.answer(outcome);
+        }
+    }
+
+    /// One transaction, and certainty of what became of it. Those whose partition is taken
+    /// meanwhile are answered and leave `held`.
+    fn settle(
+        &mut self,
+        held: &mut Vec<Request>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
+    ) -> Result<(), Trouble> {
+        self.producer_for(held)?;
+        let outcome = {
+            let gate = Arc::clone(&self.gate);
+            let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+            answer_revoked(held);
+            if held.is_empty() {
+                return Ok(());
+            }
+            self.attempt(held, consumer)
+        };
+        let Err(trouble) = outcome else {
+            return Ok(());
+        };
+        // Whatever it was: the next one starts clean, and ends what this one left open.
+        self.producer = None;
+        match self.noted(trouble) {
+            Trouble::Unknown(reason) => self.resolve(held, consumer, reason),
+            trouble => {
+                tracing::warn!(id = self.id, ?trouble, "transaction given up");
+                Err(trouble)
+            }
+        }
+    }
+
+    /// One attempt, on a thread that is left to itself where a call to the client never returns
+    /// (librdkafka 2.12.1, its issue 5511).
+    fn attempt(
+        &self,
+        held: &mut Vec<Request>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
+    ) -> Result<(), Trouble> {
+        let Some(producer) = self.producer.clone() else {
+            return Err(Trouble::Again("no producer".to_owned()));
+        };
+        let work = Arc::new(std::mem::take(held));
+        let (told, outcome) = sync_channel(1);
+        let (requests, partitions) = (Arc::clone(&work), Arc::clone(&self.partitions));
+        let (consumer, abandon) = (Arc::clone(consumer), Arc::clone(&self.abandon));
+        let frames = self.connection.frames().cloned();
+        let spawned = std::thread::Builder::new()
+            .name("transaction".to_owned())
+            .spawn(move || {
+                let to = (&*producer, &*partitions, frames.as_deref());
+                let outcome = attempt(to, &requests, &consumer, &abandon);
+                // First, so that whoever waits finds itself alone with them.
+                drop((requests, consumer, producer));
+                // Nobody waits any more where it came too late.
+                let _ = told.send(outcome);
+            });
+        let outcome = match spawned {
+            Ok(_) => outcome.recv_timeout(ATTEMPT_MAX).unwrap_or_else(|_| {
+                let text = format!(
+                    "the client did not return within {} s",
+                    ATTEMPT_MAX.as_secs()
+                );
+                Err(Trouble::Unknown(text))
+            }),
+            Err(error) => Err(Trouble::Again(format!("no thread: {error}"))),
+        };
+        *held = Arc::try_unwrap(work)
+            .unwrap_or_else(|used| used.iter().map(Request::emptied).collect());
+        outcome
+    }
+
+    /// Waits for a producer as long as somebody waits for a commit.
+    fn producer_for(&mut self, held: &mut Vec<Request>) -> Result<(), Trouble> {
+        loop {
+            answer_revoked(held);
+            if held.is_empty() {
+                return Ok(());
+            }
+            match self.ready() {
+                Err(Trouble::Again(reason)) => {
+                    tracing::warn!(
+                        id = self.id,
+                        reason,
+                        "waiting for kafka's transaction coordinator"
+                    );
+                    if self.abandon.load(Ordering::Acquire) {
+                        return Err(Trouble::GivenUp);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                ready => return ready,
+            }
+        }
+    }
+
+    /// Finds out what became of a transaction whose commit was asked for. Its partitions' next
+    /// owners find out by themselves: the brokers tell a committed offset only once it is certain.
+    fn resolve(
+        &mut self,
+        held: &mut Vec<Request>,
+        consumer: &Arc<BaseConsumer<GroupCalls>>,
+        reason: String,
+    ) -> Result<(), Trouble> {
+        tracing::warn!(
+            id = self.id,
+            reason,
+            "no answer to a commit: asking what became of it"
+        );
+        loop {
+            self.producer_for(held)?;
+            if held.is_empty() {
+                return Ok(());
+            }
+            match is_committed(held, consumer) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Trouble::Again(reason)),
+                Err(error) => {
+                    tracing::warn!(id = self.id, %error, "asking what became of a commit");
+                    if self.abandon.load(Ordering::Acquire) {
+                        return Err(Trouble::GivenUp);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+            }
         }
     }
 
@@ -328,172 +403,12 @@ impl Transactor {
         }
         spread(commit, &self.partitions, |_, _, _| Ok(()))
     }
-
-    /// One transaction from begin to commit.
-    fn attempt(
-        &self,
-        held: &[Request],
-        consumer: &BaseConsumer<GroupCalls>,
-    ) -> Result<(), Trouble> {
-        self.persist("beginning a transaction", || {
-            self.producer.begin_transaction()
-        })?;
-        let context = self.producer.client().context();
-        context.take_undelivered();
-        let deadline = Instant::now() + Duration::from_millis(u64::from(TRANSACTION_TIMEOUT_MS));
-        for request in held {
-            let mut room = Vec::new();
-            spread(
-                &request.commit,
-                &self.partitions,
-                |topic, partition, record| {
-                    let record = framed(self.frames.as_deref(), topic, record, &mut room)?;
-                    enqueue(&self.producer, topic, partition, record, deadline)
-                },
-            )
-            .map_err(|error| Trouble::Abort(error.to_string()))?;
-        }
-        let offsets = offsets(held).map_err(|error| Trouble::Broken("naming offsets", error))?;
-        // Asked for anew each time: it names the generation, which is what fences.
-        let group = consumer
-            .group_metadata()
-            .ok_or_else(|| Trouble::Abort("no member of the group yet".to_owned()))?;
-        self.persist("sending offsets", || {
-            (self.producer).send_offsets_to_transaction(&offsets, &group, CALL)
-        })?;
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(LOOK);
-            self.still_wanted(held)?;
-        }
-        if let Some(error) = context.take_undelivered() {
-            return Err(Trouble::Abort(error.to_string()));
-        }
-        self.still_wanted(held)?;
-        self.persist("committing", || self.producer.commit_transaction(CALL))
-    }
-
-    fn still_wanted(&self, held: &[Request]) -> Result<(), Trouble> {
-        if held.iter().any(|request| request.lease.is_revoked()) {
-            return Err(Trouble::Abort("a partition was taken away".to_owned()));
-        }
-        if self.give_up.load(Ordering::Acquire) {
-            return Err(Trouble::GivenUp);
-        }
-        Ok(())
-    }
-
-    fn abort(&self) -> Result<(), Trouble> {
-        let aborted = self.persist("aborting", || {
-            let aborted = self.producer.abort_transaction(ABORT_CALL);
-            while self.producer.in_flight_count() > 0 {
-                self.producer.poll(LOOK);
-            }
-            aborted
-        });
-        match aborted {
-            // What it failed of wanted it aborted, and that is what was asked for.
-            Err(Trouble::Abort(_)) => Ok(()),
-            aborted => aborted,
-        }
-    }
-
-    /// Makes a call again while the client says that this helps.
-    fn persist(
-        &self,
-        doing: &'static str,
-        call: impl Fn() -> KafkaResult<()>,
-    ) -> Result<(), Trouble> {
-        loop {
-            let error = match call() {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match kind_of(&error) {
-                Kind::Retriable => {
-                    if self.give_up.load(Ordering::Acquire) {
-                        return Err(Trouble::GivenUp);
-                    }
-                    tracing::debug!(%error, doing, "kafka: again");
-                    self.producer.poll(PAUSE);
-                }
-                Kind::Abortable => return Err(Trouble::Abort(format!("{doing}: {error}"))),
-                Kind::Fenced => return Err(Trouble::Ousted(error.to_string())),
-                Kind::Fatal => return Err(Trouble::Broken(doing, error)),
-            }
-        }
-    }
 }
 
-/// What helps against an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Retriable,
-    Abortable,
-    Fenced,
-    Fatal,
-}
-
-fn kind_of(error: &KafkaError) -> Kind {
-    match error {
-        KafkaError::Transaction(error) => {
-            if matches!(
-                error.code(),
-                RDKafkaErrorCode::Fenced
-                    | RDKafkaErrorCode::ProducerFenced
-                    | RDKafkaErrorCode::InvalidProducerEpoch
-            ) && (error.is_fatal() || !error.txn_requires_abort())
-            {
-                Kind::Fenced
-            } else if error.is_fatal() {
-                Kind::Fatal
-            } else if error.txn_requires_abort() {
-                Kind::Abortable
-            } else if error.is_retriable() {
-                Kind::Retriable
-            } else {
-                Kind::Fatal
-            }
-        }
-        // The flush before a commit ran out of its time.
-        KafkaError::Flush(_) => Kind::Retriable,
-        _ => Kind::Fatal,
-    }
-}
-
-fn offsets(held: &[Request]) -> KafkaResult<TopicPartitionList> {
-    let mut offsets = TopicPartitionList::with_capacity(held.len());
-    for request in held {
-        let mut element = offsets.add_partition(&request.topic, request.partition);
-        let offset = i64::try_from(request.to.offset).unwrap_or(i64::MAX);
-        element.set_offset(Offset::Offset(offset))?;
-        // Checked before: it is UTF-8.
-        if let Ok(text) = std::str::from_utf8(&request.to.metadata)
-            && !text.is_empty()
-        {
-            element.set_metadata(text);
-        }
-    }
-    Ok(offsets)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_taken_is_not_read_any_more() {
-        let lease = Lease::default();
-        let reading = lease.reading().expect("held");
-        std::thread::scope(|scope| {
-            let taking = scope.spawn(|| lease.revoke());
-            while !lease.is_revoked() {
-                std::thread::yield_now();
-            }
-            // Its holder is still at the queue.
-            assert!(!taking.is_finished());
-            drop(reading);
-            taking.join().expect("no panic");
-            assert!(lease.reading().is_none());
-        });
+/// Answers those whose partition was taken.
+fn answer_revoked(held: &mut Vec<Request>) {
+    for request in held.extract_if(.., |request| request.lease.is_revoked()) {
+        let revoked = request.revoked();
+        request.answer(Err(revoked));
     }
 }

@@ -75,6 +75,10 @@ impl<L: Deref<Target = Log> + Send + Sync> Partition for LocalPartition<L> {
         self.log.commit(commit, durability).map(|_| ())
     }
 
+    fn confirm(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     fn wanted_back(&self) -> bool {
         false
     }

@@ -304,7 +304,7 @@ impl Drain {
         producer
             .append(commit, DRAIN_PATIENCE)
             .map_err(|error| match error {
-                LogError::Away(_) => Hitch::Later(error.to_string()),
+                LogError::Away(_) | LogError::Registry(_) => Hitch::Later(error.to_string()),
                 error => Hitch::Client(error.to_string()),
             })?;
         let mut inner = self.shared.lock();

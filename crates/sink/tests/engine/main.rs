@@ -2,6 +2,7 @@
 //!
 //! The engine is opened once a process and its database has one name, so that the tests of this
 //! binary take turns and each starts from an empty database.
+#![recursion_limit = "256"] // `json!` takes a step for every field of the longest record.
 
 mod damage;
 #[path = "../../../embedded/tests/support/server.rs"]

@@ -7,6 +7,7 @@ mod kafka;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -59,6 +60,15 @@ pub(super) fn wait_until_right(
     }
 }
 
+/// Keeps what Kafka holds, as text in `topics` beside the processes' logs, and adds to the words of
+/// a failure where that did not work.
+pub(super) fn keep(services: &Services, home: &Path, Failed(mut reason): Failed) -> Failed {
+    if let Err(error) = kafka::keep(services, &home.join("topics")) {
+        reason.push_str(&format!("\nKafka's records are not kept: {error}"));
+    }
+    Failed(reason)
+}
+
 /// Judges once. The rows of each table.
 pub(super) fn judge(
     services: &Services,
@@ -66,7 +76,7 @@ pub(super) fn judge(
 ) -> Result<BTreeMap<&'static str, u64>, Failed> {
     let asked = services.asked();
     let mut complaints = Complaints::default();
-    let logs = kafka::read(&services.cluster).map_err(Failed)?;
+    let logs = kafka::read(services).map_err(Failed)?;
     rows::judge(&asked, &logs, acknowledged, &mut complaints).map_err(Failed)?;
     edges::judge(&asked, acknowledged, &mut complaints).map_err(Failed)?;
     aggregates::judge(&asked, &mut complaints).map_err(Failed)?;
@@ -104,7 +114,7 @@ const DAMAGE: [(&str, &[&str]); 4] = [
     ),
     (
         "INSERT INTO grapevine.edges SELECT * REPLACE (offset + 1000000 AS offset) FROM grapevine.edges \
-         WHERE sign = 1 AND child_visit NOT IN (SELECT child_visit FROM grapevine.edges WHERE sign = -1) \
+         WHERE sign = 1 AND parent_kind != 'act' AND child_visit NOT IN (SELECT child_visit FROM grapevine.edges WHERE sign = -1) \
          ORDER BY child_visit LIMIT 1",
         &[
             "visits whose causes do not sum to 1",

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use grapevine_event::Spread as Record;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{ACTS_MAX, Range, Spread, Weights};
+use crate::causes::{ACTS_MAX, Range, Spread, Weights, amplification, doubling_time};
 
 /// Certain children of one reader above which its link was no private one (chains: 6).
 const BROADCAST_CHILDREN: u32 = 50;
@@ -90,6 +90,23 @@ impl Followed {
         since >= GROWTH_MIN.max(self.written / GROWTH_PART)
     }
 
+    /// R of its newest readers, as known by `now`. None below two readers.
+    pub(super) fn reproduction_now(&self, weights: &Weights, now: i64) -> Option<Range> {
+        let range = self.spread.reproduction_now(now, weights)?;
+        Some(self.widened(range))
+    }
+
+    /// What is not known of the evidence widens a range besides; tokens are no evidence but facts.
+    fn widened(&self, range: Range) -> Range {
+        let certain = f64::from(self.tokens);
+        let [low, likely, high] = self.dark.map(|dark| (certain + dark).max(1e-9));
+        Range {
+            low: range.low * (low / likely).min(1.0),
+            likely: range.likely,
+            high: range.high * (high / likely).max(1.0),
+        }
+    }
+
     /// How it spreads, as known by `now`.
     pub(super) fn record(
         &mut self,
@@ -103,17 +120,11 @@ impl Followed {
         let shape = self.spread.shape(weights);
         let metrics = self.spread.metrics(now, weights);
         let settled = shape.arrivals as f64;
-        // What is not known of the evidence widens the ranges besides; tokens are no evidence but
-        // facts.
-        let certain = f64::from(self.tokens);
-        let [low, likely, high] = self.dark.map(|dark| (certain + dark).max(1e-9));
-        let widened = |range: Range| Range {
-            low: range.low * (low / likely).min(1.0),
-            likely: range.likely,
-            high: range.high * (high / likely).max(1.0),
-        };
-        let shared = widened(shape.shared);
-        let reproduction = widened(metrics.reproduction);
+        let shared = self.widened(shape.shared);
+        let reproduction = self.widened(metrics.reproduction);
+        let reproduction_now = metrics.reproduction_now.map(|range| self.widened(range));
+        let amplification = amplification(reproduction);
+        let doubling = doubling_time(reproduction, weights);
         let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(shape.virality);
         let number = |count: u32| i64::from(count);
         emit(&Record {
@@ -147,6 +158,15 @@ impl Followed {
             generation_time_seconds_high: metrics.generation_time.map(|time| time.high),
             half_life_seconds: metrics.half_life.map(|time| time.likely),
             k_factor: (shape.arrivals > 0).then_some(metrics.k_factor.likely),
+            reproduction_now: reproduction_now.map(|range| range.likely),
+            reproduction_now_low: reproduction_now.map(|range| range.low),
+            reproduction_now_high: reproduction_now.map(|range| range.high),
+            amplification: amplification.map(|range| range.likely),
+            amplification_low: amplification.map(|range| range.low),
+            amplification_high: amplification.map(|range| range.high),
+            doubling_seconds: doubling.map(|range| range.likely),
+            doubling_seconds_low: doubling.map(|range| range.low),
+            doubling_seconds_high: doubling.map(|range| range.high),
             broadcast: self.largest > BROADCAST_CHILDREN,
             largest_broadcast: number(self.largest),
             model_version: weights.version().into(),

@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use grapevine_event::ShareKind;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::Act;
+use crate::causes::{Act, Range};
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
@@ -300,6 +300,13 @@ impl Spreading {
                 write_model(site, None, emit);
             }
         }
+    }
+
+    /// R of a content's newest readers, as known by `time`.
+    pub(super) fn reproduction_now(&self, clock: Clock, content: u64, time: i64) -> Option<Range> {
+        let followed = self.contents[clock.index()].peek(content)?;
+        let site = self.sites.peek(key("site", &[followed.site.as_bytes()]))?;
+        followed.reproduction_now(site.weights(), time)
     }
 
     /// What could not be followed.

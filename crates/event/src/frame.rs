@@ -1,4 +1,9 @@
-//! The two heads that a record may have, and how one becomes the other. No I/O.
+//! The two heads that a record may have on a topic, and how one becomes the other.
+//!
+//! In single-object encoding it is `C3 01` and the schema's fingerprint (8 bytes); framed for a
+//! schema registry it is a zero byte and the schema's id there (4 bytes, big endian). The datum
+//! that follows is the same:
+//! <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
 
 /// First byte of a framed message.
 const MAGIC: u8 = 0;
