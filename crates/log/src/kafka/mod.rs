@@ -22,6 +22,7 @@ mod held;
 mod lease;
 mod member;
 mod onlooker;
+mod orphans;
 mod partition;
 mod producer;
 mod reach;
