@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port};
 
-use super::clickhouse::{Asked, PASSWORD, USER};
 use super::{Failed, PATIENCE, Plan};
+use crate::clickhouse::{Asked, PASSWORD, USER};
 use crate::command;
 
 /// Topics have this many partitions.
