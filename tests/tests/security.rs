@@ -60,9 +60,17 @@ impl Place {
     fn hits_become_rows(&self) {
         let store = self.dir.path().join("engine");
         std::fs::create_dir(&store).expect("makes");
-        let engine = clickhouse::start(&store, "127.0.0.1:0").expect("the engine");
-        let address = format!("http://{}", engine.address());
-        let port = Port::take().expect("a free port");
+        let [engine, port] = [(); 2].map(|()| Port::take().expect("a free port"));
+        let at = format!("127.0.0.1:{}", engine.number());
+        let address = format!("http://{at}");
+        // In a process of its own: one process keeps one store.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crash"));
+        let command = command.arg("clickhouse").arg(&store).arg(&at);
+        let said = self.dir.path().join("engine.log");
+        let mut engine = [GuardedProcess::start(command, &said).expect("starts")];
+        let asked = Asked::new(address.clone());
+        let answers = wait_for(&mut engine, || asked.number("SELECT 1").map(|_| ()));
+        answers.unwrap_or_else(|why| panic!("the engine does not answer: {why}"));
         let configuration = format!(
             "{}[clickhouse]\nurl = \"{address}\"\nuser = \"{}\"\npassword = \"{}\"\n\
              [collector]\nlisten = \"127.0.0.1:{}\"\n",
@@ -98,7 +106,6 @@ impl Place {
             }
         });
         sent.unwrap_or_else(|why| panic!("not sent: {why}"));
-        let asked = Asked::new(address);
         let counted = "SELECT uniqExact(visit_id) FROM grapevine.visits";
         let came = wait_for(&mut services, || match asked.number(counted) {
             Ok(HITS) => Ok(()),
