@@ -73,7 +73,7 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) 
 fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.operations.grace()?;
     settings.trusted_proxies()?;
-    settings.kafka.check()?;
+    settings.check_replica()?;
     settings.kafka.connection()?;
     pipeline::signals(settings)?;
     Ok(())
