@@ -276,10 +276,11 @@ impl Settings {
         for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
-        let settings: Settings = sources
+        let mut settings: Settings = sources
             .build()
             .and_then(Config::try_deserialize)
             .map_err(described)?;
+        settings.kafka.end_within(settings.operations.grace_seconds);
         Ok(Loaded {
             settings,
             file: in_file,
@@ -297,7 +298,8 @@ impl Settings {
         if self.kafka.grace() >= self.operations.grace()? {
             let problem = format!(
                 "configuration: kafka.grace_seconds = {} leaves nothing of operations.grace_seconds = {} to give partitions back in: make the latter the greater",
-                self.kafka.grace_seconds, self.operations.grace_seconds
+                self.kafka.grace().as_secs(),
+                self.operations.grace_seconds
             );
             return Err(Failure::new(ExitKind::Config, problem));
         }
@@ -432,10 +434,16 @@ mod tests {
         assert_eq!(failure.code(), 78);
         let said = failure.to_string();
         assert!(said.contains("kafka.grace_seconds") && said.contains("operations.grace_seconds"));
-        let settings = load("[kafka]\ngrace_seconds = 24", &[])
-            .expect("loads")
-            .settings;
-        settings.check_replica().expect("a second is left");
+        for (file, grace) in [
+            ("[kafka]\ngrace_seconds = 24", 24),
+            ("", 20),
+            ("[operations]\ngrace_seconds = 2", 1),
+            ("[operations]\ngrace_seconds = 900", 240),
+        ] {
+            let settings = load(file, &[]).expect("loads").settings;
+            settings.check_replica().expect("a second is left");
+            assert_eq!(settings.kafka.grace().as_secs(), grace, "{file}");
+        }
     }
 
     #[test]
