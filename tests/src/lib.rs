@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod clickhouse;
 pub mod crash;
 pub mod without_docker;
 

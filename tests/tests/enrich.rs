@@ -226,9 +226,6 @@ fn seen(hits: u64) -> usize {
 
 const HITS: u64 = 6_000;
 
-/// Within this a group has dealt its partitions, on a busy machine too.
-const REBALANCED: Duration = Duration::from_secs(10);
-
 /// One partition: everything that is written is a function of the input alone, to the byte.
 #[test]
 fn killed_again_and_again_it_writes_the_same_bytes() {
@@ -290,10 +287,9 @@ fn replicas_share(protocol: &str) {
         world.feed(round * HITS / rounds..(round + 1) * HITS / rounds);
         match round {
             4 => two = Some(start("two")),
-            // A kill, and back under its name at once. Not while the group is moving partitions: one
-            // that is given back just then stays without an owner (docs/kafka.md).
+            // A kill, and back under its name at once: while the group is moving partitions, and one that
+            // was given back just then has no owner for a while (docs/kafka.md).
             10 => {
-                std::thread::sleep(REBALANCED);
                 two = two.take().map(|two| {
                     two.kill();
                     start("two")

@@ -7,13 +7,12 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapevine_embedded::{
-    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
-};
+use grapevine_embedded::EmbeddedServer;
 use grapevine_event::{Share, ShareKind, topic};
 use grapevine_kafka_testing::{Cluster, GuardedProcess};
 use grapevine_log::Commit;
 use grapevine_log::kafka::{Connection, Producer};
+use grapevine_tests::clickhouse::{self, PASSWORD, USER};
 use grapevine_tests::command;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,27 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-const PASSWORD: &str = "007";
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn engine(dir: &Path) -> EmbeddedServer {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine");
-    let account = Account {
-        name: "sink".to_owned(),
-        password: PASSWORD.to_owned(),
-        role: Role::Owner,
-    };
-    let options = ServerOptions {
-        accounts: Accounts::new(vec![account]).expect("accounts"),
-        allowed_hosts: Vec::new(),
-        allowed_origins: Vec::new(),
-        limits: Limits::default(),
-    };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    EmbeddedServer::start(library, dir, listener, options).expect("the engine opens")
-}
 
 /// Ends TLS in front of the engine, with a certificate that only `ca` vouches for.
 async fn behind_tls(engine: SocketAddr, ca: &Path) -> SocketAddr {
@@ -90,7 +69,7 @@ impl Place {
         command
             .args(arguments)
             .env("GRAPEVINE_CLICKHOUSE__URL", &self.url)
-            .env("GRAPEVINE_CLICKHOUSE__USER", "sink")
+            .env("GRAPEVINE_CLICKHOUSE__USER", USER)
             .env("GRAPEVINE_CLICKHOUSE__PASSWORD", PASSWORD)
             .env("GRAPEVINE_CLICKHOUSE__CA", &self.ca)
             .env("GRAPEVINE_KAFKA__BROKERS", self.cluster.bootstrap())
@@ -106,7 +85,7 @@ impl Place {
                 "http://{}/?mutations_sync=2",
                 self.engine.address()
             ))
-            .basic_auth("sink", Some(PASSWORD))
+            .basic_auth(USER, Some(PASSWORD))
             .body(sql.to_owned());
         let answer = request.send().await.expect("an answer");
         assert!(answer.status().is_success(), "{sql}: {}", answer.status());
@@ -160,7 +139,7 @@ async fn from_kafka_to_clickhouse_and_audited() {
     let dir = tempfile::tempdir().expect("tempdir");
     let store = dir.path().join("clickhouse");
     std::fs::create_dir(&store).expect("directory");
-    let engine = engine(&store);
+    let engine = clickhouse::start(&store, "127.0.0.1:0").expect("the engine");
     let ca = dir.path().join("ca.pem");
     let tls = behind_tls(engine.address(), &ca).await;
     let cluster = tokio::task::block_in_place(|| Cluster::start().expect("kafka"));

@@ -76,7 +76,7 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Option<Value>)>) 
 async fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.operations.grace()?;
     settings.trusted_proxies()?;
-    settings.kafka.check()?;
+    settings.check_replica()?;
     settings.kafka.connection()?;
     let registry = settings.registry.clone();
     let client = tokio::task::spawn_blocking(move || registry.client().map(drop));

@@ -83,8 +83,8 @@ fn start(
     stop: &StopSignal,
     report: &mpsc::UnboundedSender<Failure>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
+    settings.check_replica()?;
     let kafka = &settings.kafka;
-    kafka.check()?;
     let signals = Arc::new(pipeline::signals(settings)?);
     let classifier = Arc::new(Classifier::new(signals, Model::builtin()));
     let connection = kafka.connection()?.framed(frames);

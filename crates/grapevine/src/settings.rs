@@ -106,6 +106,8 @@ pub struct ClickHouseSettings {
     pub user: String,
     /// Its password.
     pub password: Option<Secret>,
+    /// File that holds the password instead.
+    pub password_file: Option<PathBuf>,
     /// File with the certificate authorities (PEM) that its certificate must come from; without
     /// one, those of the system.
     pub ca: Option<PathBuf>,
@@ -120,6 +122,7 @@ impl Default for ClickHouseSettings {
             url: None,
             user: "default".to_owned(),
             password: None,
+            password_file: None,
             ca: None,
         }
     }
@@ -281,16 +284,34 @@ impl Settings {
         for (key, value) in flags.into_iter().chain(as_is) {
             sources = sources.set_override_option(key, value).map_err(described)?;
         }
-        let settings: Settings = sources
+        let mut settings: Settings = sources
             .build()
             .and_then(Config::try_deserialize)
             .map_err(described)?;
+        settings.kafka.end_within(settings.operations.grace_seconds);
         Ok(Loaded {
             settings,
             file: in_file,
             variables,
             flags: given,
         })
+    }
+
+    /// What is wrong with how a replica of a group is to end, or with its other Kafka settings.
+    ///
+    /// # Errors
+    /// Each by key and remedy.
+    pub fn check_replica(&self) -> Result<(), Failure> {
+        self.kafka.check()?;
+        if self.kafka.grace() >= self.operations.grace()? {
+            let problem = format!(
+                "configuration: kafka.grace_seconds = {} leaves nothing of operations.grace_seconds = {} to give partitions back in: make the latter the greater",
+                self.kafka.grace().as_secs(),
+                self.operations.grace_seconds
+            );
+            return Err(Failure::new(ExitKind::Config, problem));
+        }
+        Ok(())
     }
 
     /// The proxies whose `X-Forwarded-For` is believed.
@@ -410,6 +431,27 @@ mod tests {
             .kafka
             .connection()
             .expect("properties with dots arrive");
+    }
+
+    #[test]
+    fn a_replica_has_time_to_give_its_partitions_back() {
+        let settings = load("[kafka]\ngrace_seconds = 25", &[])
+            .expect("loads")
+            .settings;
+        let failure = settings.check_replica().expect_err("no time is left");
+        assert_eq!(failure.code(), 78);
+        let said = failure.to_string();
+        assert!(said.contains("kafka.grace_seconds") && said.contains("operations.grace_seconds"));
+        for (file, grace) in [
+            ("[kafka]\ngrace_seconds = 24", 24),
+            ("", 20),
+            ("[operations]\ngrace_seconds = 2", 1),
+            ("[operations]\ngrace_seconds = 900", 240),
+        ] {
+            let settings = load(file, &[]).expect("loads").settings;
+            settings.check_replica().expect("a second is left");
+            assert_eq!(settings.kafka.grace().as_secs(), grace, "{file}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{kafka, reachable, registry, warehouse};
 /// Settings that are wrong, topics or tables that are not as they have to be, and what stops the
 /// sink. ClickHouse and Kafka that are away are waited for.
 pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failure> {
-    settings.kafka.check()?;
+    settings.check_replica()?;
     let service = Service::start("sink", &settings.operations).await?;
     let tables = service.health.condition("tables", "looking at ClickHouse");
     let frames = registry::frames(settings).await?;

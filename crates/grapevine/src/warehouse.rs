@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::secret::Secret;
 use crate::settings::ClickHouseSettings;
 
 /// ClickHouse closes idle connections after 3 s by default; one that is about to be closed is not
@@ -50,10 +51,13 @@ pub fn client(settings: &ClickHouseSettings) -> Result<Client, Failure> {
     let client = Client::with_http_client(http)
         .with_url(url)
         .with_user(&settings.user);
-    Ok(match &settings.password {
-        Some(password) => client.with_password(password.reveal()),
-        None => client,
-    })
+    let (given, file) = (&settings.password, &settings.password_file);
+    Ok(
+        match Secret::of_either("clickhouse.password", given.as_ref(), file.as_deref())? {
+            Some(password) => client.with_password(password.reveal()),
+            None => client,
+        },
+    )
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, Failure> {

@@ -10,6 +10,8 @@ use grapevine_log::kafka::{
     Connection, Group, GroupProtocol, KafkaPartition, Membership, Producer,
 };
 use grapevine_log::{Commit, Durability, Key, LogError, Partition, Position};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::{ClientConfig, ClientContext};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
@@ -392,4 +394,67 @@ fn topics_that_do_not_fit_are_refused_with_what_to_do() {
         let error = refused(&[wish(name, partitions)], CREATION).to_string();
         assert!(error.contains(name) && error.contains(says), "{error}");
     }
+}
+
+/// A member that goes away, never to be heard of again, once a partition was taken from it: it has
+/// given the partition back, and did not join again.
+struct GoneOnceRevoked(std::sync::mpsc::Sender<()>);
+
+impl ClientContext for GoneOnceRevoked {}
+
+impl ConsumerContext for GoneOnceRevoked {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Revoke(_)) {
+            self.0.send(()).expect("is waited for");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_partition_that_nobody_holds_is_dealt_out() {
+    let connection = connection();
+    let wishes = [wish("e.in", 2), wish("e.out", 2)];
+    let partitions = topics::ensure(&connection, &wishes, CREATION).expect("topics");
+    let (gone, is_gone) = std::sync::mpsc::channel();
+    let member: BaseConsumer<GoneOnceRevoked> = ClientConfig::new()
+        .set("bootstrap.servers", connection.brokers())
+        .set("group.id", "copy-e")
+        .set("group.instance.id", "one")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("heartbeat.interval.ms", "500")
+        .create_with_context(GoneOnceRevoked(gone))
+        .expect("a consumer");
+    member.subscribe(&["e.in"]).expect("subscribes");
+    let deadline = Instant::now() + PATIENCE;
+    while member.assignment().expect("known").count() < 2 {
+        assert!(Instant::now() < deadline, "it joins");
+        let _ = member.poll(LOOK);
+    }
+    std::thread::spawn(move || {
+        loop {
+            let _ = member.poll(LOOK);
+        }
+    });
+
+    let join = |replica: &str| {
+        let member = Membership {
+            grace: Duration::from_secs(1),
+            ..membership("copy-e", replica, "e.in", GroupProtocol::Classic)
+        };
+        Group::join(&connection, &member, partitions.clone()).expect("joins")
+    };
+    let two = join("two");
+    is_gone.recv_timeout(PATIENCE).expect("one is taken back");
+    let one = join("one");
+    let mut held = take(&one, 1);
+    held.extend(take(&two, 1));
+    let numbers: std::collections::BTreeSet<i32> =
+        held.iter().map(KafkaPartition::partition).collect();
+    assert_eq!(numbers.len(), 2, "each of them has one");
+    drop(held);
+    one.leave();
+    two.leave();
 }

@@ -10,7 +10,7 @@ use super::hits::{Hits, TABLES};
 use super::http::{self, Connection};
 use super::world::{SERVER_KEY, World};
 use super::{Failed, Report, rows};
-use crate::crash::clickhouse::Asked;
+use crate::clickhouse::Asked;
 
 /// Clients, each on a connection of its own.
 const CLIENTS: u64 = 10;

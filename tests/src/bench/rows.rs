@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Failed;
 use super::hits::TABLES;
 use super::world::{PATIENCE, Service};
-use crate::crash::clickhouse::Asked;
+use crate::clickhouse::Asked;
 
 /// Between two looks: what times of rows are exact to.
 const LOOK: Duration = Duration::from_millis(50);

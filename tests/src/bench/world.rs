@@ -16,8 +16,8 @@ use super::Failed;
 use super::hits::Hits;
 use super::processes::{Used, used};
 use super::scrape::Scrape;
+use crate::clickhouse::{Asked, PASSWORD, USER};
 use crate::command;
-use crate::crash::clickhouse::{Asked, PASSWORD, USER};
 
 /// Longest wait for something that has to come, and longest time without progress.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, value_parser};
 use grapevine_tests::bench::{Collect, Latency, Pipeline, Recovery, Sink, serve_bare};
-use grapevine_tests::crash::clickhouse;
+use grapevine_tests::clickhouse;
 
 #[derive(Parser)]
 #[command(

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
+use grapevine_tests::clickhouse;
 use grapevine_tests::crash::{self, KINDS, Plan};
 
 #[derive(Parser)]
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     let (mut out, mut tell) = (std::io::stdout(), std::io::stderr());
     let outcome = match &arguments.part {
         Some(Part::Clickhouse { dir, address }) => {
-            crash::clickhouse::serve(dir, address).map_err(|error| error.to_string())
+            clickhouse::serve(dir, address).map_err(|error| error.to_string())
         }
         None => {
             let named = |kind: &&str| arguments.only.iter().any(|only| only == kind);

@@ -4,7 +4,6 @@
 //! Real processes all through: `grapevine collect`, `enrich` and `sink`, Apache Kafka, ClickHouse's
 //! engine. A seed gives hits and faults; what the processes are doing at that moment is theirs.
 
-pub mod clickhouse;
 mod faults;
 mod hits;
 mod judgement;

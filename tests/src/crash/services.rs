@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, Registry};
 use grapevine_registry::{Client, Credentials, Frames};
 
-use super::clickhouse::{Asked, PASSWORD, USER};
 use super::{Failed, PATIENCE, Plan};
+use crate::clickhouse::{Asked, PASSWORD, USER};
 use crate::command;
 
 /// Topics have this many partitions.

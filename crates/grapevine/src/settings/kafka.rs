@@ -36,8 +36,9 @@ pub struct KafkaSettings {
     /// Where stages save their states: a directory, or `s3://BUCKET/PREFIX`. Default: `states` in
     /// the data directory.
     pub states: Option<String>,
-    /// Seconds that a replica may take to finish a partition that it gives back, or to end.
-    pub grace_seconds: u64,
+    /// Seconds that a replica may take to finish a partition that it gives back, or to end. Default:
+    /// four fifths of `operations.grace_seconds`.
+    pub grace_seconds: Option<u64>,
     /// User name for SASL.
     pub user: Option<String>,
     /// Password for SASL.
@@ -50,6 +51,11 @@ pub struct KafkaSettings {
     pub properties: Properties,
 }
 
+/// Longest time to give partitions back in: the group waits no longer than 300 s.
+const GRACE_SECONDS_MAX: u64 = 240;
+/// Where neither that nor how long a whole stop may take was said.
+const GRACE_SECONDS_UNSET: u64 = 20;
+
 impl Default for KafkaSettings {
     fn default() -> Self {
         KafkaSettings {
@@ -61,7 +67,7 @@ impl Default for KafkaSettings {
             replication: None,
             protocol: Protocol::Classic,
             states: None,
-            grace_seconds: 20,
+            grace_seconds: None,
             user: None,
             password: None,
             password_file: None,
@@ -160,7 +166,13 @@ impl KafkaSettings {
 
     /// Time to finish what is at hand.
     pub fn grace(&self) -> Duration {
-        Duration::from_secs(self.grace_seconds)
+        Duration::from_secs(self.grace_seconds.unwrap_or(GRACE_SECONDS_UNSET))
+    }
+
+    /// Says how long a replica may take where nobody has said, of the seconds of a whole stop.
+    pub fn end_within(&mut self, whole: u32) {
+        let most = (u64::from(whole) * 4 / 5).clamp(1, GRACE_SECONDS_MAX);
+        self.grace_seconds.get_or_insert(most);
     }
 
     /// Every topic as it has to be.
@@ -199,7 +211,8 @@ impl KafkaSettings {
         if !(1..=10_000).contains(&self.partitions) {
             return Err(wrong("kafka.partitions must be from 1 to 10000"));
         }
-        if self.grace_seconds == 0 || self.grace_seconds > 240 {
+        let grace = self.grace_seconds;
+        if grace.is_some_and(|seconds| !(1..=GRACE_SECONDS_MAX).contains(&seconds)) {
             return Err(wrong(
                 "kafka.grace_seconds must be from 1 to 240: the group waits no longer than 300 s",
             ));

@@ -87,24 +87,20 @@ impl Spread {
             return self.candidates.len() as u8;
         }
         let settled = self.settled();
-        // Order as one number: weights are not negative, so their bits are in their order.
-        let rank = |candidate: &Candidate, weight: f32| match candidate.ordinal > settled {
-            true => u64::MAX,
-            false => {
-                let spreads = u64::from(candidate.spreader != NO_SPREADER);
-                spreads << 63 | u64::from(weight.to_bits()) << 32 | u64::from(candidate.ordinal)
-            }
-        };
+        // Order as one number: weights are not negative, so their bits are in their order. No branch on
+        // what is settled: it would be guessed wrong at every third.
         let mut least = (u64::MAX, 0);
-        for (at, (candidate, weight)) in
-            (0u8..=u8::MAX).zip(self.candidates.iter().zip(&scratch.candidates))
-        {
-            let rank = rank(candidate, *weight);
+        let kept = self.candidates.iter().zip(&scratch.candidates);
+        for (at, (candidate, weight)) in kept.enumerate() {
+            let spreads = u32::from(candidate.spreader != NO_SPREADER) << 31;
+            let stays = u32::from(candidate.ordinal > settled).wrapping_neg();
+            let order = u64::from(weight.to_bits() | spreads | stays) << 32;
+            let rank = order | u64::from(candidate.ordinal);
             if rank < least.0 {
                 least = (rank, at);
             }
         }
-        let slot = least.1;
+        let slot = least.1 as u8;
         self.leave(slot);
         slot
     }

@@ -1,8 +1,8 @@
 //! The weights of all causes of one arrival.
 
-use super::candidate::{Candidate, Known, NO_SPREADER};
+use super::candidate::{Candidate, Known, NO_SPREADER, Spreader};
 use super::features::{
-    CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, ratio, ratio_of_bins,
+    CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, count_index, ratio, ratio_of_bins,
 };
 use super::laws::{Likeness, MarkLaws};
 use super::pool::Block;
@@ -132,16 +132,7 @@ impl Spread {
         };
         let spreader = spreader.filter(|spreader| spreader.children > 0);
         let nearest_child = spreader.map_or(UNKNOWN, |spreader| {
-            let before = match spreader.before {
-                0 => u32::MAX,
-                before => moment.ordinal.abs_diff(before),
-            };
-            let after = match spreader.after {
-                0 => u32::MAX,
-                after => moment.ordinal.abs_diff(after),
-            };
-            let newest = moment.ordinal.abs_diff(spreader.newest);
-            amount(before.min(after).min(newest) as f32)
+            amount(nearest_child(spreader, moment.ordinal) as f32)
         });
         let since = moment.certain.saturating_sub(candidate.certain_before());
         Some(CandidateBins {
@@ -187,26 +178,53 @@ impl Spread {
         let delay = weights.table(Table::Delay);
         let rank = weights.table(Table::Rank);
         let exposure = weights.table(Table::Exposure);
-        let pace = weights.table(Table::Pace);
+        let pace = weights.paces(moment.pace);
         let unproven = weights.table(Table::NearestChild)[usize::from(UNKNOWN)]
             * weights.table(Table::Children)[usize::from(UNKNOWN)];
+        let (ordinal, time, certain) = (moment.ordinal, moment.time, moment.certain);
+        let likeness = moment.likeness;
         for (weight, candidate) in scratch.candidates.iter_mut().zip(&self.candidates) {
-            let earlier = candidate.ordinal < moment.ordinal && candidate.time <= moment.time;
-            let at_delay = amount(moment.time.wrapping_sub(candidate.time) as f32);
-            let at_rank = amount(moment.ordinal.wrapping_sub(candidate.ordinal) as f32);
-            let since = moment.certain.saturating_sub(candidate.certain_before());
-            let at_pace = ratio_of_bins(candidate.pace(), moment.pace);
+            let since = certain.saturating_sub(candidate.certain_before());
             let mut product = candidate.standing
-                * delay[usize::from(at_delay & 63)]
-                * rank[usize::from(at_rank & 63)]
-                * exposure[usize::from(amount(since as f32) & 63)]
-                * pace[usize::from(at_pace & 63)]
+                * delay[count_index(time.wrapping_sub(candidate.time))]
+                * rank[count_index(ordinal.wrapping_sub(candidate.ordinal))]
+                * exposure[count_index(since)]
+                * pace[usize::from(candidate.pace())]
                 * unproven;
             if MARKS {
-                product *= moment.likeness.of(candidate.marks());
+                product *= likeness.of(candidate.marks());
             }
             // A branch on who came earlier would be guessed wrong at every third candidate.
-            *weight = f32::from_bits(product.to_bits() & u32::from(earlier).wrapping_neg());
+            let earlier =
+                u32::from(candidate.ordinal < ordinal) & u32::from(candidate.time <= time);
+            *weight = f32::from_bits(product.to_bits() & earlier.wrapping_neg());
+        }
+    }
+
+    /// Weighs those with certain children, as such.
+    fn weigh_proven(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+        let delay = weights.table(Table::ProvenDelay);
+        let rank = weights.table(Table::ProvenRank);
+        let exposure = weights.table(Table::ProvenExposure);
+        let nearest = weights.table(Table::NearestChild);
+        let children = weights.table(Table::Children);
+        let pace = weights.paces(moment.pace);
+        for spreader in &self.spreaders {
+            let slot = usize::from(spreader.slot);
+            let candidate = &self.candidates[slot];
+            let later = candidate.ordinal >= moment.ordinal || candidate.time > moment.time;
+            if later || spreader.children == 0 {
+                continue;
+            }
+            let since = moment.certain.saturating_sub(candidate.certain_before());
+            scratch.candidates[slot] = candidate.standing
+                * delay[count_index(moment.time - candidate.time)]
+                * rank[count_index(moment.ordinal - candidate.ordinal)]
+                * exposure[count_index(since)]
+                * nearest[count_index(nearest_child(spreader, moment.ordinal))]
+                * children[count_index(u32::from(spreader.children))]
+                * pace[usize::from(candidate.pace())]
+                * moment.likeness.of(candidate.marks());
         }
     }
 
@@ -222,26 +240,8 @@ impl Spread {
             true => self.weigh_unproven::<false>(moment, weights, scratch),
             false => self.weigh_unproven::<true>(moment, weights, scratch),
         }
+        self.weigh_proven(moment, weights, scratch);
         let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
-        for spreader in &self.spreaders {
-            let slot = usize::from(spreader.slot);
-            let candidate = &self.candidates[slot];
-            let Some(bins) = self.candidate_bins(candidate, moment) else {
-                continue;
-            };
-            if !bins.proven {
-                continue;
-            }
-            let product = candidate.standing
-                * of(Table::ProvenDelay, bins.delay)
-                * of(Table::ProvenRank, bins.rank)
-                * of(Table::ProvenExposure, bins.exposure)
-                * of(Table::NearestChild, bins.nearest_child)
-                * of(Table::Children, bins.children)
-                * of(Table::Pace, bins.pace)
-                * moment.likeness.of(candidate.marks());
-            scratch.candidates[slot] = product;
-        }
         let blocks = self.pool.blocks();
         for (weight, block) in scratch.blocks.iter_mut().zip(blocks) {
             let bins = self.block_bins(block, moment);
@@ -315,4 +315,16 @@ impl Spread {
         let shares = scratch.parts.iter().take(parts).sum::<f32>() + pooled.sum::<f32>();
         scratch.shares = f64::from(shares) + acts;
     }
+}
+
+/// Arrivals between that ordinal and the nearest certain child that is known of a spreader.
+#[inline]
+fn nearest_child(spreader: &Spreader, ordinal: u32) -> u32 {
+    // None is 0, which is nobody's ordinal.
+    let away = |child: u32| match child {
+        0 => i32::MAX as u32,
+        child => ordinal.abs_diff(child),
+    };
+    let settled = away(spreader.before).min(away(spreader.after));
+    settled.min(ordinal.abs_diff(spreader.newest))
 }

@@ -102,10 +102,10 @@ impl Spread {
         self.arrivals - self.pending.len() as u32
     }
 
-    /// Seconds since start of a time.
+    /// Seconds since start of a time, at most 2³¹ - 1: 68 years.
     pub(super) fn seconds(&self, time: i64) -> u32 {
         let seconds = time.saturating_sub(self.start).max(0) / 1_000;
-        u32::try_from(seconds).unwrap_or(u32::MAX)
+        seconds.min(i64::from(i32::MAX)) as u32
     }
 
     /// Seconds since start of an arrival; of the oldest that is kept where it is older.

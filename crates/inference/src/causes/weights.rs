@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use thiserror::Error;
 
-use super::features::{BINS, Table, lower_bound};
+use super::features::{BINS, Table, UNKNOWN, lower_bound, ratio_of_bins};
 
 const BUILTIN: &str = include_str!("../../data/causes.toml");
 /// Greatest absolute logarithm of a factor: products of a dozen stay finite.
@@ -83,6 +83,8 @@ pub struct Weights {
     /// Logarithms of the factors, table by table.
     pub(super) logs: Vec<f64>,
     factors: Vec<f32>,
+    /// Factors of [`Table::Pace`] by the difference of two bins, from -63 to 63.
+    paces: Vec<f32>,
     delays_within: Vec<f32>,
     near: Vec<f32>,
     wide: Vec<f32>,
@@ -123,6 +125,7 @@ impl Weights {
             delays: vec![1.0; BINS],
             logs: vec![0.0; Table::ALL.len() * BINS],
             factors: Vec::new(),
+            paces: Vec::new(),
             delays_within: Vec::new(),
             near: decays(30.0),
             wide: decays(200.0),
@@ -180,6 +183,7 @@ impl Weights {
             delays: file.delays,
             logs,
             factors: Vec::new(),
+            paces: Vec::new(),
             delays_within: Vec::new(),
             near: decays(30.0),
             wide: decays(200.0),
@@ -243,6 +247,11 @@ impl Weights {
 
     fn derive(&mut self) {
         self.factors = self.logs.iter().map(|log| log.exp() as f32).collect();
+        let pace = self.table(Table::Pace);
+        let steps = 0..2 * BINS as u8 - 1;
+        self.paces = steps
+            .map(|step| pace[usize::from(ratio_of_bins(step, UNKNOWN))])
+            .collect();
         let smoothed: Vec<f64> = self.delays.iter().map(|count| count + 0.05).collect();
         let total: f64 = smoothed.iter().sum();
         let mut before = 0.0;
@@ -263,6 +272,16 @@ impl Weights {
         self.factors[start..start + BINS]
             .first_chunk()
             .expect("every table has its bins")
+    }
+
+    /// The factors of [`Table::Pace`] of a child whose pace has that bin, below [`BINS`], by the
+    /// bin of its candidate's.
+    #[inline]
+    pub(super) fn paces(&self, child: u8) -> &[f32; BINS] {
+        let start = usize::from(UNKNOWN - child);
+        self.paces[start..start + BINS]
+            .first_chunk()
+            .expect("one for each difference")
     }
 
     /// Logarithm of a factor.

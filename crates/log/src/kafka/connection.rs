@@ -21,11 +21,12 @@ const MESSAGE_TIMEOUT_MS: u32 = 25_000;
 const _: () = assert!(MESSAGE_TIMEOUT_MS < TRANSACTION_TIMEOUT_MS);
 
 /// Properties that exactly once rests on, or that Grapevine sets by keys of its own.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 22] = [
     "acks",
     "auto.offset.reset",
     "bootstrap.servers",
     "client.id",
+    "delivery.report.only.error",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
@@ -194,6 +195,9 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // What was delivered is counted by the client itself; a report each would cost as much
+            // as sending it.
+            .set("delivery.report.only.error", "true")
             .set("message.max.bytes", message_bytes)
             .set("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string());
         for (name, value) in [

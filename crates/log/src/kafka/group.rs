@@ -21,6 +21,7 @@ use super::held::{Held, Place};
 use super::lease::Lease;
 use super::member::member_id;
 use super::opener::Opener;
+use super::orphans::Watch;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
 use super::transactions::{Transactions, Transactor};
@@ -91,6 +92,16 @@ impl Group {
         let id = format!("{}.{}", membership.group, membership.replica);
         let gate = Arc::new(Mutex::new(()));
         let (give_up, abandon) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let watch = match membership.protocol {
+            GroupProtocol::Classic => Some(Watch::new(
+                connection,
+                (&membership.group, membership.grace),
+                &membership.topics,
+                &partitions,
+            )?),
+            // The broker itself deals, whenever something is to be dealt.
+            GroupProtocol::Consumer => None,
+        };
         let (transactor, transactions) = Transactor::start(
             connection,
             &id,
@@ -132,6 +143,12 @@ impl Group {
         };
         let weak = Arc::downgrade(&consumer);
         let transactor = spawn("transactions", Box::new(move || transactor.run(&weak)))?;
+        if let Some(watch) = watch {
+            let (weak, stop) = (Arc::downgrade(&consumer), Arc::clone(&stop));
+            let member = move || weak.upgrade().map(|consumer| member_id(&consumer));
+            // Nothing waits for its end: it holds nothing.
+            spawn("orphans", Box::new(move || watch.run(&stop, member)))?;
+        }
         let told = (Arc::clone(&stop), Arc::clone(&give_up));
         let poller = spawn("group", Box::new(move || poll(&consumer, &told.0, &told.1)))?;
         Ok(Group {

@@ -23,6 +23,7 @@ mod lease;
 mod member;
 mod onlooker;
 mod opener;
+mod orphans;
 mod partition;
 mod producer;
 mod reach;

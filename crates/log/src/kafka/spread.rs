@@ -20,6 +20,11 @@ impl Partitions {
         let found = self.0.get(topic).copied();
         found.ok_or_else(|| LogError::UnknownTopic(topic.to_owned()))
     }
+
+    /// Topics that are known, by name.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
 }
 
 impl FromIterator<(String, i32)> for Partitions {

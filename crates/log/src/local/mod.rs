@@ -3,6 +3,7 @@
 //! topic has one partition, number 0.
 
 mod block;
+mod file;
 mod partition;
 mod store;
 

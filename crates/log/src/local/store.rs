@@ -1,12 +1,14 @@
 //! Topics, committed offsets and small values in one `redb` file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::block::{self, Unpacked};
+use super::file::LogFile;
 use crate::RECORD_BYTES_MAX;
 use crate::batch::Batch;
 use crate::commit::{Advance, Appended, Commit, Committed, Durability, KeyValue, Position};
@@ -35,6 +37,8 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 pub struct Log {
     path: PathBuf,
     database: Database,
+    /// The disk was found full.
+    full: Arc<AtomicBool>,
     /// Counts commits, so that readers can wait for one.
     commits: Mutex<u64>,
     committed: Condvar,
@@ -46,14 +50,17 @@ impl Log {
     /// # Errors
     /// In use by another process, of a newer format, damaged, or the disk's own errors.
     pub fn open(path: &Path) -> Result<Log, LogError> {
-        let wrap = |error: redb::Error| wrap(path, error);
+        let full = Arc::new(AtomicBool::new(false));
+        let wrap = |error: redb::DatabaseError| wrap(path, &full, error.into());
+        let file = LogFile::open(path, Arc::clone(&full)).map_err(wrap)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create(path)
-            .map_err(|error| wrap(error.into()))?;
+            .create_with_backend(file)
+            .map_err(wrap)?;
         let log = Log {
             path: path.to_owned(),
             database,
+            full,
             commits: Mutex::new(0),
             committed: Condvar::new(),
         };
@@ -108,7 +115,7 @@ impl Log {
     }
 
     fn wrap(&self, error: impl Into<redb::Error>) -> LogError {
-        wrap(&self.path, error.into())
+        wrap(&self.path, &self.full, error.into())
     }
 
     /// Makes everything in `commit` so, at once.
@@ -472,10 +479,10 @@ fn blocks(appended: &Appended, scratch: &mut Vec<u8>) -> Result<Vec<(usize, Vec<
     Ok(packed)
 }
 
-fn wrap(path: &Path, error: redb::Error) -> LogError {
+fn wrap(path: &Path, full: &AtomicBool, error: redb::Error) -> LogError {
     match &error {
         redb::Error::DatabaseAlreadyOpen => LogError::InUse(path.to_owned()),
-        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+        redb::Error::Io(_) | redb::Error::PreviousIo if full.load(Ordering::Acquire) => {
             LogError::DiskFull(path.to_owned())
         }
         _ => LogError::Store {

@@ -57,7 +57,12 @@ fn connection(bootstrap: &str) -> Connection {
 
 impl Kafka {
     fn start() -> Kafka {
-        let cluster = Cluster::start().expect("kafka");
+        Kafka::of(1)
+    }
+
+    /// Of so many brokers, with a copy of every record on each.
+    fn of(brokers: usize) -> Kafka {
+        let cluster = Cluster::builder().brokers(brokers).start().expect("kafka");
         let connection = connection(&cluster.bootstrap());
         let day = Duration::from_secs(86_400);
         let wishes: Vec<Wish> = grapevine_sink::topics()
@@ -72,7 +77,7 @@ impl Kafka {
             .collect();
         let creation = Creation {
             allowed: true,
-            replication: Some(1),
+            replication: i32::try_from(brokers).ok(),
             partitions: PARTITIONS,
         };
         let partitions = topics::ensure(&connection, &wishes, creation).expect("topics");
@@ -354,12 +359,13 @@ fn child(turn: &Turn, kafka: &Kafka, name: &str) -> GuardedProcess {
 }
 
 #[test]
-fn nothing_is_lost_or_double_after_kills_of_replicas_and_of_the_broker() {
+fn nothing_is_lost_or_double_after_kills_of_replicas_and_brokers() {
     let kills: u64 = std::env::var("GRAPEVINE_SINK_KILLS")
         .ok()
         .map_or(8, |kills| kills.parse().expect("a number of kills"));
     let turn = Turn::take();
-    let mut kafka = Kafka::start();
+    // A lone broker may forget the end of a transaction (docs/crash-tests.md).
+    let mut kafka = Kafka::of(3);
     let mut dice = ChaCha8Rng::seed_from_u64(23);
     block_on(async {
         ready(&turn, &kafka).await;
@@ -392,9 +398,10 @@ fn nothing_is_lost_or_double_after_kills_of_replicas_and_of_the_broker() {
             std::thread::sleep(Duration::from_millis(dice.random_range(20..300)));
         }
         if round % 4 == 3 {
-            kafka.cluster.kill(0);
+            let which = dice.random_range(0..3);
+            kafka.cluster.kill(which);
             std::thread::sleep(Duration::from_millis(dice.random_range(100..2_000)));
-            kafka.cluster.start_again(0).expect("starts again");
+            kafka.cluster.start_again(which).expect("starts again");
             kafka.cluster.wait_until_ready().expect("is ready");
         } else {
             let which = dice.random_range(0..replicas.len());

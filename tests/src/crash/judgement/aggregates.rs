@@ -1,8 +1,8 @@
 //! Aggregates: each as its view gives it, from a projection, against the same computed anew from
 //! the rows.
 
-use super::super::clickhouse::Asked;
 use super::Complaints;
+use crate::clickhouse::Asked;
 
 /// What a view says, and the same from the rows.
 struct Pair {

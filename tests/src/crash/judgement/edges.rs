@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::clickhouse::Asked;
 use super::super::hits::Becomes;
 use super::super::load::Acknowledged;
 use super::Complaints;
+use crate::clickhouse::Asked;
 
 /// What must find nothing: what is wrong, and what asks for it.
 ///

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grapevine_event::{Id, topic};
 
-use super::super::clickhouse::Asked;
 use super::super::hits::{Becomes, Sent};
 use super::super::load::Acknowledged;
 use super::Complaints;
 use super::kafka::{Logs, Place};
+use crate::clickhouse::Asked;
 
 /// Tables whose every record is a row, and their topics.
 const APPENDED: [(&str, &str); 7] = [

@@ -1,5 +1,8 @@
-//! ClickHouse's engine in a process of its own, so that it can be killed.
+//! ClickHouse's engine over HTTP, with one account that may do everything: in this process, or in
+//! one of its own, so that it can be killed.
 
+use std::error::Error;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
 use grapevine_embedded::{
@@ -7,15 +10,15 @@ use grapevine_embedded::{
 };
 
 /// The account that everything is done by.
-pub(crate) const USER: &str = "owner";
+pub const USER: &str = "owner";
 /// Its password. The server listens on loopback for the time of a test.
-pub(crate) const PASSWORD: &str = "crash";
+pub const PASSWORD: &str = "007";
 
-/// Serves the store in `dir` until the process ends.
+/// Serves the store in `dir` on an address of this machine until it is dropped.
 ///
 /// # Errors
 /// No engine to be had, a store that cannot be opened, an address that is taken.
-pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn std::error::Error>> {
+pub fn start(dir: &Path, address: impl ToSocketAddrs) -> Result<EmbeddedServer, Box<dyn Error>> {
     let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
     let cache = cache_dir().ok_or("set HOME or GRAPEVINE_CACHE")?;
     let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ())?;
@@ -30,7 +33,15 @@ pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn std::error::Error>
         limits: Limits::default(),
     };
     let listener = std::net::TcpListener::bind(address)?;
-    let _server = EmbeddedServer::start(library, dir, listener, options)?;
+    Ok(EmbeddedServer::start(library, dir, listener, options)?)
+}
+
+/// The same until the process ends.
+///
+/// # Errors
+/// Those of [`start`].
+pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn Error>> {
+    let _server = start(dir, address)?;
     loop {
         std::thread::park();
     }
@@ -38,13 +49,17 @@ pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn std::error::Error>
 
 /// Asks the server.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub struct Asked {
     url: String,
     http: reqwest::blocking::Client,
 }
 
 impl Asked {
-    pub(crate) fn new(url: String) -> Asked {
+    /// Asks the server at `http://ADDRESS`.
+    ///
+    /// # Panics
+    /// The system gives no client.
+    pub fn new(url: String) -> Asked {
         let http = reqwest::blocking::Client::builder()
             .timeout(std::time::Duration::from_secs(120))
             .build()
@@ -53,7 +68,10 @@ impl Asked {
     }
 
     /// The lines of an answer, each as its fields. `settings` is part of the address: `&name=value`.
-    pub(crate) fn rows_with(&self, sql: &str, settings: &str) -> Result<Vec<Vec<String>>, String> {
+    ///
+    /// # Errors
+    /// It does not answer, or refuses; with its words.
+    pub fn rows_with(&self, sql: &str, settings: &str) -> Result<Vec<Vec<String>>, String> {
         let answer = self
             .http
             .post(format!(
@@ -73,12 +91,19 @@ impl Asked {
         Ok(text.lines().map(fields).collect())
     }
 
-    pub(crate) fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+    /// The lines of an answer, each as its fields.
+    ///
+    /// # Errors
+    /// Those of [`rows_with`](Self::rows_with).
+    pub fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
         self.rows_with(sql, "")
     }
 
     /// The one number of an answer.
-    pub(crate) fn number(&self, sql: &str) -> Result<u64, String> {
+    ///
+    /// # Errors
+    /// Those of [`rows_with`](Self::rows_with), and an answer that is no number.
+    pub fn number(&self, sql: &str) -> Result<u64, String> {
         let rows = self.rows(sql)?;
         let number = rows.first().and_then(|row| row.first()?.parse().ok());
         number.ok_or_else(|| format!("{sql}: {rows:?} is no number"))
