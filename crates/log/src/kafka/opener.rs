@@ -163,8 +163,10 @@ mod tests {
         let closed = closed.expect("still not known");
         // Somebody wants the partition: the time that was given does not matter.
         let never = Instant::now() + Duration::from_secs(100_000);
-        let (wanted, asked) = (AtomicBool::new(false), || wanted_soon(&wanted));
-        let closed = opener.add_closed(&mut batch, closed, never, asked);
+        let wanted = AtomicBool::new(false);
+        // Not at first, then it is.
+        let is_over = || wanted.swap(true, Ordering::Relaxed);
+        let closed = opener.add_closed(&mut batch, closed, never, is_over);
         let closed = closed.expect("still not known");
         let why = opener.why(&closed);
         assert!(
@@ -174,10 +176,5 @@ mod tests {
         let record = opener.record(FRAMED, &mut room, Duration::from_millis(50));
         assert!(matches!(record, Err(LogError::Registry(_))));
         assert_eq!(batch.len(), 1);
-    }
-
-    /// False once, then true.
-    fn wanted_soon(wanted: &AtomicBool) -> bool {
-        wanted.swap(true, Ordering::Relaxed)
     }
 }
