@@ -82,6 +82,7 @@ fn the_charts_configuration_is_taken() {
     ] {
         let rendered = Command::new(tools().join("bin/helm"))
             .args(["template", "grapevine", "deploy/helm/grapevine"])
+            .args(["--kube-version", "1.37.0"])
             .args(["--show-only", "templates/configmap.yaml", "--values"])
             .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
             .current_dir(root())

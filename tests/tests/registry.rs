@@ -1,52 +1,31 @@
 //! The services with a schema registry: real Kafka, Apicurio's registry, ClickHouse's engine. The
 //! registry is away at the start and in the middle; what nobody knows becomes a dead letter.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use grapevine_embedded::{
-    Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
-};
 use grapevine_event::{Hit, Id, RecordType, frame, topic};
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, Registry};
 use grapevine_log::kafka::{Connection, Onlooker, Producer};
 use grapevine_log::{Commit, Key};
 use grapevine_registry::Credentials;
+use grapevine_tests::clickhouse::{PASSWORD, USER};
 use grapevine_tests::command;
 use reqwest::blocking::Client;
 use serde_json::Value;
 
-const PASSWORD: &str = "007";
 const PATIENCE: Duration = Duration::from_secs(120);
 const BROWSER: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0 Safari/537.36";
 /// No registry of these tests gives it.
 const UNKNOWN_ID: u32 = 4_000_000_000;
 
-fn engine(dir: &Path) -> EmbeddedServer {
-    let path = std::env::var_os("GRAPEVINE_ENGINE").map(PathBuf::from);
-    let cache = cache_dir().expect("HOME is set");
-    let library = EngineLibrary::obtain(path.as_deref(), &cache, |_| ()).expect("the engine");
-    let account = Account {
-        name: "sink".to_owned(),
-        password: PASSWORD.to_owned(),
-        role: Role::Owner,
-    };
-    let options = ServerOptions {
-        accounts: Accounts::new(vec![account]).expect("accounts"),
-        allowed_hosts: Vec::new(),
-        allowed_origins: Vec::new(),
-        limits: Limits::default(),
-    };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    EmbeddedServer::start(library, dir, listener, options).expect("the engine opens")
-}
-
 struct World {
     dir: tempfile::TempDir,
     cluster: Cluster,
     registry: Registry,
-    engine: EmbeddedServer,
+    /// ClickHouse's engine, of which a process can have one.
+    _engine: GuardedProcess,
+    clickhouse: Port,
     collector: Port,
     http: Client,
 }
@@ -56,8 +35,16 @@ impl World {
         let dir = tempfile::tempdir().expect("tempdir");
         let store = dir.path().join("clickhouse");
         std::fs::create_dir(&store).expect("directory");
+        let clickhouse = Port::take().expect("a port");
+        let mut engine = Command::new(env!("CARGO_BIN_EXE_crash"));
+        engine
+            .arg("clickhouse")
+            .arg(&store)
+            .arg(format!("127.0.0.1:{}", clickhouse.number()));
+        let said = dir.path().join("clickhouse.log");
         World {
-            engine: engine(&store),
+            _engine: GuardedProcess::start(&mut engine, &said).expect("starts"),
+            clickhouse,
             dir,
             cluster: Cluster::start().expect("kafka"),
             registry: Registry::start().expect("a registry"),
@@ -77,9 +64,9 @@ impl World {
             .env("GRAPEVINE_REGISTRY__URL", self.registry.url())
             .env(
                 "GRAPEVINE_CLICKHOUSE__URL",
-                format!("http://{}", self.engine.address()),
+                format!("http://127.0.0.1:{}", self.clickhouse.number()),
             )
-            .env("GRAPEVINE_CLICKHOUSE__USER", "sink")
+            .env("GRAPEVINE_CLICKHOUSE__USER", USER)
             .env("GRAPEVINE_CLICKHOUSE__PASSWORD", PASSWORD);
         command
     }
@@ -112,8 +99,9 @@ impl World {
     }
 
     fn ask(&self, sql: &str) -> String {
-        let answer = (self.http.post(format!("http://{}/", self.engine.address())))
-            .basic_auth("sink", Some(PASSWORD))
+        let url = format!("http://127.0.0.1:{}/", self.clickhouse.number());
+        let answer = (self.http.post(url))
+            .basic_auth(USER, Some(PASSWORD))
             .body(sql.to_owned())
             .send()
             .and_then(reqwest::blocking::Response::text);
