@@ -188,8 +188,14 @@ impl Connection {
         config
     }
 
-    /// Appends with every in-sync replica's word, once, in order.
+    /// Appends with every in-sync replica's word, once, in order. Batches fill while a transaction is
+    /// made; its end sends what is left at once.
     pub(crate) fn producer(&self) -> ClientConfig {
+        self.producer_lingering("5")
+    }
+
+    /// The same, with the milliseconds that a record waits for others.
+    pub(crate) fn producer_lingering(&self, linger_ms: &str) -> ClientConfig {
         let mut config = self.base();
         let message_bytes = (RECORD_BYTES_MAX + MESSAGE_EXTRA_BYTES).to_string();
         config
@@ -201,8 +207,7 @@ impl Connection {
             .set("message.max.bytes", message_bytes)
             .set("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string());
         for (name, value) in [
-            // Batches fill while a transaction is made; its end sends what is left at once.
-            ("linger.ms", "5"),
+            ("linger.ms", linger_ms),
             ("batch.size", "1048576"),
             ("batch.num.messages", "10000"),
             ("compression.codec", "lz4"),
