@@ -14,6 +14,9 @@ use url::Url;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a schema that is refused is looked for and registered again, and the pause before.
+const REGISTER_TRIES: u32 = 3;
+const REGISTER_PAUSE: Duration = Duration::from_millis(200);
 /// Longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -212,24 +215,31 @@ impl Client {
     pub fn id_of(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
         let body = serde_json::json!({"schema": schema, "schemaType": "AVRO"}).to_string();
         let what = format!("schema {subject}");
-        let looked = self.ask(&what, &["subjects", subject], Some(&body))?;
-        if looked.status == 200 {
-            return self.read::<Id>(&what, &looked.body).map(|found| found.id);
-        }
-        // 404: neither subject nor schema. Anything else shows again, with its words, below.
         let path = ["subjects", subject, "versions"];
-        let registered = self.ask(&what, &path, Some(&body))?;
-        match registered.status {
-            200 => {
-                tracing::info!(subject, registry = self.url(), "schema registered");
-                self.read::<Id>(&what, &registered.body).map(|made| made.id)
+        let mut tries = 0..REGISTER_TRIES;
+        loop {
+            let looked = self.ask(&what, &["subjects", subject], Some(&body))?;
+            if looked.status == 200 {
+                return self.read::<Id>(&what, &looked.body).map(|found| found.id);
             }
-            status => Err(RegistryError::Incompatible {
-                url: self.url().to_owned(),
-                subject: subject.to_owned(),
-                status,
-                reason: words(&registered.body),
-            }),
+            // 404: neither subject nor schema. Anything else shows again, with its words, below.
+            let registered = self.ask(&what, &path, Some(&body))?;
+            match registered.status {
+                200 => {
+                    tracing::info!(subject, registry = self.url(), "schema registered");
+                    return self.read::<Id>(&what, &registered.body).map(|made| made.id);
+                }
+                // Not compatible, or another process registers the same at this moment.
+                409 if tries.next().is_some() => std::thread::sleep(REGISTER_PAUSE),
+                status => {
+                    return Err(RegistryError::Incompatible {
+                        url: self.url().to_owned(),
+                        subject: subject.to_owned(),
+                        status,
+                        reason: words(&registered.body),
+                    });
+                }
+            }
         }
     }
 

@@ -117,6 +117,24 @@ fn a_schema_that_breaks_the_rule_is_refused_with_the_registrys_words() {
     assert!(!broken.expect_err("no schema").is_away());
 }
 
+#[test]
+fn processes_that_start_together_find_the_same_ids() {
+    let registry = Registry::start().expect("a registry");
+    let url = registry.url();
+    let (hit, all) = (hit(), [(); 4].map(|()| Frames::new(client(&url))));
+    std::thread::scope(|scope| {
+        for frames in &all {
+            scope.spawn(|| frames.register().expect("registered"));
+        }
+    });
+    let framed = all.each_ref().map(|frames| {
+        let mut room = Vec::new();
+        let message = frames.frame(topic::HITS_RAW, &hit, &mut room);
+        message.expect("framed").to_vec()
+    });
+    assert!(framed.iter().all(|message| *message == framed[0]));
+}
+
 /// Lets through to `to` who shows `authorization`: a company's gateway before its registry.
 fn gateway(to: String, authorization: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
