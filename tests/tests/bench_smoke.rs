@@ -26,11 +26,13 @@ fn number(row: &str, column: usize) -> f64 {
 
 #[test]
 fn pipeline_says_where_the_time_goes() {
-    let rows = bench(&["pipeline", "--hits", "3000"]);
-    let names = ["broker", "ClickHouse", "enrich", "sink", "all"];
-    assert_eq!(rows.len(), names.len(), "{rows:?}");
-    for (row, name) in rows.iter().zip(names) {
-        assert!(row.contains(name) && number(row, 1) > 0.0, "{row}");
+    for guarantee in ["on", "off"] {
+        let rows = bench(&["pipeline", "--hits", "3000", "--guarantee", guarantee]);
+        let names = ["broker", "ClickHouse", "enrich", "sink", "all"];
+        assert_eq!(rows.len(), names.len(), "{rows:?}");
+        for (row, name) in rows.iter().zip(names) {
+            assert!(row.contains(name) && number(row, 1) > 0.0, "{row}");
+        }
     }
 }
 

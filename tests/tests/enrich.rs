@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use grapevine_event::{Heartbeat, Hit, Id, Protocol, Record, VisitorBasis, topic};
-use grapevine_kafka_testing::Cluster;
+use grapevine_kafka_testing::{Cluster, ObjectStore};
 use grapevine_log::kafka::topics::{self, Creation, Wish};
 use grapevine_log::kafka::{Connection, Producer};
 use grapevine_log::{Commit, Key};
@@ -268,6 +268,58 @@ fn killed_again_and_again_it_writes_the_same_bytes() {
         states.read_dir().expect("states").count() > 0,
         "states were saved"
     );
+}
+
+/// A replica on another machine goes on from what is kept in an S3-compatible store: its input from
+/// before is gone.
+#[test]
+fn states_are_kept_in_an_s3_store() {
+    const HITS: u64 = 2_000;
+    let home = tempfile::tempdir().expect("tempdir");
+    let calm = {
+        let world = World::new(1);
+        world.feed(0..HITS / 2);
+        world.feed(HITS / 2..HITS);
+        let replica = world.enrich(&home.path().join("calm"), "one", &[]);
+        world.settled(seen(HITS));
+        assert_eq!(replica.stop(), Some(0), "it ends well");
+        world.outputs()
+    };
+    let store = ObjectStore::start("states").expect("a store");
+    let environment = store.environment();
+    let mut extra: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    extra.push(("GRAPEVINE_KAFKA__STATES", "s3://states/of/grapevine"));
+    let world = World::new(1);
+    world.feed(0..HITS / 2);
+    let replica = world.enrich(&home.path().join("here"), "one", &extra);
+    world.settled(seen(HITS / 2));
+    assert_eq!(replica.stop(), Some(0), "it ends well");
+    for stage in ["classify", "chain"] {
+        let kept = store.object("states", &format!("of/grapevine/{stage}/00000"));
+        let kept = kept.read_dir().map(Iterator::count);
+        assert!(
+            matches!(kept, Ok(1..)),
+            "{kept:?} of {stage}: {}",
+            store.last_words()
+        );
+    }
+    (world
+        .cluster
+        .drop_records(topic::HITS_RAW, world.partitions))
+    .expect("dropped");
+    world.feed(HITS / 2..HITS);
+    let replica = world.enrich(&home.path().join("elsewhere"), "one", &extra);
+    world.settled(seen(HITS));
+    assert_eq!(replica.stop(), Some(0), "it ends well");
+    let outputs = world.outputs();
+    for (place, records) in &calm {
+        if place.0 != topic::HITS_RAW {
+            assert!(*records == outputs[place], "{place:?}: the bytes differ");
+        }
+    }
 }
 
 /// Several partitions, several replicas: every hit has come out once, wherever it went.

@@ -27,7 +27,7 @@ pub use chain::ChainStage;
 pub use classify::{ClassifyStage, RESERVED_PROPERTIES};
 pub use driver::{Driver, RunError, StopSignal, counts, lag, run, snapshot_offset};
 pub use outputs::{Outputs, Rejection};
-pub use replica::{RETENTION, RETENTION_MIN, ReplicaOptions, run_replica};
+pub use replica::{RETENTION, RETENTION_MIN, ReplicaOptions, drive, run_replica};
 pub use snapshot::{InLog, SavedStateError, SavedStates};
 pub use stage::Stage;
 pub use states::{StateStore, StoredStates};

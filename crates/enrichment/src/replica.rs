@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use grapevine_log::kafka::{Connection, Group, KafkaPartition, Membership, topics};
-use grapevine_log::{LogError, Partition as _};
+use grapevine_log::{LogError, Partition};
 use grapevine_metrics::PartitionLeft;
 
 use crate::driver::{
@@ -264,10 +264,14 @@ where
     }
 }
 
-/// Works on one partition until it is wanted back, or the replica stops.
-fn drive<S: Stage>(
+/// Works on one partition until it is wanted back, or the replica stops: recovers the stage from its
+/// saved state, then reads, processes and commits. `marks_heartbeats` as in [`ReplicaOptions`].
+///
+/// # Errors
+/// What the work cannot go on for.
+pub fn drive<S: Stage, P: Partition>(
     new: &impl Fn() -> S,
-    mut partition: KafkaPartition,
+    mut partition: P,
     states: &StateStore,
     marks_heartbeats: bool,
     stop: &StopSignal,

@@ -10,41 +10,73 @@ use crate::datum::FIXED_NAME;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Id(pub [u8; 16]);
 
+/// Bytes that an id is usually made of, at most. They are hashed at one go: the hasher that takes
+/// them piece by piece is ten times as large.
+const SHORT_BYTES: usize = 192;
+
 impl Id {
     /// Starts an id for a kind of thing; `domain` keeps ids of different kinds apart.
     pub fn builder(domain: &'static str) -> IdBuilder {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(domain.as_bytes());
-        hasher.update(&[0]);
-        IdBuilder { hasher }
+        let builder = IdBuilder {
+            short: [0; SHORT_BYTES],
+            filled: 0,
+            long: None,
+        };
+        builder.add(domain.as_bytes()).add(&[0])
     }
 }
 
 /// Collects the parts that an [`Id`] is a function of. Parts are length-prefixed, so that
 /// `("ab", "c")` and `("a", "bc")` differ.
 pub struct IdBuilder {
-    hasher: blake3::Hasher,
+    short: [u8; SHORT_BYTES],
+    filled: usize,
+    /// Everything, once it is more than `short` holds.
+    long: Option<Box<blake3::Hasher>>,
 }
 
 impl IdBuilder {
     /// Adds bytes.
-    pub fn bytes(mut self, part: &[u8]) -> Self {
-        self.hasher.update(&(part.len() as u64).to_le_bytes());
-        self.hasher.update(part);
-        self
+    #[must_use]
+    pub fn bytes(self, part: &[u8]) -> Self {
+        self.add(&(part.len() as u64).to_le_bytes()).add(part)
     }
 
     /// Adds a number.
-    pub fn number(mut self, part: u64) -> Self {
-        self.hasher.update(&part.to_le_bytes());
-        self
+    #[must_use]
+    pub fn number(self, part: u64) -> Self {
+        self.add(&part.to_le_bytes())
     }
 
     /// The id: the first 128 bits of the BLAKE3 hash of all parts.
     pub fn finish(self) -> Id {
+        let hash = match self.long {
+            None => blake3::hash(&self.short[..self.filled]),
+            Some(hasher) => hasher.finalize(),
+        };
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.hasher.finalize().as_bytes()[..16]);
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
         Id(bytes)
+    }
+
+    #[inline]
+    fn add(mut self, part: &[u8]) -> Self {
+        let end = self.filled + part.len();
+        match (&mut self.long, self.short.get_mut(self.filled..end)) {
+            (None, Some(free)) => {
+                free.copy_from_slice(part);
+                self.filled = end;
+            }
+            (long, _) => {
+                let hasher = long.get_or_insert_with(|| {
+                    let mut hasher = blake3::Hasher::new();
+                    hasher.update(&self.short[..self.filled]);
+                    Box::new(hasher)
+                });
+                hasher.update(part);
+            }
+        }
+        self
     }
 }
 
@@ -91,5 +123,31 @@ impl<'de> Deserialize<'de> for Id {
             }
         }
         deserializer.deserialize_newtype_struct(FIXED_NAME, SixteenBytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_short_and_long_are_hashed_as_if_they_were_one(
+            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..150), 0..6),
+            number: u64,
+        ) {
+            let mut builder = Id::builder("test");
+            let mut whole = b"test\0".to_vec();
+            for part in &parts {
+                builder = builder.bytes(part).number(number);
+                whole.extend((part.len() as u64).to_le_bytes());
+                whole.extend(part);
+                whole.extend(number.to_le_bytes());
+            }
+            let hash = blake3::hash(&whole);
+            prop_assert_eq!(&builder.finish().0[..], &hash.as_bytes()[..16]);
+        }
     }
 }

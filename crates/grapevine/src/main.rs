@@ -14,6 +14,10 @@ use grapevine::{
 };
 use grapevine_operations::Logging;
 
+/// What services log. The binding of librdkafka calls it an error at every good end that a group which
+/// was left cannot be left again (0.39).
+const SERVICE_LOG: &str = "info,rdkafka::consumer::base_consumer=off";
+
 fn main() -> ExitCode {
     grapevine_embedded::bound_heap();
     let cli = match Cli::try_parse() {
@@ -59,7 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let logging = Logging {
         filter: match &cli.everywhere.log {
             Some(filter) => filter,
-            None if service.is_some() => "info",
+            None if service.is_some() => SERVICE_LOG,
             None => "error",
         },
         json: cli.everywhere.log_json,

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::executor::block_on;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::broker::{Broker, Ports};
 use crate::error::TestingError;
@@ -403,6 +404,27 @@ impl Cluster {
             result.map_err(|(_, error)| self.refused(&what, &error))?;
         }
         self.wait_until_ready()
+    }
+
+    /// Drops every record that is in a topic, as its retention would.
+    ///
+    /// # Errors
+    /// Those of the broker.
+    pub fn drop_records(&self, topic: &str, partitions: i32) -> Result<(), TestingError> {
+        let what = format!("the records of {topic}");
+        let refused = |error: KafkaError| self.refused(&what, &error);
+        let mut until = TopicPartitionList::new();
+        for partition in 0..partitions {
+            until
+                .add_partition_offset(topic, partition, Offset::End)
+                .map_err(refused)?;
+        }
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+        let dropped = block_on(self.admin()?.delete_records(&until, &options)).map_err(refused)?;
+        for element in dropped.elements() {
+            element.error().map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// An administrator's client, through the back door.

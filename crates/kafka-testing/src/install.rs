@@ -12,7 +12,9 @@ use crate::error::{TestingError, io};
 pub const KAFKA_VERSION: &str = "4.3.1";
 /// Version of Apicurio's registry: the last line that runs on Java 17.
 pub const REGISTRY_VERSION: &str = "2.6.13.Final";
-/// What both need.
+/// Version of S3Proxy: the last line that runs on Java 17.
+pub const S3PROXY_VERSION: &str = "2.6.0";
+/// What all of them need.
 const JAVA_VERSION: u32 = 17;
 const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1";
 /// Names Kafka and what it logs with; Maven finds the rest.
@@ -29,16 +31,7 @@ pub(crate) fn kafka() -> Result<PathBuf, TestingError> {
         let pom = work.join("pom.xml");
         fs::write(&pom, KAFKA_POM.replace("KAFKA_VERSION", KAFKA_VERSION))
             .map_err(io("cannot write", &pom))?;
-        maven(
-            "Apache Kafka",
-            &[
-                "-f".to_owned(),
-                pom.display().to_string(),
-                format!("{DEPENDENCY_PLUGIN}:copy-dependencies"),
-                "-DincludeScope=runtime".to_owned(),
-                format!("-DoutputDirectory={}", work.join("libs").display()),
-            ],
-        )
+        copy_dependencies("Apache Kafka", &pom, &work.join("libs"))
     })
     .map(|directory| directory.join("libs"))
 }
@@ -68,10 +61,45 @@ pub(crate) fn registry() -> Result<PathBuf, TestingError> {
     .map(|directory| directory.join(jar))
 }
 
+/// Directory of S3Proxy's jars, brought there if they are not.
+///
+/// # Errors
+/// As [`kafka`].
+pub(crate) fn s3proxy() -> Result<PathBuf, TestingError> {
+    java()?;
+    obtain(&format!("s3proxy-{S3PROXY_VERSION}"), |work| {
+        let pom = work.join("pom.xml");
+        let text = project(&format!(
+            "<dependencies><dependency><groupId>org.gaul</groupId><artifactId>s3proxy</artifactId><version>{S3PROXY_VERSION}</version></dependency></dependencies>"
+        ));
+        fs::write(&pom, text).map_err(io("cannot write", &pom))?;
+        copy_dependencies("S3Proxy", &pom, &work.join("libs"))
+    })
+    .map(|directory| directory.join("libs"))
+}
+
+/// Has Maven copy what a project needs at run time.
+fn copy_dependencies(part: &str, pom: &Path, libs: &Path) -> Result<(), TestingError> {
+    let arguments = [
+        "-f".to_owned(),
+        pom.display().to_string(),
+        format!("{DEPENDENCY_PLUGIN}:copy-dependencies"),
+        "-DincludeScope=runtime".to_owned(),
+        format!("-DoutputDirectory={}", libs.display()),
+    ];
+    maven(part, &arguments)
+}
+
+/// The text of a project that builds nothing.
+fn project(parts: &str) -> String {
+    format!(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>grapevine</groupId><artifactId>parts</artifactId><version>1</version><packaging>pom</packaging>{parts}</project>"
+    )
+}
+
 fn empty_project(work: &Path) -> Result<PathBuf, TestingError> {
     let pom = work.join("pom.xml");
-    let text = "<project><modelVersion>4.0.0</modelVersion><groupId>grapevine</groupId><artifactId>empty</artifactId><version>1</version><packaging>pom</packaging></project>";
-    fs::write(&pom, text).map_err(io("cannot write", &pom))?;
+    fs::write(&pom, project("")).map_err(io("cannot write", &pom))?;
     Ok(pom)
 }
 

@@ -1,10 +1,10 @@
-//! Apache Kafka and a schema registry for tests.
+//! Apache Kafka, a schema registry and an object store for tests.
 //!
 //! A dev-dependency only: nothing of it is in the product. [`Cluster`] brings up Apache Kafka
 //! itself in KRaft mode, of one broker or more, open or demanding TLS and SASL; [`Registry`] brings
-//! up Apicurio's registry with the Confluent-compatible interface. Both are fetched by Maven, once,
-//! into `testing` in the user's cache, and need Java 17; what is missing is named with the command
-//! that installs it.
+//! up Apicurio's registry with the Confluent-compatible interface, [`ObjectStore`] an S3-compatible
+//! store. All are fetched by Maven, once, into `testing` in the user's cache, and need Java 17; what is
+//! missing is named with the command that installs it.
 //!
 //! Everything runs on loopback, on ports that no two tests share, in directories of its own.
 //! [`GuardedProcess`] sees to it that nothing outlives the test, also when the test is killed.
@@ -24,11 +24,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod answering;
 mod broker;
 mod cluster;
 mod error;
 mod identity;
 mod install;
+mod object_store;
 mod ports;
 mod process;
 mod registry;
@@ -37,7 +39,8 @@ mod security;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use error::TestingError;
 pub use identity::IdentityProvider;
-pub use install::{KAFKA_VERSION, REGISTRY_VERSION};
+pub use install::{KAFKA_VERSION, REGISTRY_VERSION, S3PROXY_VERSION};
+pub use object_store::ObjectStore;
 pub use ports::Port;
 pub use process::{GuardedProcess, ScratchDirectory};
 pub use registry::Registry;

@@ -1,18 +1,15 @@
 //! Apicurio's schema registry, in memory, with the Confluent-compatible interface.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::{TestingError, io};
+use crate::answering::wait_until_answers;
+use crate::error::TestingError;
 use crate::install;
 use crate::ports::Port;
 use crate::process::{GuardedProcess, ScratchDirectory};
 
-const READY_WITHIN: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// A running registry; it ends when dropped. What it holds is in its memory alone: it comes back
@@ -79,44 +76,7 @@ impl Registry {
         let process = self
             .process
             .insert(GuardedProcess::start(&mut command, &output)?);
-        let deadline = Instant::now() + READY_WITHIN;
-        loop {
-            let seen = answers(self.port.number());
-            if matches!(seen, Ok(true)) {
-                return Ok(());
-            }
-            let ended = process.ended();
-            if ended.is_some() || Instant::now() > deadline {
-                return Err(TestingError::Start {
-                    part: "Apicurio's registry".to_owned(),
-                    reason: ended.map_or_else(
-                        || format!("no answer: {seen:?}"),
-                        |status| format!("it ended with {status}"),
-                    ),
-                    words: process.last_words(25),
-                });
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
+        let subjects = ("/apis/ccompat/v7/subjects", "200");
+        wait_until_answers("Apicurio's registry", process, self.port.number(), subjects)
     }
-}
-
-/// Whether the list of subjects is answered with 200.
-fn answers(port: u16) -> Result<bool, TestingError> {
-    let mut stream =
-        TcpStream::connect(("127.0.0.1", port)).map_err(io("cannot reach", "the registry"))?;
-    let timeout = Some(Duration::from_secs(5));
-    stream
-        .set_read_timeout(timeout)
-        .map_err(io("cannot reach", "the registry"))?;
-    write!(
-        stream,
-        "GET /apis/ccompat/v7/subjects HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-    )
-    .map_err(io("cannot reach", "the registry"))?;
-    let mut line = String::new();
-    BufReader::new(stream)
-        .read_line(&mut line)
-        .map_err(io("cannot reach", "the registry"))?;
-    Ok(line.starts_with("HTTP/1.1 200"))
 }

@@ -216,27 +216,25 @@ impl<'a> Members<'a> {
     /// Writes what is given, until told to stop or until something fails; then lets writers finish
     /// within the grace.
     async fn write(mut self, grace: Duration) -> Result<(), SinkError> {
-        let outcome = self.serve().await;
+        let mut outcome = self.serve().await;
         for (_, stop) in &self.held {
             stop.turn();
         }
         let all = async {
-            let mut outcome = outcome;
             while let Some(ended) = self.writers.join_next().await {
-                outcome = outcome.and(ending(ended));
+                let ended = ending(ended);
+                if outcome.is_ok() {
+                    outcome = ended;
+                }
             }
-            outcome
         };
-        match timeout(grace, all).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                tracing::warn!(
-                    "batches are still under way: their plans stand, the next owner finishes them"
-                );
-                self.writers.shutdown().await;
-                Ok(())
-            }
+        if timeout(grace, all).await.is_err() {
+            tracing::warn!(
+                "batches are still under way: their plans stand, the next owner finishes them"
+            );
+            self.writers.shutdown().await;
         }
+        outcome
     }
 
     async fn serve(&mut self) -> Result<(), SinkError> {
@@ -260,7 +258,14 @@ impl<'a> Members<'a> {
         let Some(table) = table else {
             return Ok(());
         };
-        let position = partition.position()?;
+        let position = match partition.position() {
+            Ok(position) => position,
+            Err(LogError::Revoked { topic, partition }) => {
+                tracing::info!(topic, partition, "partition is gone before it came");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         tracing::info!(
             topic = table.topic,
             partition = partition.partition(),

@@ -95,8 +95,6 @@ impl Latency {
                 )?;
                 Ok(late.into_iter().max().unwrap_or_default())
             });
-            // One more look, at all of it.
-            std::thread::sleep(2 * LOOK);
             stop.store(true, Ordering::Relaxed);
             let looks = joined(looking.join());
             sent.and_then(|late| Ok((looks?, late)))
@@ -186,7 +184,7 @@ fn send(hits: Hits, batch: u64, requests: u64, port: u16) -> Result<Duration, Fa
     Ok(latest)
 }
 
-/// Looks again and again how far every partition of every table can be queried.
+/// Looks again and again how far every partition of every table can be queried, until after `stop`.
 fn look(asked: &Asked, stop: &AtomicBool) -> Result<Vec<Look>, Failed> {
     let parts: Vec<String> = (TABLES.iter().enumerate())
         .map(|(at, table)| {
@@ -195,16 +193,20 @@ fn look(asked: &Asked, stop: &AtomicBool) -> Result<Vec<Look>, Failed> {
         .collect();
     let sql = parts.join(" UNION ALL ");
     let mut looks = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
+        // The last look begins when everything is there.
+        let last = stop.load(Ordering::Relaxed);
         let rows = asked.rows(&sql).map_err(Failed)?;
         let found = rows.iter().filter_map(|row| {
             let place = (row.first()?.parse().ok()?, row.get(1)?.parse().ok()?);
             Some((place, row.get(2)?.parse().ok()?))
         });
         looks.push((now_ms(), found.collect()));
+        if last {
+            return Ok(looks);
+        }
         std::thread::sleep(LOOK);
     }
-    Ok(looks)
 }
 
 /// Milliseconds from each event since `from` to the first look that saw its row, by table, sorted.

@@ -173,6 +173,23 @@ impl World {
         })
     }
 
+    /// Starts the stages without their guarantee; returns at once. They serve no metrics.
+    ///
+    /// # Errors
+    /// The system gives no process or port.
+    pub(super) fn up_loose(&self) -> Result<Service, Failed> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["--partitions", &self.partitions.to_string()])
+            .args(["loose", &self.cluster.bootstrap()])
+            .arg(self.states());
+        Ok(Service {
+            process: GuardedProcess::start(&mut command, &self.path("loose.log"))?,
+            operations: Port::take()?,
+            name: "enrich",
+        })
+    }
+
     pub(super) fn asked(&self) -> Asked {
         Asked::new(format!(
             "http://127.0.0.1:{}",

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, value_parser};
-use grapevine_tests::bench::{Collect, Latency, Pipeline, Recovery, Sink, serve_bare};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use grapevine_tests::bench::{Collect, Latency, Pipeline, Recovery, Sink, run_loose, serve_bare};
 use grapevine_tests::clickhouse;
 
 #[derive(Parser)]
@@ -33,6 +33,10 @@ enum What {
         /// Hits that wait in hits.raw.
         #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
         hits: u64,
+        /// Without it the stages write without transactions, and keep no position: what a kill
+        /// then loses or doubles is the price of nothing.
+        #[arg(long, value_enum, default_value_t = Guarantee::On)]
+        guarantee: Guarantee,
     },
     /// Rows/s of the sink alone.
     Sink {
@@ -81,12 +85,27 @@ enum What {
         /// Address and port.
         address: String,
     },
+    /// Runs the stages without their guarantee.
+    #[command(hide = true)]
+    Loose {
+        /// Brokers.
+        brokers: String,
+        /// Directory of the states.
+        states: PathBuf,
+    },
     /// Serves the bare endpoint.
     #[command(hide = true)]
     Bare {
         /// Address and port.
         address: String,
     },
+}
+
+/// Whether the stages are exactly once.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Guarantee {
+    On,
+    Off,
 }
 
 fn main() -> ExitCode {
@@ -96,10 +115,11 @@ fn main() -> ExitCode {
         what,
     } = Arguments::parse();
     let outcome = match what {
-        What::Pipeline { hits } => Pipeline {
+        What::Pipeline { hits, guarantee } => Pipeline {
             hits,
             seed,
             partitions,
+            guarantee: guarantee == Guarantee::On,
         }
         .run(),
         What::Sink { rows } => Sink {
@@ -142,6 +162,10 @@ fn main() -> ExitCode {
         .run(),
         What::Clickhouse { dir, address } => {
             return ended(clickhouse::serve(&dir, &address).map_err(|error| error.to_string()));
+        }
+        What::Loose { brokers, states } => {
+            let loose = run_loose(&brokers, partitions, &states);
+            return ended(loose.map_err(|failed| failed.to_string()));
         }
         What::Bare { address } => {
             return ended(serve_bare(&address).map_err(|error| error.to_string()));

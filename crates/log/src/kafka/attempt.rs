@@ -18,7 +18,7 @@ use super::connection::{Connection, TRANSACTION_TIMEOUT_MS};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
 use super::member::member_id;
-use super::producer::enqueue;
+use super::producer::{enqueue, look_after};
 use super::spread::{Partitions, spread};
 use super::transactions::Request;
 
@@ -29,8 +29,6 @@ const _: () = assert!(CALL.as_millis() * 3 < TRANSACTION_TIMEOUT_MS as u128);
 const STUCK: Duration = Duration::from_secs(8);
 /// Within this a new client has asked for its first token.
 const TOKEN: Duration = Duration::from_millis(200);
-/// How long one look for delivery reports lasts.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// Why a transaction did not come through.
 #[derive(Clone, Debug)]
@@ -86,7 +84,7 @@ pub(super) fn successor(
     if connection.token_file().is_some() {
         let until = Instant::now() + TOKEN;
         while Instant::now() < until {
-            producer.poll(LOOK);
+            look_after(&producer);
         }
     }
     let started = producer.init_transactions(CALL);
@@ -158,7 +156,7 @@ fn delivered(
 ) -> Result<(), Trouble> {
     let (mut left, mut moved) = (producer.in_flight_count(), Instant::now());
     while left > 0 {
-        producer.poll(LOOK);
+        look_after(producer);
         wanted(held, abandon)?;
         let now = producer.in_flight_count();
         if now != left {

@@ -19,11 +19,12 @@ const MESSAGE_TIMEOUT_MS: u32 = 25_000;
 const _: () = assert!(MESSAGE_TIMEOUT_MS < TRANSACTION_TIMEOUT_MS);
 
 /// Properties that exactly once rests on, or that Grapevine sets by keys of its own.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 22] = [
     "acks",
     "auto.offset.reset",
     "bootstrap.servers",
     "client.id",
+    "delivery.report.only.error",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
@@ -172,18 +173,26 @@ impl Connection {
         config
     }
 
-    /// Appends with every in-sync replica's word, once, in order.
+    /// Appends with every in-sync replica's word, once, in order. Batches fill while a transaction is
+    /// made; its end sends what is left at once.
     pub(crate) fn producer(&self) -> ClientConfig {
+        self.producer_lingering("5")
+    }
+
+    /// The same, with the milliseconds that a record waits for others.
+    pub(crate) fn producer_lingering(&self, linger_ms: &str) -> ClientConfig {
         let mut config = self.base();
         let message_bytes = (RECORD_BYTES_MAX + MESSAGE_EXTRA_BYTES).to_string();
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // What was delivered is counted by the client itself; a report each would cost as much
+            // as sending it.
+            .set("delivery.report.only.error", "true")
             .set("message.max.bytes", message_bytes)
             .set("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string());
         for (name, value) in [
-            // Batches fill while a transaction is made; its end sends what is left at once.
-            ("linger.ms", "5"),
+            ("linger.ms", linger_ms),
             ("batch.size", "1048576"),
             ("batch.num.messages", "10000"),
             ("compression.codec", "lz4"),

@@ -11,8 +11,11 @@ use super::spread::{Partitions, spread};
 use crate::commit::Commit;
 use crate::error::LogError;
 
-/// How long one look for delivery reports lasts.
-const LOOK: Duration = Duration::from_millis(1);
+/// Between two looks at what became of the records.
+const LOOK: Duration = Duration::from_micros(200);
+/// How long the first record of a batch waits for others, milliseconds: a sender waits for its answer,
+/// and those who send meanwhile are in the next append.
+const LINGER_MS: &str = "0.2";
 
 /// Appends records, each once, with every in-sync replica's word (`acks=all`, idempotent).
 ///
@@ -69,7 +72,7 @@ impl Producer {
         });
         if sent.is_ok() {
             while producer.in_flight_count() > 0 && Instant::now() < deadline {
-                producer.poll(LOOK);
+                look_after(&producer);
             }
         }
         let left = producer.in_flight_count();
@@ -78,7 +81,7 @@ impl Producer {
             // Nobody waits for them any more: they must not turn up behind what is sent next.
             producer.purge(PurgeConfig::default().queue().inflight());
             while producer.in_flight_count() > 0 {
-                producer.poll(LOOK);
+                look_after(&producer);
             }
         }
         let undelivered = context.take_undelivered();
@@ -100,9 +103,16 @@ impl Producer {
 }
 
 fn client(connection: &Connection) -> Result<BaseProducer<ClientCalls>, ConnectionError> {
-    (connection.producer())
+    (connection.producer_lingering(LINGER_MS))
         .create_with_context(ClientCalls::new(connection.token_file()))
         .map_err(refused)
+}
+
+/// Lets the client tell what it has to, and waits a moment. The binding's own way of waiting (0.39) never
+/// returns before its time is over, and spins for the last millisecond of it.
+pub(super) fn look_after(producer: &BaseProducer<ClientCalls>) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(LOOK);
 }
 
 /// Puts one record into the client's buffer, waiting for room.
@@ -127,6 +137,6 @@ pub(super) fn enqueue(
                 error => LogError::kafka("producing", error),
             });
         }
-        producer.poll(LOOK);
+        look_after(producer);
     }
 }
