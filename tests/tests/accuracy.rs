@@ -150,8 +150,8 @@ fn people_robots_and_apps_of_an_access_log() {
     let mut found_apps = Vec::new();
     for (name, _) in MARKS {
         let (all, shown) = by_app[name];
+        // Fewer than five shown may be any number found: the simulation has a handful of the rarest.
         if shown < 5.0 {
-            // Too few to say anything of.
             continue;
         }
         let app = apps.iter().find(|app| app["app"] == name);
@@ -327,17 +327,25 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         edges.iter().all(|count| *count == edges[0]),
         "each child once, with its parent: {edges:?}"
     );
-    let trees = query(
+    // Every edge is in one tree, but for a token whose owner was told of later: that moves no tree, so
+    // its visit stays where it began (docs/chains.md). A tree that changed after the last heartbeat is
+    // written at the next one, which comes below.
+    let trees = || -> (f64, String) {
+        let found = query(
+            &data_dir,
+            "SELECT sum(size) - count(), min(size) >= 2, max(depth) >= 3, countIf(arraySum(breadth) != size) FROM grapevine.share_chains",
+        );
+        let (in_trees, rest) = found.trim().split_once('\t').expect("four columns");
+        (in_trees.parse().expect("count"), rest.to_owned())
+    };
+    let late = query(
         &data_dir,
-        "SELECT sum(size) - count(), min(size) >= 2, max(depth) >= 3, countIf(arraySum(breadth) != size) FROM grapevine.share_chains",
+        "SELECT count() FROM grapevine.visits WHERE generation = 0 AND visit_id IN (SELECT child_visit FROM grapevine.edges WHERE method = 'token' GROUP BY child_visit HAVING sum(sign) > 0)",
     );
-    // A token whose owner was told of later makes an edge, but moves no tree.
-    let (in_trees, rest) = trees.trim().split_once('\t').expect("four columns");
-    let in_trees: f64 = in_trees.parse().expect("count");
-    assert!(
-        in_trees <= edges[0] && in_trees >= edges[0] * 0.99,
-        "every other edge is in one cascade: {in_trees} of {edges:?}"
-    );
+    let late: f64 = late.trim().parse().expect("count");
+    assert!(late < edges[0] / 50.0, "{late} of {edges:?}");
+    let (in_trees, rest) = trees();
+    assert!(in_trees + late <= edges[0], "{in_trees}, {late}: {edges:?}");
     assert_eq!(rest, "1\t1\t0");
 
     // Who came from an earlier reader: the truth lies in the range, and nobody's causes count twice.
@@ -345,8 +353,13 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         .values()
         .filter(|row| row["landing"] == true && row["cause"] != "return")
         .collect();
-    let chained = readers.iter().filter(|row| row["cause"] == "share").count() as f64;
-    let chained = chained / readers.len() as f64;
+    let part = |wanted: &dyn Fn(&Value) -> bool| {
+        let some = readers.iter().filter(|row| wanted(row)).count();
+        some as f64 / readers.len() as f64
+    };
+    // Whom a reader's public post brought counts as from outside where the post's site says so.
+    let chained = part(&|row| row["cause"] == "share");
+    let in_private = part(&|row| row["cause"] == "share" && row["channel"] == "dark_social");
     let found = query(
         &data_dir,
         "SELECT sum(arrivals), sum(settled), sum(chain_arrivals_low), sum(chain_arrivals), sum(chain_arrivals_high) FROM grapevine.spread_by_site",
@@ -364,12 +377,17 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         "{found:?} of {}",
         readers.len()
     );
-    // Who passes a link on without reading it leaves no trace, so that the truth may lie a little
-    // above (docs/chains.md, Limits).
-    let unseen = 0.03 * settled;
+    println!(
+        "from earlier readers: {:.1} % ({:.1} to {:.1}), true {:.1} in private, {:.1} at all",
+        100.0 * expected / settled,
+        100.0 * low / settled,
+        100.0 * high / settled,
+        100.0 * in_private,
+        100.0 * chained
+    );
     assert!(
-        low <= chained * settled && chained * settled <= high + unseen,
-        "{chained} of {settled}: {found:?}"
+        low <= chained * settled && in_private * settled <= high,
+        "{in_private} to {chained} of {settled}: {found:?}"
     );
     assert!(
         high - low < 0.35 * settled && expected > low && expected < high,
@@ -391,8 +409,8 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
     );
     assert_eq!(model.trim(), format!("{SITE}\t1\t1\t1"), "{model}");
 
-    // Sent again, to a process that was started anew: the ids are known.
-    // A tree that changed after the last heartbeat is written at the next one.
+    // Sent again, to a process that was started anew: the ids are known. Heartbeats write the trees
+    // that were not yet.
     let but_trees = || -> Vec<String> {
         let all = contents(&data_dir);
         let others = all.lines().filter(|line| !line.starts_with("cascades"));
@@ -401,4 +419,6 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
     let before = but_trees();
     send();
     assert_eq!(but_trees(), before);
+    let (in_trees, rest) = trees();
+    assert_eq!((in_trees + late, rest.as_str()), (edges[0], "1\t1\t0"));
 }

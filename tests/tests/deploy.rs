@@ -137,16 +137,31 @@ fn expanded(sql: &str, from: i64, to: i64, site: &str) -> String {
     text
 }
 
+/// A rumour on the eighth day; what a scenario says of landings is scaled with its requests.
+const RUMOUR: &str = "[[bursts]]
+at_hours = 180.0
+kind = \"rumour\"
+landings = 5000.0
+rise_hours = 0.25
+decay_hours = 2.0
+reproduction = 0.5
+";
+
 #[test]
 fn every_panel_of_the_dashboard_has_numbers_of_real_data() {
     let dir = tempfile::tempdir().expect("tempdir");
     let data_dir = dir.path().join("data");
     let local = Local::start(&data_dir);
-    // Native hits have acts of sharing, tokens and conversions; two wrong ones make a dead letter each.
+    // Native hits have acts of sharing, tokens and conversions; a rumour makes a surge, and a wrong hit
+    // a dead letter.
+    let scenario = dir.path().join("rumour.toml");
+    std::fs::write(&scenario, RUMOUR).expect("writes");
     answer(
         &data_dir,
         &[
             "simulate",
+            "--scenario",
+            &scenario.display().to_string(),
             "--requests",
             "40000",
             "--seed",

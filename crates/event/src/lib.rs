@@ -21,12 +21,12 @@ pub use codec::{CodecError, Record};
 pub use id::{Id, IdBuilder};
 pub use record::{
     Calibration, Cascade, ChainModel, DeadLetter, Edge, Evidence, Heartbeat, Hit, Property, Share,
-    Spread, Surge, SurgeApp, Visit, VisitEvent,
+    Spread, Surge, SurgeApp, SurgeSeed, Visit, VisitEvent,
 };
 pub use schema::{RecordType, SchemaText};
 pub use vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, ShareKind,
-    SurgeState, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, SeedKind,
+    ShareKind, SurgeState, VisitorBasis,
 };
 
 /// Names of the topics, the same in every home of the log.

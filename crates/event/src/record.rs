@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
 use crate::vocabulary::{
-    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, ShareKind,
-    SurgeState, VisitorBasis,
+    AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, Protocol, SeedKind,
+    ShareKind, SurgeState, VisitorBasis,
 };
 
 /// One raw event as a producer took it (`schemas/hit.avsc`).
@@ -357,6 +357,8 @@ pub struct Surge<'a> {
     pub doubling_seconds_high: Option<f64>,
     #[serde(borrow)]
     pub apps: Vec<SurgeApp<'a>>,
+    #[serde(borrow)]
+    pub seeds: Vec<SurgeSeed<'a>>,
     pub share_acts: f64,
     pub networks: i64,
     pub chained: i64,
@@ -375,6 +377,21 @@ pub struct SurgeApp<'a> {
     /// App, or `unknown`.
     pub app: &'a str,
     /// P(a dark visit of the surge came by it), 0 to 1.
+    pub probability: f32,
+}
+
+/// One of those a surge is seen to have begun with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurgeSeed<'a> {
+    /// A reader, or an act of sharing.
+    pub kind: SeedKind,
+    /// Identity of the visit or the share.
+    pub id: Id,
+    /// Event time, milliseconds since 1970 UTC.
+    pub time: i64,
+    /// App, or `unknown`.
+    pub app: &'a str,
+    /// P(dark social) of the visit, or probability that the act was one, 0 to 1.
     pub probability: f32,
 }
 

@@ -67,7 +67,7 @@ record_types! {
     /// [`ChainModel`](crate::ChainModel).
     ChainModel = "chain_model" 0x6af4_6ec9_1529_42c0,
     /// [`Surge`](crate::Surge).
-    Surge = "surge" 0x8ac1_95cf_70f5_b675,
+    Surge = "surge" 0x0c79_c1e7_1185_2b13,
     /// [`Calibration`](crate::Calibration).
     Calibration = "calibration" 0x0728_c897_bdd9_511f,
     /// [`DeadLetter`](crate::DeadLetter).

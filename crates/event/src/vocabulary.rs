@@ -185,6 +185,16 @@ closed_set! {
 }
 
 closed_set! {
+    /// What a surge is seen to have begun with.
+    SeedKind {
+        /// A reader who likely came by a private link.
+        Visit = "visit",
+        /// An act of passing the link on.
+        Share = "share",
+    }
+}
+
+closed_set! {
     /// How an edge is known, strongest first.
     EdgeMethod {
         /// A share token that survived: certain.

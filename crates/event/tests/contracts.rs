@@ -124,7 +124,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("cascade", "d88cbaa5da98f7df"),
         ("spread", "60d723aefc5ea05d"),
         ("chain_model", "6af46ec9152942c0"),
-        ("surge", "8ac195cf70f5b675"),
+        ("surge", "0c79c1e711852b13"),
         ("calibration", "0728c897bdd9511f"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),
@@ -227,6 +227,12 @@ fn every_enum_is_its_schema() {
         "SurgeState",
         SurgeState::ALL,
         SurgeState::as_str,
+    );
+    check(
+        RecordType::Surge,
+        "SeedKind",
+        SeedKind::ALL,
+        SeedKind::as_str,
     );
 }
 

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use grapevine_event::Id;
 use grapevine_inference::Clock;
 use grapevine_inference::surges::{Landing, Surges};
 
@@ -13,6 +14,7 @@ fn landing(content: &str, time: i64, dark: f32, network: i64) -> Landing<'_> {
         clock: Clock::Imported,
         site: "news.example",
         content,
+        visit: Id::default(),
         time,
         dark: [dark * 0.8, dark, dark],
         decided: dark < 0.5,

@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     12 "0012_surge_states",
     13 "0013_calibrations",
     14 "0014_spread_growth",
+    15 "0015_surge_seeds",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -18,7 +18,7 @@
 
 use std::marker::PhantomData;
 
-use grapevine_event::{Evidence, Id, Property, SurgeApp};
+use grapevine_event::{Evidence, Id, Property, SeedKind, SurgeApp, SurgeSeed};
 
 /// A column that grows by values of one Rust type.
 pub(crate) trait Column: Default {
@@ -195,7 +195,7 @@ macro_rules! symbols {
     };
 }
 
-symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, ShareKind, SurgeState, VisitorBasis, }
+symbols! { AddressOf, Channel, Device, EdgeMethod, HitKind, Method, ParentKind, SeedKind, ShareKind, SurgeState, VisitorBasis, }
 
 /// A column of members of a closed set: `Enum8`, numbered in the order of the schema.
 pub(crate) struct Symbols<S> {
@@ -385,6 +385,53 @@ impl Column for AppList {
     }
     fn bytes(&self) -> usize {
         self.ends.bytes.len() + self.apps.bytes() + self.probabilities.bytes()
+    }
+}
+
+/// The column of those a surge began with.
+#[derive(Default)]
+pub(crate) struct SeedList {
+    ends: Ends,
+    kinds: Symbols<SeedKind>,
+    ids: Plain<Id>,
+    times: Plain<Millis>,
+    apps: Text,
+    probabilities: Plain<f32>,
+}
+
+impl Column for SeedList {
+    type Item<'a> = &'a [SurgeSeed<'a>];
+    fn type_name() -> String {
+        format!(
+            "Array(Tuple(kind {}, id UUID, time {}, app String, probability Float32))",
+            Symbols::<SeedKind>::type_name(),
+            Millis::TYPE
+        )
+    }
+    fn push(&mut self, item: &[SurgeSeed<'_>]) {
+        self.ends.push(item.len());
+        for seed in item {
+            self.kinds.push(seed.kind);
+            self.ids.push(seed.id);
+            self.times.push(Millis(seed.time));
+            self.apps.push(seed.app.as_bytes());
+            self.probabilities.push(seed.probability);
+        }
+    }
+    fn push_default(&mut self) {
+        self.ends.push(0);
+    }
+    fn write(&self, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.ends.bytes);
+        self.kinds.write(block);
+        self.ids.write(block);
+        self.times.write(block);
+        self.apps.write(block);
+        self.probabilities.write(block);
+    }
+    fn bytes(&self) -> usize {
+        let known = self.kinds.bytes() + self.ids.bytes() + self.times.bytes();
+        self.ends.bytes.len() + known + self.apps.bytes() + self.probabilities.bytes()
     }
 }
 

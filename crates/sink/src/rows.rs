@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::month::Month;
 use crate::native::{
-    AppList, Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, Symbols, Text,
-    column, varint,
+    AppList, Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, SeedList, Symbols,
+    Text, column, varint,
 };
 
 /// Version of what this module makes of a record. It is part of every plan: a plan of another
@@ -258,6 +258,7 @@ table! {
         doubling_seconds_low: Nullable<Plain<f64>> = |r| r.doubling_seconds_low,
         doubling_seconds_high: Nullable<Plain<f64>> = |r| r.doubling_seconds_high,
         apps: AppList = |r| &r.apps,
+        seeds: SeedList = |r| &r.seeds,
         share_acts: Plain<f64> = |r| r.share_acts,
         networks: Plain<i64> = |r| r.networks,
         chained: Plain<i64> = |r| r.chained,

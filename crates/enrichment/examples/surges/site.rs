@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grapevine_enrichment::{ChainStage, ClassifyStage, StopSignal, run};
-use grapevine_event::{Channel, Record, topic};
+use grapevine_event::{Channel, Record};
 use grapevine_inference::{Classifier, Model};
 use grapevine_log::Log;
 use grapevine_producer::import::{ImportOptions, Importer, Next, Source};
 use grapevine_producer::pseudonym::Pseudonyms;
 use grapevine_producer::{Site, TrustedProxies};
 use grapevine_signals::Signals;
-use grapevine_simulator::{LogFormat, Scenario, simulate, write_log_line};
+use grapevine_simulator::{Cause, LogFormat, Scenario, simulate, write_log_line};
+
+use crate::reproduction::{Readers, Spreading};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
@@ -23,6 +25,8 @@ pub(crate) struct Truth {
     pub(crate) open: BTreeMap<String, Vec<i64>>,
     /// Content of each burst that has begun, in the order of the scenario.
     pub(crate) bursts: Vec<Option<String>>,
+    /// Who brought whom.
+    pub(crate) spreading: Spreading,
 }
 
 /// Simulates a site; gives its access log and the truth.
@@ -30,6 +34,7 @@ pub(crate) fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure
     let mut lines = Vec::new();
     let mut dark: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     let mut open: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut readers = Readers::default();
     let mut simulation = simulate(scenario)?;
     for event in simulation.by_ref() {
         write_log_line(&mut lines, &event, &scenario.site, LogFormat::Combined)?;
@@ -41,6 +46,9 @@ pub(crate) fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure
             Channel::DarkSocial => &mut dark,
             _ => &mut open,
         };
+        if event.truth.cause != Cause::Return {
+            readers.came(&content, &event);
+        }
         times.entry(content).or_default().push(event.time);
     }
     let bursts = simulation.burst_contents();
@@ -50,16 +58,17 @@ pub(crate) fn simulated(scenario: &Scenario) -> Result<(Vec<u8>, Truth), Failure
         bursts: bursts
             .map(|path| path.map(|path| trimmed(&path).to_owned()))
             .collect(),
+        spreading: readers.spreading(),
     };
     Ok((lines, truth))
 }
 
-/// Puts a log through importer and stages; shows the records of a topic.
+/// Puts a log through importer and stages; shows the records of topics.
 pub(crate) fn processed(
     lines: Vec<u8>,
     scenario: &Scenario,
     signals: &Arc<Signals>,
-    topic: &'static str,
+    topics: &[&'static str],
     see: &mut dyn FnMut(Record<'_>),
 ) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
@@ -77,9 +86,11 @@ pub(crate) fn processed(
     stop.drain();
     run(ClassifyStage::new(classifier.clone()), &log, &stop)?;
     run(ChainStage::new(classifier), &log, &stop)?;
-    let batch = log.read(topic, 0, usize::MAX)?;
-    for (_, record) in batch.iter() {
-        see(Record::decode(record)?);
+    for topic in topics {
+        let batch = log.read(topic, 0, usize::MAX)?;
+        for (_, record) in batch.iter() {
+            see(Record::decode(record)?);
+        }
     }
     Ok(())
 }
@@ -93,6 +104,3 @@ pub(crate) fn path_of(url: &str) -> &str {
 fn trimmed(path: &str) -> &str {
     path.trim_end_matches('/')
 }
-
-/// The topic of surges.
-pub(crate) const SURGES: &str = topic::SURGES;

@@ -56,7 +56,8 @@ fn tell<'a>(
     clock: Clock,
     out: &mut Outputs,
 ) {
-    let reproduction = chains.reproduction_now(clock, surge.site, &surge.content, surge.updated);
+    let reproduction =
+        chains.reproduction_in_rise(clock, surge.site, &surge.content, surge.updated);
     surge.reproduction_number = reproduction.map(|range| range.likely);
     surge.reproduction_low = reproduction.map(|range| range.low);
     surge.reproduction_high = reproduction.map(|range| range.high);
@@ -194,6 +195,7 @@ impl State {
             clock,
             site: visit.site,
             content: &visit.content,
+            visit: visit.visit_id,
             time: visit.time,
             dark: [
                 visit.dark_probability_low,

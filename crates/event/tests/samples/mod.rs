@@ -261,6 +261,13 @@ pub(crate) fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
                 app: "whatsapp",
                 probability: 0.75,
             }],
+            seeds: vec![SurgeSeed {
+                kind: SeedKind::Share,
+                id: Id([9; 16]),
+                time: 1,
+                app: "signal",
+                probability: 0.75,
+            }],
             share_acts: 2.5,
             networks: 30,
             chained: 3,

@@ -152,7 +152,7 @@ pub(super) fn write_text(
             "{} {} without referrer could carry a share token (newest {} UTC), {} did. Each was scored as if its token were missing, by what was learned before it.",
             count(found.landings as f64),
             plural(found.landings as f64, "landing", "landings"),
-            found.time,
+            found.time.get(..16).unwrap_or(&found.time),
             count(found.tokens as f64),
         ),
     )?;
@@ -170,12 +170,20 @@ pub(super) fn write_text(
     paragraph(
         out,
         &format!(
-            "Of privately passed links {:.0} % arrive with their token ({:.0} to {:.0} %), as {} {} of known way say: apps that name themselves, previews that a sharer's device fetched.",
+            "Of privately passed links {:.0} % arrive with their token ({:.0} to {:.0} %), {}.",
             100.0 * survival,
             100.0 * low,
             100.0 * high,
-            count(found.known as f64),
-            plural(found.known as f64, "link", "links"),
+            match found.known {
+                0 => "which is an assumption that the tokens fit: no link of known way was seen"
+                    .to_owned(),
+                known => format!(
+                    "as {} {} of known way {}: apps that name themselves, previews that a sharer's device fetched",
+                    count(known as f64),
+                    plural(known as f64, "link", "links"),
+                    plural(known as f64, "says", "say"),
+                ),
+            },
         ),
     )?;
     if let (Some(likely), Some(low), Some(high), Some(slope)) = (

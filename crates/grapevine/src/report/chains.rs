@@ -22,6 +22,9 @@ struct SpreadRow {
     virality: [Option<f64>; 3],
     depth: [f64; 3],
     generation_time: Option<f64>,
+    reproduction_now: [Option<f64>; 3],
+    amplification: [Option<f64>; 3],
+    doubling: [Option<f64>; 3],
     broadcast: bool,
 }
 
@@ -42,6 +45,10 @@ fn estimate([low, expected, high]: [f64; 3]) -> Estimate {
         low: low.min(expected),
         high: high.max(expected),
     }
+}
+
+fn known([low, likely, high]: [Option<f64>; 3]) -> Option<Estimate> {
+    Some(estimate([low?, likely?, high?]))
 }
 
 /// Fetches the figures.
@@ -95,7 +102,7 @@ async fn transitions(asker: &Asker<'_>) -> Result<Vec<TransitionFigures>, AskErr
 
 async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError> {
     let rows: Vec<SpreadRow> = asker
-        .query(&format!("SELECT content, settled, tuple(chain_arrivals_low, chain_arrivals, chain_arrivals_high) AS chain, tuple(reproduction_low, reproduction, reproduction_high) AS reproduction, tuple(structural_virality_low, structural_virality, structural_virality_high) AS virality, tuple(depth_low, depth, depth_high) AS depth, generation_time_seconds AS generation_time, broadcast FROM {SPREADS} AND settled > 1 ORDER BY chain_arrivals DESC, content, started LIMIT {ROWS_MAX}"))
+        .query(&format!("SELECT content, settled, tuple(chain_arrivals_low, chain_arrivals, chain_arrivals_high) AS chain, tuple(reproduction_low, reproduction, reproduction_high) AS reproduction, tuple(structural_virality_low, structural_virality, structural_virality_high) AS virality, tuple(depth_low, depth, depth_high) AS depth, generation_time_seconds AS generation_time, tuple(reproduction_now_low, reproduction_now, reproduction_now_high) AS reproduction_now, tuple(amplification_low, amplification, amplification_high) AS amplification, tuple(doubling_seconds_low, doubling_seconds, doubling_seconds_high) AS doubling, broadcast FROM {SPREADS} AND settled > 1 ORDER BY chain_arrivals DESC, content, started LIMIT {ROWS_MAX}"))
         .fetch_all()
         .await?;
     Ok(rows
@@ -105,12 +112,12 @@ async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError>
             readers: row.settled as f64,
             from_readers: estimate(row.chain),
             reproduction: estimate(row.reproduction),
-            virality: match row.virality {
-                [Some(low), Some(likely), Some(high)] => Some(estimate([low, likely, high])),
-                _ => None,
-            },
+            virality: known(row.virality),
             depth: estimate(row.depth),
             generation_time_seconds: row.generation_time,
+            reproduction_now: known(row.reproduction_now),
+            amplification: known(row.amplification),
+            doubling_seconds: known(row.doubling),
             broadcast: row.broadcast,
         })
         .collect())

@@ -163,6 +163,13 @@ pub struct SpreadingFigures {
     pub depth: Estimate,
     /// Median seconds from a reader to those that he brings; none where too few are expected.
     pub generation_time_seconds: Option<f64>,
+    /// R now, of the newest 96 readers and the time since; none below two.
+    pub reproduction_now: Option<Estimate>,
+    /// Readers that one from outside leads to in the end, itself included; none where R may be 1 or
+    /// more.
+    pub amplification: Option<Estimate>,
+    /// Seconds in which readers double; none unless R is surely above 1.
+    pub doubling_seconds: Option<Estimate>,
     /// True where one shared link brought so many that it was no private one.
     pub broadcast: bool,
 }

@@ -84,6 +84,10 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
         for (app, probability) in &surge.apps {
             rows.number("surge", item, &format!("app_{app}"), *probability)?;
         }
+        for (number, seed) in surge.seeds.iter().enumerate() {
+            let told = format!("{} {} {} {}", seed.time, seed.kind, seed.app, seed.id);
+            rows.put("surge", item, &format!("seed_{}", number + 1), &told)?;
+        }
         rows.number("surge", item, "share_acts", surge.share_acts)?;
         rows.number("surge", item, "networks", surge.networks)?;
         rows.number("surge", item, "chained", surge.chained)?;
@@ -112,6 +116,15 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
         rows.estimate("spreading", item, "depth", row.depth)?;
         if let Some(seconds) = row.generation_time_seconds {
             rows.number("spreading", item, "generation_time_seconds", seconds)?;
+        }
+        for (measure, value) in [
+            ("reproduction_now", row.reproduction_now),
+            ("amplification", row.amplification),
+            ("doubling_seconds", row.doubling_seconds),
+        ] {
+            if let Some(value) = value {
+                rows.estimate("spreading", item, measure, value)?;
+            }
         }
         let broadcast = f64::from(u8::from(row.broadcast));
         rows.number("spreading", item, "broadcast", broadcast)?;

@@ -21,7 +21,7 @@ use jiff::civil::Date;
 pub use ask::{AskError, Period, ask};
 pub use calibration::{Calibration, ask_calibration};
 pub use figures::Report;
-pub use surges::SurgeFigures;
+pub use surges::{SeedFigures, SurgeFigures};
 
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::database::Database;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::figures::{ChainCalibration, Estimate};
+use super::figures::{ChainCalibration, Estimate, SpreadingFigures};
 use super::terminal::{Page, range, right, shortened};
 use crate::numerals::{count, percent, plural};
 
@@ -23,6 +23,7 @@ impl Page<'_> {
         self.reader_to_reader(out)?;
         self.by_tokens(out)?;
         self.spreading(out)?;
+        self.speeds(out)?;
         self.transitions(out)?;
         self.calibration(out)
     }
@@ -85,12 +86,16 @@ impl Page<'_> {
         )
     }
 
-    fn spreading(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Contents that are listed.
+    fn spread_furthest(&self) -> Vec<&SpreadingFigures> {
         let rows = self.report.chains.spreading.iter();
-        let rows: Vec<_> = rows
-            .filter(|row| row.from_readers.expected >= SPREADING_MIN)
+        rows.filter(|row| row.from_readers.expected >= SPREADING_MIN)
             .take(CONTENTS_MAX)
-            .collect();
+            .collect()
+    }
+
+    fn spreading(&self, out: &mut impl Write) -> io::Result<()> {
+        let rows = self.spread_furthest();
         if rows.is_empty() {
             return Ok(());
         }
@@ -105,11 +110,9 @@ impl Page<'_> {
             .max(12);
         let mut table = self.table(&head);
         for row in &rows {
-            let name = row.content.split_once("://");
-            let name = name.map_or(row.content.as_str(), |(_, rest)| rest);
             let name = match row.broadcast {
-                true => format!("* {name}"),
-                false => name.to_owned(),
+                true => format!("* {}", without_scheme(&row.content)),
+                false => without_scheme(&row.content).to_owned(),
             };
             let passed_on = right(count(row.from_readers.expected));
             let ratio = right(ratio_of(row.reproduction.expected));
@@ -136,6 +139,57 @@ impl Page<'_> {
             words.push_str(
                 " *: one shared link brought more than 50 readers, as a public post does.",
             );
+        }
+        self.paragraph(out, &words)
+    }
+
+    /// How fast the same contents spread at the end of what is known of them.
+    fn speeds(&self, out: &mut impl Write) -> io::Result<()> {
+        let rows = self.spread_furthest().into_iter();
+        let rows: Vec<_> = rows
+            .filter_map(|row| Some((row, row.reproduction_now?)))
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.title(out, "How fast they spread now")?;
+        let head = match self.is_narrow() {
+            true => vec!["content", "R now", "range"],
+            false => vec![
+                "content",
+                "R now",
+                "range",
+                "leads to",
+                "range",
+                "doubles in",
+            ],
+        };
+        let content_width = usize::from(self.width)
+            .saturating_sub(if self.is_narrow() { 24 } else { 58 })
+            .max(12);
+        let mut table = self.table(&head);
+        for (row, now) in &rows {
+            let name = shortened(without_scheme(&row.content), content_width);
+            let mut cells = vec![
+                Cell::new(name),
+                right(ratio_of(now.expected)),
+                right(ratios(*now)),
+            ];
+            if !self.is_narrow() {
+                let or_none = |text: Option<String>| right(text.unwrap_or_else(|| "–".to_owned()));
+                let amplified = row.amplification;
+                cells.extend([
+                    or_none(amplified.map(|times| ratio_of(times.expected))),
+                    or_none(amplified.map(ratios)),
+                    or_none(row.doubling_seconds.map(|time| duration(time.expected))),
+                ]);
+            }
+            table.add_row(cells);
+        }
+        writeln!(out, "{table}")?;
+        let mut words = "R now: readers that one of the newest 96 readers brings; without share tokens its range is wide.".to_owned();
+        if !self.is_narrow() {
+            words.push_str(" leads to: readers in the end for one from outside, itself included, by R over the whole time; –: R may be 1 or more. doubles in: where R is surely above 1.");
         }
         self.paragraph(out, &words)
     }
@@ -191,6 +245,10 @@ fn judged(calibration: &ChainCalibration) -> String {
         text.push_str(" That is too much: do not rely on single probabilities here.");
     }
     text
+}
+
+fn without_scheme(content: &str) -> &str {
+    content.split_once("://").map_or(content, |(_, rest)| rest)
 }
 
 /// A ratio with two decimals.

@@ -9,7 +9,7 @@ use super::figures::Estimate;
 use crate::numerals::{count, percent, plural};
 
 /// The surges of a site in a period, those that go on first, then the largest; at most twelve.
-pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, CAST(apps AS Array(Tuple(String, Float32))) AS apps, share_acts, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
+pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, CAST(apps AS Array(Tuple(String, Float32))) AS apps, arrayMap(seed -> (toString(seed.1), toString(seed.2), toUnixTimestamp64Milli(seed.3), seed.4, seed.5), seeds) AS seeds, share_acts, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
 /// Surges that are over and named one by one.
 const OVER_MAX: usize = 3;
 
@@ -31,6 +31,7 @@ pub(super) struct SurgeRow {
     doubling_seconds_low: Option<f64>,
     doubling_seconds_high: Option<f64>,
     apps: Vec<(String, f32)>,
+    seeds: Vec<(String, String, i64, String, f32)>,
     share_acts: f64,
     networks: i64,
     chained: i64,
@@ -66,6 +67,8 @@ pub struct SurgeFigures {
     pub doubling_seconds: Option<Estimate>,
     /// P(app) of a dark visit, likeliest first.
     pub apps: Vec<(String, f64)>,
+    /// Its first readers and acts of sharing, as far as they were seen, earliest first.
+    pub seeds: Vec<SeedFigures>,
     /// Acts of sharing seen; expected.
     pub share_acts: f64,
     /// About how many networks the visits came from.
@@ -78,6 +81,21 @@ pub struct SurgeFigures {
     pub false_alarm: f64,
     /// Whether the content was new, so that the baseline is the site's typical early curve.
     pub new_content: bool,
+}
+
+/// One of those a surge began with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeedFigures {
+    /// `visit` or `share`.
+    pub kind: String,
+    /// Identity: `visit_id` of `visits`, or `share_id` of `shares`.
+    pub id: String,
+    /// Event time, UTC, RFC 3339.
+    pub time: String,
+    /// App, or `unknown`.
+    pub app: String,
+    /// P(dark social) of the visit, or probability that the act was one.
+    pub probability: f64,
 }
 
 impl From<SurgeRow> for SurgeFigures {
@@ -113,6 +131,17 @@ impl From<SurgeRow> for SurgeFigures {
                 .apps
                 .into_iter()
                 .map(|(app, probability)| (app, f64::from(probability)))
+                .collect(),
+            seeds: row
+                .seeds
+                .into_iter()
+                .map(|(kind, id, time, app, probability)| SeedFigures {
+                    kind,
+                    id,
+                    time: moment(time, "%Y-%m-%dT%H:%M:%SZ"),
+                    app,
+                    probability: f64::from(probability),
+                })
                 .collect(),
             share_acts: row.share_acts,
             networks: row.networks as f64,
@@ -208,6 +237,7 @@ fn told(surge: &SurgeFigures, name: &str) -> String {
         })
         .collect();
     text += &format!(" Apps: {}.", apps.join(", "));
+    text += &began(&surge.seeds);
     text += &format!(
         " It comes from about {} {}; {} {} of sharing {} seen, {} {} by a token of an earlier one.",
         count(surge.networks),
@@ -228,6 +258,28 @@ fn told(surge: &SurgeFigures, name: &str) -> String {
         " So unusual a rise is to be expected here {} a day.",
         times(surge.false_alarm)
     );
+    text
+}
+
+/// The first acts and readers in words.
+fn began(seeds: &[SeedFigures]) -> String {
+    let told = |kind: &str| -> Option<String> {
+        let of_kind = seeds.iter().filter(|seed| seed.kind == kind);
+        let told: Vec<String> = of_kind
+            .map(|seed| {
+                let time = seed.time.get(11..16).unwrap_or(&seed.time);
+                format!("{time} ({})", seed.app.replace('_', " "))
+            })
+            .collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    };
+    let mut text = String::new();
+    if let Some(acts) = told("share") {
+        text += &format!(" First seen to be passed on at {acts}.");
+    }
+    if let Some(readers) = told("visit") {
+        text += &format!(" First readers at {readers}.");
+    }
     text
 }
 
@@ -274,6 +326,22 @@ mod tests {
             doubling_seconds_low: Some(700.0),
             doubling_seconds_high: Some(9_000.0),
             apps: vec![("whatsapp".into(), 0.62), ("unknown".into(), 0.38)],
+            seeds: vec![
+                (
+                    "share".into(),
+                    "a".into(),
+                    1_772_409_540_000,
+                    "signal".into(),
+                    0.8,
+                ),
+                (
+                    "visit".into(),
+                    "b".into(),
+                    1_772_409_660_000,
+                    "unknown".into(),
+                    0.7,
+                ),
+            ],
             share_acts: 3.0,
             networks: 32,
             chained: 1,
@@ -295,6 +363,7 @@ mod tests {
             "3.2 (at most 7)",
             "At 2026-03-02 01:05 it had 45 an hour, doubling in 18 min (12 min to 2 h).",
             "whatsapp 62\u{202f}%, unknown 38\u{202f}%",
+            "First seen to be passed on at 23:59 (signal). First readers at 00:01 (unknown).",
             "about 32 networks; 3 acts of sharing were seen, 1 visit came by a token",
             "to be expected here less than 0.01 times a day",
         ] {

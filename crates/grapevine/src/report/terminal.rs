@@ -542,6 +542,9 @@ mod tests {
                 virality: Some(ratio),
                 depth: ratio,
                 generation_time_seconds: Some(86_400.0 * 400.0),
+                reproduction_now: Some(ratio),
+                amplification: Some(estimate),
+                doubling_seconds: Some(estimate),
                 broadcast: true,
             }],
             calibration: Some(ChainCalibration {

@@ -5,11 +5,15 @@ use serde::Serialize;
 use super::features::lower_bound;
 use super::ranges::{Range, gamma_quantile, normal_quantile};
 use super::state::{SETTLED_AFTER, Spread};
+use super::sums::{PRIOR_CHILDREN, PRIOR_READERS};
 use super::weights::Weights;
 
-/// Prior of the present branching ratio: so many children of so many readers, weak.
-const PRIOR_CHILDREN: f64 = 0.6;
-const PRIOR_READERS: f64 = 2.0;
+/// Prior of the part of a rise's private readers whom a reader of the content sent, Gamma of this
+/// shape and rate. Set on simulated rumours (`docs/surges.md`).
+const READERS_PART: [f64; 2] = [1.0, 1.0];
+/// Tokens among the newest readers from which on they say what part readers sent: fewer may be those
+/// of a site that hardly marks its links.
+const TOKENS_MIN: f64 = 3.0;
 /// Least expected edges between readers that a generation time is given from.
 const EDGES_MIN: f32 = 3.0;
 
@@ -68,6 +72,58 @@ pub(crate) fn doubling_time(reproduction: Range, weights: &Weights) -> Option<Ra
     })
 }
 
+/// The newest readers, and those who could have brought them.
+struct Newest {
+    /// Expected readers whom a share brought.
+    shared: f64,
+    /// Readers of whom no fact says that they came from outside: so many at the most.
+    undecided: f64,
+    /// Reach of their number for what is not known of the content.
+    unknown: f64,
+    /// Readers who could have brought them, a prior included.
+    readers: f64,
+}
+
+impl Newest {
+    fn reproduction(&self) -> Range {
+        let children = self.shared + PRIOR_CHILDREN;
+        let reach = |share: f64| self.reach(children, share);
+        Range {
+            low: (children - reach(0.1)).max(0.0) / self.readers,
+            likely: children / self.readers,
+            high: (children + reach(0.9)) / self.readers,
+        }
+    }
+
+    /// How far the number of children is known, towards a quantile of its Gamma posterior.
+    fn reach(&self, children: f64, share: f64) -> f64 {
+        (children - gamma_quantile(children, share)).hypot(self.unknown)
+    }
+
+    /// The same where only a part of those whom a share brought was sent by a reader. The part is
+    /// believed to be Gamma distributed, at most 1; of readers' shares the part `survival` shows a
+    /// token, and `tokens` did.
+    fn in_rise(&self, tokens: f64, survival: f64) -> Range {
+        let [shape, rate] = READERS_PART;
+        let (shape, rate) = match tokens < TOKENS_MIN {
+            true => (shape, rate),
+            false => (shape + tokens, rate + survival * self.shared),
+        };
+        let part = |share: f64| (gamma_quantile(shape, share) / rate).min(1.0);
+        let likely = part(0.5);
+        let children = likely * self.shared + PRIOR_CHILDREN;
+        // In a rise a visit is likelier to be a private one than its own evidence says.
+        let [least, most] = [part(0.1) * self.shared, part(0.9) * self.undecided];
+        let below = (children - least).hypot(self.reach(children, 0.1));
+        let above = (most - children).max(0.0).hypot(self.reach(children, 0.9));
+        Range {
+            low: (children - below).max(0.0) / self.readers,
+            likely: children / self.readers,
+            high: (children + above) / self.readers,
+        }
+    }
+}
+
 impl Spread {
     /// How the content spreads, as known by `now` (milliseconds since 1970 UTC). Reads the state
     /// once; changes nothing.
@@ -97,9 +153,19 @@ impl Spread {
         self.sums.reproduction(exposure)
     }
 
-    /// [`Metrics::reproduction_now`] alone, at `now` (milliseconds since 1970 UTC).
-    pub(crate) fn reproduction_now(&self, now: i64, weights: &Weights) -> Option<Range> {
-        self.within_window(self.seconds(now), weights)
+    /// [`Metrics::reproduction_now`] of a content in a rise, at `now` (milliseconds since 1970 UTC):
+    /// who came in private may have been sent the link by somebody who never read it here. `tokens`
+    /// is how many of the newest readers came by one, `survival` the part of readers' links that
+    /// arrive with one, 0 where there are none.
+    pub(crate) fn reproduction_in_rise(
+        &self,
+        now: i64,
+        weights: &Weights,
+        tokens: u32,
+        survival: f64,
+    ) -> Option<Range> {
+        let newest = self.newest(self.seconds(now), weights)?;
+        Some(newest.in_rise(f64::from(tokens), survival))
     }
 
     /// Sum over readers of a function of their time, those that are not kept by their blocks.
@@ -118,15 +184,21 @@ impl Spread {
     }
 
     fn within_window(&self, now: u32, weights: &Weights) -> Option<Range> {
+        let newest = self.newest(now, weights)?;
+        Some(newest.reproduction())
+    }
+
+    fn newest(&self, now: u32, weights: &Weights) -> Option<Newest> {
         if self.arrivals < 2 {
             return None;
         }
         let before = self.arrivals.saturating_sub(SETTLED_AFTER as u32);
         let (from, now) = (self.time_of(before) as f32, now as f32);
-        let (mut shared, mut variance) = (0.0, 0.0);
+        let (mut shared, mut undecided, mut variance) = (0.0, 0.0, 0.0);
         for candidate in self.candidates.iter().filter(|one| one.ordinal > before) {
             let outside = candidate.outside();
             shared += 1.0 - outside;
+            undecided += f64::from(u8::from(outside < 1.0));
             variance += outside * (1.0 - outside);
         }
         let within = |age: f32| f64::from(weights.arrived_within(age));
@@ -135,15 +207,12 @@ impl Spread {
             true => (within(now - time) - within(from - time)).max(0.0),
             false => 0.0,
         });
-        let readers = exposure + PRIOR_READERS;
-        let children = shared + PRIOR_CHILDREN;
         let unknown = weights.departure(f64::from(self.certain)) * variance;
-        let unknown = unknown * normal_quantile(0.9);
-        let reach = |share: f64| (children - gamma_quantile(children, share)).hypot(unknown);
-        Some(Range {
-            low: (children - reach(0.1)).max(0.0) / readers,
-            likely: children / readers,
-            high: (children + reach(0.9)) / readers,
+        Some(Newest {
+            shared,
+            undecided,
+            unknown: unknown * normal_quantile(0.9),
+            readers: exposure + PRIOR_READERS,
         })
     }
 
@@ -206,5 +275,54 @@ impl Spread {
                 None => f64::from(now).max(likely),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fifty expected children of twenty readers.
+    fn newest() -> Newest {
+        Newest {
+            shared: 50.0,
+            undecided: 60.0,
+            unknown: 2.0,
+            readers: 20.0,
+        }
+    }
+
+    #[test]
+    fn tokens_say_what_part_of_a_rise_readers_sent() {
+        let all = newest().reproduction();
+        let sure = newest().in_rise(30.0, 0.6);
+        assert!((sure.likely / all.likely - 1.0).abs() < 0.1, "{sure:?}");
+        assert!(sure.low > 0.7 * sure.likely, "{sure:?}");
+        let few = newest().in_rise(3.0, 0.6);
+        assert!(
+            few.likely < all.likely / 3.0 && few.high < all.low,
+            "{few:?}"
+        );
+        // Where there are no tokens, all of it or hardly any may be readers' shares.
+        let unknown = newest().in_rise(0.0, 0.6);
+        assert!(
+            unknown.low < all.low / 3.0 && unknown.high > 0.9 * all.likely,
+            "{unknown:?} {all:?}"
+        );
+        for range in [all, sure, few, unknown] {
+            assert!(0.0 <= range.low && range.low < range.likely && range.likely < range.high);
+        }
+    }
+
+    #[test]
+    fn nobody_brings_nobody() {
+        let nobody = Newest {
+            shared: 0.0,
+            undecided: 0.0,
+            unknown: 0.0,
+            readers: PRIOR_READERS,
+        };
+        let range = nobody.in_rise(0.0, 0.0);
+        assert!(0.0 <= range.low && range.high.is_finite(), "{range:?}");
     }
 }

@@ -6,10 +6,10 @@ use super::features::{BINS, amount};
 use super::ranges::{Range, gamma_quantile, normal_quantile};
 use super::scratch::Scratch;
 
-/// Prior of the branching ratio: so many children of so many readers. Weak: R .3 as the median of
-/// published cascades.
-const PRIOR_CHILDREN: f64 = 0.6;
-const PRIOR_READERS: f64 = 2.0;
+/// Prior of a branching ratio, over all time or now: so many children of so many readers. Weak: R .3
+/// as the median of published cascades.
+pub(super) const PRIOR_CHILDREN: f64 = 0.6;
+pub(super) const PRIOR_READERS: f64 = 2.0;
 
 /// Generations that are counted one by one; the last counts all beyond.
 const GENERATIONS_MAX: usize = 16;

@@ -268,10 +268,11 @@ impl Chains {
         self.spreading.adopt(key, &owner, self.forest.apps(), emit);
     }
 
-    /// Readers that one reader of a content brings now, 80 % range, as known by `time` (event time,
-    /// milliseconds since 1970 UTC): of the newest 96 readers and the time since, up to the last
-    /// five seconds. None where fewer than two are known.
-    pub fn reproduction_now(
+    /// Readers that one reader of a content in a rise brings now, 80 % range, as known by `time`
+    /// (event time, milliseconds since 1970 UTC): of the newest 96 readers and the time since, up to
+    /// the last five seconds. Wider than R now of its spread, since a rise may come from people who
+    /// never read it here. None where fewer than two are known.
+    pub fn reproduction_in_rise(
         &self,
         clock: Clock,
         site: &str,
@@ -279,7 +280,7 @@ impl Chains {
         time: i64,
     ) -> Option<Range> {
         self.spreading
-            .reproduction_now(clock, content_key(site, content), time)
+            .reproduction_in_rise(clock, content_key(site, content), time)
     }
 
     /// What could not be followed since the beginning.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::details::Details;
 use super::excess::Belief;
+use super::seeds::Seeds;
 use super::site::{HOUR_MS, Site, age_class};
 
 /// A content's own level is forgotten by half in this time.
@@ -64,7 +65,8 @@ pub(super) struct Rise {
     sums: Sums,
 }
 
-/// See the module. 250 bytes, and 300 more of [`Details`] while it is rising.
+/// See the module. 300 bytes, 290 more once somebody passed it on, and 300 more of [`Details`] while
+/// it is rising.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Content {
     /// When it was first seen; `None` where it may be older than what is remembered.
@@ -88,6 +90,7 @@ pub(super) struct Content {
     hour_dark: f64,
     hour_expected: f64,
     pub(super) details: Option<Box<Details>>,
+    pub(super) seeds: Seeds,
     /// Largest evidence since it was last calm.
     pub(super) evidence: f64,
 }
@@ -109,6 +112,7 @@ impl Content {
             hour_dark: 0.0,
             hour_expected: 0.0,
             details: None,
+            seeds: Seeds::default(),
             evidence: 0.0,
         }
     }
@@ -190,6 +194,12 @@ impl Content {
         self.since = time;
         self.rise = Rise::default();
         self.details = None;
+        self.seeds.begin(time);
+    }
+
+    /// Whether something speaks for a rise, raised or not.
+    pub(super) fn is_rising(&self) -> bool {
+        self.raised || self.onset > 0.0
     }
 
     /// A surge is raised: from now on the level is what was before its last hour.

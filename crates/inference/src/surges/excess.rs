@@ -13,6 +13,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// 90 % quantile of the standard normal.
+pub(super) const NORMAL_90: f64 = 1.281_551_565_545;
+
 /// What is believed of a rate: Gamma with this shape and rate, mean `shape / rate`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Belief {
@@ -45,11 +48,9 @@ impl Belief {
     /// Expected count in an exposure, and its 90 % quantile (normal approximation of the negative
     /// binomial, scatter multiplied by `dispersion`).
     pub(super) fn expects(&self, exposure: f64, dispersion: f64) -> (f64, f64) {
-        /// 90 % quantile of the standard normal.
-        const QUANTILE: f64 = 1.281_551_565_545;
         let mean = self.mean() * exposure;
         let variance = dispersion * mean + mean * mean / self.shape;
-        (mean, mean + QUANTILE * variance.sqrt())
+        (mean, mean + NORMAL_90 * variance.sqrt())
     }
 }
 

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::excess::NORMAL_90;
+
 /// Sums over visits since a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Growth {
@@ -51,13 +53,11 @@ impl Growth {
         let fraction = (self.moment / self.weight / span).clamp(0.0, 1.0);
         let growth = solve(fraction);
         let error = (variance(growth) * self.weight / dispersion).sqrt().recip();
-        /// 90 % quantile of the standard normal.
-        const QUANTILE: f64 = 1.281_551_565_545;
-        let low = growth - QUANTILE * error;
+        let low = growth - NORMAL_90 * error;
         let doubling = |growth: f64| span * std::f64::consts::LN_2 / growth;
         (low > 0.0).then(|| Doubling {
             likely: doubling(growth),
-            low: doubling(growth + QUANTILE * error),
+            low: doubling(growth + NORMAL_90 * error),
             high: doubling(low),
         })
     }

@@ -16,24 +16,26 @@
 //! Time passes with visits and heartbeats only. A surge takes at least the first day that is seen of
 //! a site to learn what is typical, and about eight dark visits from five networks.
 //!
-//! Memory: at most 65,536 contents of each clock at 400 bytes, 4,096 sites at 600, 1,024 surges at
-//! 300 and their texts. O(1) a visit: a bounded number of logarithms.
+//! Memory: at most 65,536 contents of each clock at 300 bytes, those that were passed on 290 more,
+//! 4,096 sites at 600, 1,024 surges at 300 and their texts. O(1) a visit: a bounded number of logarithms.
 
 mod content;
 mod details;
 mod excess;
 mod growth;
+mod seeds;
 mod site;
 
 use std::collections::BTreeMap;
 
-use grapevine_event::{Id, Share, Surge, SurgeApp, SurgeState};
+use grapevine_event::{Id, SeedKind, Share, Surge, SurgeApp, SurgeSeed, SurgeState};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 use content::Content;
 use details::Details;
+use seeds::Seed;
 use site::{AGE_CLASSES, HOUR_MS, Site};
 
 const CONTENTS_MAX: u32 = 65_536;
@@ -73,6 +75,8 @@ pub struct Landing<'a> {
     pub site: &'a str,
     /// Canonical URL.
     pub content: &'a str,
+    /// Identity of the visit.
+    pub visit: Id,
     /// Event time, milliseconds since 1970 UTC.
     pub time: i64,
     /// P(dark social): low end, likely value, high end, each 0 to 1.
@@ -183,6 +187,16 @@ impl Surges {
         let dark = ordered(landing.dark);
         let open = if landing.decided { 1.0 - dark[1] } else { 0.0 };
         content.visit(site, landing.time, dark, open, landing.chained);
+        if content.is_rising() {
+            let seed = Seed {
+                kind: SeedKind::Visit,
+                id: landing.visit,
+                time: landing.time,
+                app: number(&mut self.apps, landing.app),
+                probability: dark[1],
+            };
+            content.seeds.add(seed, true);
+        }
         if content.details.is_some() || content.rise.dark[1] >= DETAILS_MIN {
             let app = number(&mut self.apps, landing.app);
             let now = content.last;
@@ -246,7 +260,17 @@ impl Surges {
     pub fn share(&mut self, clock: Clock, share: &Share<'_>) {
         let key = content_key(clock, share.site, &share.content);
         if let Some(content) = self.contents[clock.index()].peek_mut(key) {
-            content.shares += f64::from(share.probability).clamp(0.0, 1.0);
+            let probability = f64::from(share.probability).clamp(0.0, 1.0);
+            content.shares += probability;
+            let seed = Seed {
+                kind: SeedKind::Share,
+                id: share.share_id,
+                time: share.time,
+                app: number(&mut self.apps, &share.app),
+                probability,
+            };
+            let rising = content.is_rising();
+            content.seeds.add(seed, rising);
         }
     }
 
@@ -379,6 +403,15 @@ impl<'a> Moment<'a> {
                 .map(|(app, probability)| SurgeApp {
                     app: name(app),
                     probability: probability as f32,
+                })
+                .collect(),
+            seeds: (content.seeds.in_order().into_iter())
+                .map(|seed| SurgeSeed {
+                    kind: seed.kind,
+                    id: seed.id,
+                    time: seed.time,
+                    app: name(seed.app),
+                    probability: seed.probability as f32,
                 })
                 .collect(),
             share_acts: content.shares,

@@ -32,7 +32,7 @@ const DISPERSION_MAX: f64 = 5.0;
 const DEVIATIONS_MAX: f64 = 8.0;
 
 /// So many rises a day may be as unusual as the least one that is raised.
-const RAISED_A_DAY: f64 = 0.5;
+pub(super) const RAISED_A_DAY: f64 = 0.5;
 /// Least evidence of a surge, however quiet a site is.
 const EVIDENCE_MIN: f64 = 3.0;
 

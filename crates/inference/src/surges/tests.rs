@@ -40,6 +40,8 @@ struct Told {
     doubling: Option<f64>,
     shares: f64,
     false_alarm: f64,
+    /// Kinds and times.
+    seeds: Vec<(SeedKind, i64)>,
 }
 
 fn told(surge: &Surge<'_>) -> Told {
@@ -61,6 +63,14 @@ fn told(surge: &Surge<'_>) -> Told {
     assert!(surge.dark_low <= surge.dark && surge.dark <= surge.dark_high);
     assert!(surge.baseline <= surge.baseline_high);
     assert!((0.0..=1.0).contains(&surge.false_alarm));
+    assert!(surge.seeds.len() <= 6 && surge.seeds.is_sorted_by_key(|seed| seed.time));
+    assert!(
+        surge
+            .seeds
+            .iter()
+            .all(|seed| (0.0..=1.0).contains(&seed.probability)),
+        "{surge:?}"
+    );
     assert!(surge.started <= surge.updated);
     let sum: f32 = surge.apps.iter().map(|share| share.probability).sum();
     assert!(
@@ -84,6 +94,11 @@ fn told(surge: &Surge<'_>) -> Told {
         doubling: surge.doubling_seconds,
         shares: surge.share_acts,
         false_alarm: surge.false_alarm,
+        seeds: surge
+            .seeds
+            .iter()
+            .map(|seed| (seed.kind, seed.time))
+            .collect(),
     }
 }
 
@@ -96,6 +111,13 @@ struct Visit {
     network: i64,
 }
 
+fn id(visit: &Visit) -> Id {
+    Id::builder("test")
+        .number(visit.time as u64)
+        .number(visit.network as u64)
+        .finish()
+}
+
 fn feed(surges: &mut Surges, visits: &[Visit]) -> Vec<Told> {
     let mut out = Vec::new();
     for visit in visits {
@@ -104,6 +126,7 @@ fn feed(surges: &mut Surges, visits: &[Visit]) -> Vec<Told> {
             clock: Clock::Imported,
             site: "example.org",
             content: &content,
+            visit: id(visit),
             time: visit.time,
             dark: [visit.dark * 0.8, visit.dark, (visit.dark * 1.2).min(1.0)],
             decided: visit.dark < 0.5,
@@ -202,9 +225,16 @@ fn a_rumour_is_raised_followed_and_over() {
         raised.dark >= DARK_MIN && raised.baseline < raised.dark / 4.0,
         "{raised:?}"
     );
+    // Each reader has a network of its own, and networks are counted from the fourth expected dark
+    // visit on. What is raised is as unusual as half a rise a day, or more so.
+    assert!(raised.networks >= i64::from(NETWORKS_MIN), "{raised:?}");
+    assert!(raised.false_alarm <= site::RAISED_A_DAY, "{raised:?}");
+    // Its first readers are those of the rumour, but for one of the usual before it.
+    let began = raised.seeds.iter().filter(|(_, time)| *time >= start);
     assert!(
-        raised.networks >= 5 && raised.false_alarm < 1e-3,
-        "{raised:?}"
+        raised.seeds.len() == 6 && began.count() >= 5,
+        "{:?}",
+        raised.seeds
     );
     assert!(
         raised.apps[0].0 == "whatsapp" && raised.apps[0].1 > 0.5,
@@ -223,6 +253,11 @@ fn a_rumour_is_raised_followed_and_over() {
         last.updated < start + 12 * HOUR && last.dark > 250.0,
         "{last:?}"
     );
+    // By then nothing like it is to be expected, and the networks of its 300 readers and some 25 of
+    // the usual ones are counted within 10 %.
+    assert!(last.false_alarm < 1e-6, "{last:?}");
+    assert!((290..=360).contains(&last.networks), "{last:?}");
+    assert_eq!(last.seeds, raised.seeds);
     let growing = told.iter().find_map(|told| told.doubling).expect("it grew");
     assert!((300.0..1_800.0).contains(&growing), "{growing}");
 }
@@ -302,6 +337,7 @@ fn the_live_clock_ends_a_surge_without_any_visit() {
             clock: Clock::Live,
             site: "example.org",
             content: &content,
+            visit: id(visit),
             time: visit.time,
             dark: [visit.dark; 3],
             decided: visit.dark < 0.5,
@@ -361,6 +397,11 @@ fn share_acts_of_the_run_are_counted() {
     let told = feed(&mut surges, &after);
     // Four of probability ½, a quarter of an hour before the rise is seen to begin.
     assert!((1.2..=2.0).contains(&told[0].shares), "{told:?}");
+    let acts = told[0]
+        .seeds
+        .iter()
+        .take_while(|(kind, _)| *kind == SeedKind::Share);
+    assert!((3..=4).contains(&acts.count()), "{:?}", told[0].seeds);
 }
 
 #[test]
@@ -487,6 +528,7 @@ proptest! {
                 clock: if number % 3 == 0 { Clock::Live } else { Clock::Imported },
                 site: "s",
                 content: &content,
+                visit: Id::builder("test").number(number as u64).finish(),
                 time,
                 dark: [0.0, dark, 1.0],
                 decided: network % 3 == 0,

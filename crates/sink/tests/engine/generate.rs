@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use grapevine_event::{
     AddressOf, Calibration, Cascade, ChainModel, Channel, DeadLetter, Device, Edge, EdgeMethod,
-    Evidence, HitKind, Id, Method, ParentKind, Property, Share, ShareKind, Spread, Surge, SurgeApp,
-    SurgeState, Visit, VisitEvent, VisitorBasis, topic,
+    Evidence, HitKind, Id, Method, ParentKind, Property, SeedKind, Share, ShareKind, Spread, Surge,
+    SurgeApp, SurgeSeed, SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_log::Commit;
 use rand::{Rng, RngExt, SeedableRng};
@@ -361,6 +361,15 @@ impl Generator {
             doubling_seconds_high: optional(dice, 1_200.5),
             apps: (0..dice.random_range(0..4))
                 .map(|_| SurgeApp {
+                    app,
+                    probability: dice.random(),
+                })
+                .collect(),
+            seeds: (0..dice.random_range(0..4u8))
+                .map(|seed| SurgeSeed {
+                    kind: one(dice, SeedKind::ALL),
+                    id: Id([seed; 16]),
+                    time: START + i64::from(seed),
                     app,
                     probability: dice.random(),
                 })

@@ -225,6 +225,7 @@ fn expected(record: &Record<'_>) -> Value {
             "doubling_seconds_low": surge.doubling_seconds_low,
             "doubling_seconds_high": surge.doubling_seconds_high,
             "apps": surge.apps.iter().map(|share| json!({"app": share.app, "probability": share.probability})).collect::<Vec<_>>(),
+            "seeds": surge.seeds.iter().map(|seed| json!({"kind": seed.kind.as_str(), "id": id(seed.id), "time": time(seed.time), "app": seed.app, "probability": seed.probability})).collect::<Vec<_>>(),
             "share_acts": surge.share_acts,
             "networks": surge.networks,
             "chained": surge.chained,

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use grapevine_event::Spread as Record;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{ACTS_MAX, Range, Spread, Weights, amplification, doubling_time};
+use crate::causes::{
+    ACTS_MAX, Range, SETTLED_AFTER, Spread, Weights, amplification, doubling_time,
+};
 
 /// Certain children of one reader above which its link was no private one (chains: 6).
 const BROADCAST_CHILDREN: u32 = 50;
@@ -37,6 +39,8 @@ pub(super) struct Followed {
     pub(super) acts: VecDeque<ActName>,
     pub(super) shares: u32,
     pub(super) tokens: u32,
+    /// Which of the newest readers came by a token, the newest in the lowest bit.
+    came_by_token: u128,
     pub(super) certain_shares: u32,
     pub(super) certain_outside: u32,
     /// Most certain children of one reader.
@@ -62,6 +66,7 @@ impl Followed {
             acts: VecDeque::new(),
             shares: 0,
             tokens: 0,
+            came_by_token: 0,
             certain_shares: 0,
             certain_outside: 0,
             largest: 0,
@@ -74,6 +79,12 @@ impl Followed {
     pub(super) fn touch(&mut self, time: i64) {
         self.updated = self.updated.max(time);
         self.touched = true;
+    }
+
+    /// Counts whether a reader came by somebody's token.
+    pub(super) fn came(&mut self, by_token: bool) {
+        self.tokens = self.tokens.saturating_add(u32::from(by_token));
+        self.came_by_token = self.came_by_token << 1 | u128::from(by_token);
     }
 
     /// Remembers the name of an act.
@@ -90,10 +101,23 @@ impl Followed {
         since >= GROWTH_MIN.max(self.written / GROWTH_PART)
     }
 
-    /// R of its newest readers, as known by `now`. None below two readers.
-    pub(super) fn reproduction_now(&self, weights: &Weights, now: i64) -> Option<Range> {
-        let range = self.spread.reproduction_now(now, weights)?;
-        Some(self.widened(range))
+    /// R of its newest readers in a rise, as known by `now`; see
+    /// [`Spread::reproduction_in_rise`]. None below two readers.
+    pub(super) fn reproduction_in_rise(
+        &self,
+        weights: &Weights,
+        survival: f64,
+        now: i64,
+    ) -> Option<Range> {
+        /// The newest readers that R now is of.
+        const NEWEST: u128 = (1 << SETTLED_AFTER) - 1;
+        let tokens = (self.came_by_token & NEWEST).count_ones();
+        let range = self
+            .spread
+            .reproduction_in_rise(now, weights, tokens, survival)?;
+        // Its upper end needs no more: it has everybody whom no fact decides.
+        let low = self.widened(range).low;
+        Some(Range { low, ..range })
     }
 
     /// What is not known of the evidence widens a range besides; tokens are no evidence but facts.

@@ -302,11 +302,16 @@ impl Spreading {
         }
     }
 
-    /// R of a content's newest readers, as known by `time`.
-    pub(super) fn reproduction_now(&self, clock: Clock, content: u64, time: i64) -> Option<Range> {
+    /// R of the newest readers of a content in a rise, as known by `time`.
+    pub(super) fn reproduction_in_rise(
+        &self,
+        clock: Clock,
+        content: u64,
+        time: i64,
+    ) -> Option<Range> {
         let followed = self.contents[clock.index()].peek(content)?;
         let site = self.sites.peek(key("site", &[followed.site.as_bytes()]))?;
-        followed.reproduction_now(site.weights(), time)
+        followed.reproduction_in_rise(site.weights(), site.token_survival(), time)
     }
 
     /// What could not be followed.

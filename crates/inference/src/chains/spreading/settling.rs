@@ -59,11 +59,11 @@ pub(super) fn arrive(
     if reading.gives_token {
         site.gave_token();
     }
-    if let Some(token) = reading.incoming {
-        followed.tokens = followed.tokens.saturating_add(1);
-        if desk.readers.came_back(token) {
-            site.came_back();
-        }
+    followed.came(reading.incoming.is_some());
+    if let Some(token) = reading.incoming
+        && desk.readers.came_back(token)
+    {
+        site.came_back();
     }
     site.laws.arrived(reading.marks);
     let mut arrival = Arrival::new(own, reading.time);

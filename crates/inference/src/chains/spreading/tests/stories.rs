@@ -221,11 +221,46 @@ fn a_rush_of_readers_stays_within_bounds() {
         world.found.spreads.len()
     );
     let (_, followed) = world.chains.spreading.contents[1].oldest().expect("there");
-    let bytes = followed.spread.bytes() + followed.acts.capacity() * 24;
+    assert!(bytes_of(followed) <= 16 * 1_024, "{}", bytes_of(followed));
+}
+
+/// What a followed content takes, the names of its readers aside, which are kept in one table.
+fn bytes_of(followed: &Followed) -> usize {
+    let texts = followed.site.len() + followed.content.len();
+    let acts = followed.acts.capacity() * std::mem::size_of::<ActName>();
+    // The state says its own size with what it points to.
+    followed.spread.bytes() - std::mem::size_of::<crate::causes::Spread>()
+        + std::mem::size_of::<Followed>()
+        + texts
+        + acts
+}
+
+#[test]
+fn a_content_with_all_that_there_is_to_keep_takes_16_kilobytes() {
+    let mut world = World::default();
+    let token = |number: u64| format!("t{number}");
+    for number in 0..3_000u64 {
+        // A month, in gaps of all sizes.
+        let time = T0 + (number * 600_000 + number % 7 * 90_000) as i64;
+        let (given, incoming) = (token(number), token(number.saturating_sub(1 + number % 90)));
+        let mut landing = Landing::new(number, CONTENTS[0], time);
+        landing.given = Some(&given);
+        landing.token = (number % 2 == 1).then_some(incoming.as_str());
+        landing.app = APPS[(number % 3) as usize];
+        landing.network = Some((number % 50) as i64);
+        world.land(&landing);
+        if number.is_multiple_of(5) {
+            world.preview(number, CONTENTS[0], time + 1_000, Some(&given));
+        }
+    }
+    let (_, followed) = world.chains.spreading.contents[1].oldest().expect("there");
     assert!(
-        bytes + std::mem::size_of::<Followed>() <= 16 * 1_024 + 512,
-        "{bytes}"
+        followed.certain_shares > 1_000,
+        "{}",
+        followed.certain_shares
     );
+    assert_eq!(followed.acts.len(), crate::causes::ACTS_MAX);
+    assert!(bytes_of(followed) <= 16 * 1_024, "{}", bytes_of(followed));
 }
 
 #[test]
