@@ -67,7 +67,8 @@ struct Bin {
     landings: i64,
     tokens: i64,
     predicted: f64,
-    /// Part that was passed on in private, low, likely and high, by the tokens.
+    /// Part that was passed on in private, low, likely and high, by the tokens: the ends are those of
+    /// chance and of the part that keeps its token together.
     observed: Option<[f64; 3]>,
 }
 
@@ -77,14 +78,14 @@ impl Calibration {
         let rows = rows.zip(&self.bin_predicted);
         rows.filter(|((landings, _), _)| **landings > 0)
             .map(|((landings, tokens), predicted)| {
-                let observed = |survival: Option<f64>| {
-                    let part = *tokens as f64 * self.private_part / *landings as f64;
-                    survival.map(|survival| (part / survival).min(1.0))
+                let observed = |part: f64, survival: Option<f64>| {
+                    survival.map(|survival| (part * self.private_part / survival).min(1.0))
                 };
+                let [low, high] = chance(*tokens as f64, *landings as f64);
                 let observed = [
-                    observed(self.token_survival_high),
-                    observed(self.token_survival),
-                    observed(self.token_survival_low),
+                    observed(low, self.token_survival_high),
+                    observed(*tokens as f64 / *landings as f64, self.token_survival),
+                    observed(high, self.token_survival_low),
                 ];
                 Bin {
                     landings: *landings,
@@ -97,6 +98,18 @@ impl Calibration {
                 }
             })
     }
+}
+
+/// Standard deviations on either side that hold 90 % of a normal distribution.
+const Z: f64 = 1.645;
+
+/// Ends of the 90 % range of a part of which `found` of `all`, 1 or more, were seen: Wilson's score
+/// interval (Journal of the American Statistical Association 22, 1927).
+fn chance(found: f64, all: f64) -> [f64; 2] {
+    let part = found / all;
+    let middle = part + Z * Z / (2.0 * all);
+    let half = Z * (part * (1.0 - part) / all + Z * Z / (4.0 * all * all)).sqrt();
+    [middle - half, middle + half].map(|end| (end / (1.0 + Z * Z / all)).clamp(0.0, 1.0))
 }
 
 /// Fetches what is stored; `None` where the site has no landing that counts.
@@ -238,7 +251,7 @@ pub(super) fn write_text(
     paragraph(
         out,
         &format!(
-            "What this cannot say: the true parts are tokens divided by the part of links that keep theirs, and that part is itself an estimate; where it differs between kinds of landings, the curve bends with it. A token proves that a link was passed on; {:.0} % of them are taken to be private.",
+            "Ranges are 90 %, of chance and of the part that keeps its token together. What this cannot say: the true parts are tokens divided by the part of links that keep theirs, and that part is itself an estimate; where it differs between kinds of landings, the curve bends with it. A token proves that a link was passed on; {:.0} % of them are taken to be private.",
             100.0 * found.private_part,
         ),
     )
@@ -325,6 +338,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn few_landings_say_little() {
+        let near = |ends: [f64; 2], low: f64, high: f64| {
+            assert!(
+                (ends[0] - low).abs() < 5e-4 && (ends[1] - high).abs() < 5e-4,
+                "{ends:?}"
+            );
+        };
+        // Worked out apart from this code.
+        near(chance(5.0, 10.0), 0.2693, 0.7307);
+        near(chance(0.0, 1_082.0), 0.0, 0.0025);
+        near(chance(500.0, 1_000.0), 0.4740, 0.5260);
+        near(chance(1.0, 1.0), 0.2699, 1.0);
+    }
+
     fn text(calibration: Option<&Calibration>) -> String {
         let mut out = Vec::new();
         write_text("example.org", calibration, 100, &mut out).expect("writes");
@@ -334,8 +362,8 @@ mod tests {
     #[test]
     fn the_curve_says_how_far_it_can_be_trusted() {
         let text = text(Some(&calibration()));
-        // 80 tokens of 200, .9 of them private, over .5 that keep theirs: 72 %, 60 to 90.
-        assert!(text.contains("70.0 %   72.0 % (60.0– 90.0)"), "{text}");
+        // 80 tokens of 200 (.345 to .458), .9 of them private, over .5 (.6 to .4) that keep theirs.
+        assert!(text.contains("70.0 %   72.0 % (51.7–100.0)"), "{text}");
         assert!(text.contains("What this cannot say") && text.contains("0.010 to 0.050"));
         assert!(!text.contains("NaN"));
         for width in [40u16, 60, 72, 132] {
@@ -353,7 +381,7 @@ mod tests {
         let csv = String::from_utf8(out).expect("text");
         assert_eq!(csv.lines().count(), 3);
         assert!(
-            csv.contains("0.700000,200,80,0.720000,0.600000,0.900000"),
+            csv.contains("0.700000,200,80,0.720000,0.517075,1.000000"),
             "{csv}"
         );
     }
