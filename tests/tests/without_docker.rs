@@ -133,6 +133,11 @@ fn the_readme_leads_from_a_clone_to_a_row_and_leaves_nothing_running() {
     terminal.interrupt();
     let status = terminal.0.wait().expect("ends");
     assert!(status.success(), "{status}: {}", read(&tell));
+    // What removes the directory may take a moment longer.
+    let deadline = Instant::now() + PATIENCE;
+    while !processes_of(&home).is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(processes_of(&home), Vec::<String>::new());
     assert!(!Path::new(&home).exists(), "{home} is still there");
     for port in [8080, 8123] {
