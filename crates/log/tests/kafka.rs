@@ -230,6 +230,27 @@ fn outputs_and_positions_move_together_and_are_found_again() {
     assert_eq!(out.iter().map(Vec::len).sum::<usize>(), 600);
 }
 
+/// Who was at the end again and again while it was busy gets all that came meanwhile at once, and
+/// not each piece for itself.
+#[test]
+fn what_came_in_pieces_is_read_at_once() {
+    let connection = connection();
+    let partitions = topics::ensure(&connection, &[wish("pieces", 1)], CREATION).expect("topics");
+    let producer = Producer::new(&connection, partitions.clone()).expect("a producer");
+    let member = membership("pieces", "one", "pieces", GroupProtocol::Classic);
+    let group = Group::join(&connection, &member, partitions).expect("joins");
+    let held = take(&group, 1);
+    for piece in 0..6 {
+        fill(&producer, "pieces", piece * 3..(piece + 1) * 3);
+        // Time for the client to fetch the piece and to hear that it is the last.
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    let batch = (held[0].read_waiting(0, 1 << 20, PATIENCE)).expect("reads");
+    assert_eq!(batch.len(), 18);
+    drop(held);
+    group.leave();
+}
+
 /// Copies with a replica until told to stop, as a service would.
 fn serve(
     connection: Connection,

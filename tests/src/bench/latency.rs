@@ -17,7 +17,7 @@ const CLIENTS: u64 = 10;
 /// Between two requests of a client. Those of all clients are spread over it.
 const EVERY: Duration = Duration::from_millis(100);
 /// Between two looks at what is there.
-const LOOK: Duration = Duration::from_millis(40);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A constant rate of hits. Each is of the moment that it was due to be sent: one that had to wait
 /// for an answer before it has waited.

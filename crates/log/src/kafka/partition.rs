@@ -166,6 +166,11 @@ impl KafkaPartition {
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     reader.at_end = true;
                     reader.silence.at_end(Instant::now());
+                    if !batch.is_empty() {
+                        // It was the end when the client was there. Who processes slower than
+                        // records come would get no further than from one such end to the next.
+                        continue;
+                    }
                 }
                 Some(Err(error)) => {
                     reader.next = None;
