@@ -143,6 +143,18 @@ fn config_check_says_every_value_and_where_it_came_from() {
             "collector.trusted_proxies",
         ),
         ("signals = \"nowhere.toml\"\n", "signals"),
+        (
+            "[clickhouse]\nurl = \"https://u:hush@there\"\n",
+            "clickhouse.password",
+        ),
+        (
+            "[clickhouse]\nurl = \"https://there\"\nca = \"no-such-file\"\n",
+            "clickhouse.ca",
+        ),
+        (
+            "[collector]\npseudonym_key_file = \"no-such-file\"\n",
+            "collector.pseudonym_key_file",
+        ),
     ] {
         std::fs::write(&file, text).expect("writes");
         let path = file.display().to_string();
@@ -152,6 +164,7 @@ fn config_check_says_every_value_and_where_it_came_from() {
             .output()
             .expect("runs");
         assert_eq!(refused.status.code(), Some(78), "{text}");
+        assert!(!String::from_utf8_lossy(&refused.stdout).contains("hush"));
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(said.contains(says), "{said} should say {says}");
     }

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grapevine_embedded::EmbeddedServer;
 use grapevine_event::{Share, ShareKind, topic};
-use grapevine_kafka_testing::{Cluster, GuardedProcess};
+use grapevine_kafka_testing::{Cluster, GuardedProcess, Port};
 use grapevine_log::Commit;
 use grapevine_log::kafka::{Connection, Producer};
 use grapevine_tests::clickhouse::{self, PASSWORD, USER};
@@ -22,8 +23,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Ends TLS in front of the engine, with a certificate that only `ca` vouches for.
-async fn behind_tls(engine: SocketAddr, ca: &Path) -> SocketAddr {
+/// Ends TLS in front of the engine, with a certificate that only `ca` vouches for; takes nobody while `away`.
+async fn behind_tls(engine: SocketAddr, ca: &Path, away: Arc<AtomicBool>) -> SocketAddr {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
     let made = made.expect("a certificate");
     std::fs::write(ca, made.cert.pem()).expect("writes");
@@ -40,6 +41,9 @@ async fn behind_tls(engine: SocketAddr, ca: &Path) -> SocketAddr {
     let address = listener.local_addr().expect("address");
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
+            if away.load(Ordering::Relaxed) {
+                continue;
+            }
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let Ok(mut client) = acceptor.accept(client).await else {
@@ -105,6 +109,26 @@ impl Place {
     }
 }
 
+/// Waits until a service's operations say something.
+async fn wait_for_answer(operations: &str, path: &str, says: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let asked = reqwest::get(format!("http://{operations}/{path}")).await;
+        let answer = match asked {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        if answer.contains(says) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{path} should say {says}: {answer}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or(-1)
 }
@@ -141,7 +165,8 @@ async fn from_kafka_to_clickhouse_and_audited() {
     std::fs::create_dir(&store).expect("directory");
     let engine = clickhouse::start(&store, "127.0.0.1:0").expect("the engine");
     let ca = dir.path().join("ca.pem");
-    let tls = behind_tls(engine.address(), &ca).await;
+    let away = Arc::new(AtomicBool::new(false));
+    let tls = behind_tls(engine.address(), &ca, Arc::clone(&away)).await;
     let cluster = tokio::task::block_in_place(|| Cluster::start().expect("kafka"));
     let place = Place {
         dir,
@@ -178,7 +203,11 @@ async fn from_kafka_to_clickhouse_and_audited() {
     assert_ne!(place.ask(tables).await, "0");
 
     let said_by_sink = place.dir.path().join("sink.log");
-    let mut sink = GuardedProcess::start(&mut place.grapevine(&["sink"]), &said_by_sink);
+    let operations = Port::take().expect("a port");
+    let operations = format!("127.0.0.1:{}", operations.number());
+    let mut command = place.grapevine(&["sink"]);
+    command.env("GRAPEVINE_OPERATIONS__LISTEN", &operations);
+    let mut sink = GuardedProcess::start(&mut command, &said_by_sink);
     let sink = sink.as_mut().expect("starts");
     let connection = Connection::new(&place.cluster.bootstrap(), Default::default(), None);
     let partitions = topic::ALL.map(|topic| (topic.to_owned(), 2));
@@ -242,6 +271,15 @@ async fn from_kafka_to_clickhouse_and_audited() {
         assert_eq!(found["sendable"]["shares"], sendable, "{found}");
         place.wait_for(LETTERS, letters).await;
     }
+
+    // It is ready while it could insert, and says how far ClickHouse is behind.
+    wait_for_answer(&operations, "health/ready", "\"clickhouse\":\"ok\"").await;
+    let lag = "grapevine_consumer_lag_records{consumer=\"sink\",topic=\"shares\",partition=";
+    wait_for_answer(&operations, "metrics", lag).await;
+    away.store(true, Ordering::Relaxed);
+    wait_for_answer(&operations, "health/ready", "\"status\":\"not ready\"").await;
+    away.store(false, Ordering::Relaxed);
+    wait_for_answer(&operations, "health/ready", "\"clickhouse\":\"ok\"").await;
 
     let ended = sink.stop(Duration::from_secs(40)).expect("ends in time");
     assert_eq!(ended.code(), Some(0), "{}", sink.last_words(20));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::ConfigCheckArgs;
 use crate::exit::{Ends, ExitKind, Failure, chain};
 use crate::settings::{Loaded, Settings, registry_failure};
-use crate::{pipeline, reachable};
+use crate::{collect, pipeline, reachable, warehouse};
 
 /// Runs the command.
 ///
@@ -17,6 +17,10 @@ use crate::{pipeline, reachable};
 /// The first thing that is wrong, by key.
 pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
+    // Before anything is shown.
+    if let Some(url) = &settings.clickhouse.url {
+        warehouse::without_credentials(url)?;
+    }
     let text = effective(loaded);
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).ends(ExitKind::InputOutput)?;
@@ -25,6 +29,9 @@ pub async fn run(arguments: &ConfigCheckArgs, loaded: &Loaded) -> Result<(), Fai
     if arguments.connect {
         let said = connect_kafka(settings).await?;
         writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
+        if let Some(said) = connect_clickhouse(settings).await? {
+            writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
+        }
         if let Some(said) = connect_registry(settings).await? {
             writeln!(out, "{said}").ends(ExitKind::InputOutput)?;
         }
@@ -81,8 +88,27 @@ async fn read_everything(settings: &Settings) -> Result<(), Failure> {
     let registry = settings.registry.clone();
     let client = tokio::task::spawn_blocking(move || registry.client().map(drop));
     client.await.ends(ExitKind::Software)??;
+    if settings.clickhouse.url.is_some() {
+        warehouse::client(&settings.clickhouse)?;
+    }
+    collect::shared_pseudonym_key(settings)?;
     pipeline::signals(settings)?;
     Ok(())
+}
+
+/// Asks the ClickHouse that is set for its version, with the account that is set.
+async fn connect_clickhouse(settings: &Settings) -> Result<Option<String>, Failure> {
+    let Some(url) = &settings.clickhouse.url else {
+        return Ok(None);
+    };
+    let client = warehouse::client(&settings.clickhouse)?;
+    match reachable::clickhouse_version(&client).await {
+        Ok(version) => Ok(Some(format!("ClickHouse {version} at {url} answers"))),
+        Err(why) => Err(Failure::new(
+            ExitKind::Unavailable,
+            format!("clickhouse.url {url}: {why}"),
+        )),
+    }
 }
 
 /// Asks the brokers whether they are there.

@@ -107,10 +107,21 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
 /// The key that makes the same pseudonym in every replica, from a file that they share, or this
 /// replica's own.
 fn pseudonym_key(settings: &Settings, directory: &DataDirectory) -> Result<[u8; 32], Failure> {
+    match shared_pseudonym_key(settings)? {
+        Some(key) => Ok(key),
+        None => directory.pseudonym_key().ends(ExitKind::InputOutput),
+    }
+}
+
+/// The key of the file that replicas share, where one is set.
+///
+/// # Errors
+/// The file cannot be read, or holds no key.
+pub fn shared_pseudonym_key(settings: &Settings) -> Result<Option<[u8; 32]>, Failure> {
     let Some(path) = &settings.collector.pseudonym_key_file else {
-        return directory.pseudonym_key().ends(ExitKind::InputOutput);
+        return Ok(None);
     };
-    read_key(path).map_err(|reason| {
+    read_key(path).map(Some).map_err(|reason| {
         Failure::new(
             ExitKind::Config,
             format!(

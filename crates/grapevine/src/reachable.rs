@@ -1,8 +1,9 @@
-//! Whether Kafka answers, as a condition of a service's readiness.
+//! Whether Kafka and ClickHouse answer, as conditions of a service's readiness.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use clickhouse::Client;
 use grapevine_log::kafka::{Connection, Reach};
 use grapevine_operations::Health;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -46,4 +47,36 @@ pub fn kafka(health: &Health, connection: &Connection) -> Result<Watch, Failure>
             tokio::time::sleep(EVERY).await;
         }
     })))
+}
+
+/// Keeps the condition `clickhouse` as it is: whether it answers this account.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn clickhouse(health: &Health, client: &Client) -> Watch {
+    let condition = health.condition("clickhouse", "not asked yet");
+    let client = client.clone();
+    Watch(tokio::spawn(async move {
+        loop {
+            match clickhouse_version(&client).await {
+                Ok(_) => condition.met(),
+                Err(why) => condition.unmet(why),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }))
+}
+
+/// Asks ClickHouse for its version.
+///
+/// # Errors
+/// Why it does not say, in words.
+pub async fn clickhouse_version(client: &Client) -> Result<String, String> {
+    // The database may not be there yet.
+    let client = client.clone().with_database("default");
+    let asked = client.query("SELECT version()").fetch_one::<String>();
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
 }

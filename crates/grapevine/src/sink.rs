@@ -42,7 +42,8 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
         return Ok(());
     }
     tables.met();
-    let _reachable = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
+    let _kafka = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
+    let _clickhouse = reachable::clickhouse(&service.health, &client);
     let (connection, partitions) = kafka::connected(settings, frames.clone()).await?;
     tokio::select! {
         registered = registry::registered(frames.as_ref()) => registered?,

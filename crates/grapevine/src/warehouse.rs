@@ -32,6 +32,7 @@ pub fn client(settings: &ClickHouseSettings) -> Result<Client, Failure> {
             "no clickhouse: give clickhouse.url in the configuration, such as https://host:8443, or GRAPEVINE_CLICKHOUSE__URL".to_owned(),
         ));
     };
+    without_credentials(url)?;
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(wrong(format!(
             "configuration: clickhouse.url: {url} is no address of ClickHouse's HTTP interface: write http://host:8123 or https://host:8443"
@@ -58,6 +59,22 @@ pub fn client(settings: &ClickHouseSettings) -> Result<Client, Failure> {
             None => client,
         },
     )
+}
+
+/// Refuses an address with a password in it: addresses are shown, in logs and by `config check`.
+///
+/// # Errors
+/// It has what comes before an `@`; the error does not show it.
+pub fn without_credentials(url: &str) -> Result<(), Failure> {
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = place.split(['/', '?', '#']).next().unwrap_or_default();
+    if !authority.contains('@') {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitKind::Config,
+        "configuration: clickhouse.url has an account in it, and addresses are shown: give clickhouse.user and clickhouse.password or clickhouse.password_file instead".to_owned(),
+    ))
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, Failure> {
@@ -122,11 +139,13 @@ mod tests {
         for (url, ca, says) in [
             (None, None, "clickhouse.url"),
             (Some("clickhouse:9000"), None, "clickhouse.url"),
+            (Some("https://u:hush@there"), None, "clickhouse.password"),
             (Some("https://there"), Some(&*empty), "no certificate"),
             (Some("https://there"), Some(&*absent), "clickhouse.ca"),
         ] {
             let failure = client(&settings(url, ca)).map(|_| ()).expect_err(says);
             assert!(failure.to_string().contains(says), "{failure}");
+            assert!(!failure.to_string().contains("hush"), "{failure}");
             assert_eq!(failure.kind(), ExitKind::Config);
         }
     }

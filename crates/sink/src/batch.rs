@@ -64,6 +64,7 @@ pub(crate) fn gather<P: Partition + 'static>(
         if signals.stop.is_turned() {
             return Ok(None);
         }
+        input.tell_lag();
         let now = Instant::now();
         let left = deadline.map_or(PATIENCE, |deadline: Instant| {
             deadline.saturating_duration_since(now)

@@ -1,18 +1,22 @@
 //! A partition of the log as its writer uses it, in either home.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grapevine_event::topic::DEAD_LETTERS;
 use grapevine_log::{Batch, Commit, Durability, LogError, Partition, Position};
+use grapevine_metrics::PartitionLag;
 use tokio::task::spawn_blocking;
 
+use crate::CONSUMER_STAGE;
 use crate::error::SinkError;
 use crate::rows::Table;
 use crate::stop::Stop;
 
 /// Bytes that one read of the log asks for.
 const READ_BYTES: usize = 1024 * 1024;
+/// How often a partition says how far ClickHouse is behind it: on Kafka that is a question to the broker.
+const LAG_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a commit that was given up is made again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -23,6 +27,8 @@ pub(crate) struct Input<P> {
     table: &'static Table,
     /// The last read: what a closed batch leaves of it is where the next one begins.
     read: Arc<Mutex<Option<Batch>>>,
+    /// When the lag was told last.
+    lag_told: Arc<Mutex<Option<Instant>>>,
 }
 
 impl<P> Clone for Input<P> {
@@ -31,6 +37,7 @@ impl<P> Clone for Input<P> {
             partition: Arc::clone(&self.partition),
             table: self.table,
             read: Arc::clone(&self.read),
+            lag_told: Arc::clone(&self.lag_told),
         }
     }
 }
@@ -42,6 +49,7 @@ impl<P: Partition + 'static> Input<P> {
             partition,
             table,
             read: Arc::default(),
+            lag_told: Arc::default(),
         }
     }
 
@@ -58,6 +66,25 @@ impl<P: Partition + 'static> Input<P> {
     /// [`Standing`](crate::plan::Standing).
     pub(crate) fn position(&self) -> Result<Position, LogError> {
         self.partition.position()
+    }
+
+    /// Says now and then how many records are not known to be in ClickHouse. Nothing depends on it, so
+    /// brokers that do not answer are left to whoever reads.
+    pub(crate) fn tell_lag(&self) {
+        let mut told = self.lag_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| told.elapsed() < LAG_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        if let (Ok(end), Ok(position)) = (self.partition.end(), self.partition.position()) {
+            PartitionLag {
+                consumer: CONSUMER_STAGE,
+                topic: self.table.topic,
+                partition: self.number(),
+                records: end.saturating_sub(position.offset),
+            }
+            .emit();
+        }
     }
 
     /// Asks the log whether the sink still stands there.

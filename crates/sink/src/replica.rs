@@ -17,6 +17,7 @@ use clickhouse::Client;
 use grapevine_log::kafka::topics::Partitions;
 use grapevine_log::kafka::{Connection, Group, KafkaPartition, Membership};
 use grapevine_log::{LogError, Partition};
+use grapevine_metrics::PartitionLeft;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -26,7 +27,7 @@ use crate::input::Input;
 use crate::rows::TABLES;
 use crate::stop::Stop;
 use crate::writer::{self, Shared};
-use crate::{Options, startup};
+use crate::{CONSUMER_STAGE, Options, startup};
 
 /// How often it is looked at which partitions are wanted back.
 const LOOK: Duration = Duration::from_millis(50);
@@ -281,7 +282,16 @@ impl<'a> Members<'a> {
         let partition = Arc::new(partition);
         self.held.push((Arc::downgrade(&partition), stop.clone()));
         let input = Input::new(partition, table);
-        self.writers.spawn(writer::write(input, shared, stop));
+        let left = PartitionLeft {
+            consumer: CONSUMER_STAGE,
+            topic: table.topic,
+            partition: input.number(),
+        };
+        self.writers.spawn(async move {
+            let ended = writer::write(input, shared, stop).await;
+            left.emit();
+            ended
+        });
         Ok(())
     }
 
