@@ -3,9 +3,9 @@
 # ClickHouse, which this image leaves out.
 
 FROM rust:1.95-bookworm AS build
-# librdkafka and its TLS are built from source, with nothing but make and perl.
+# librdkafka and its TLS are built from source and linked in: the image below has no library but C's.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends make=4.* perl=5.* \
+    && apt-get install -y --no-install-recommends cmake=3.* make=4.* perl=5.* \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # The toolchain first: it changes less often than anything else.

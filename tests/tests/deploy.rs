@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grapevine_tests::{Local, answer, command, query};
+use grapevine_tests::{Local, answer, command, grapevine, query};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -32,6 +32,32 @@ fn every_file_passes_its_own_tool() {
     assert!(checked.status.success(), "{said}{errors}");
     // A script that checks nothing would pass as well.
     assert!(said.matches("good ").count() >= 15, "{said}");
+}
+
+/// The image has C's libraries and nothing else: what the program needs beyond them would be missing there.
+#[test]
+fn the_program_needs_no_library_that_the_image_lacks() {
+    let told = Command::new("ldd")
+        .arg(grapevine())
+        .output()
+        .expect("ldd runs");
+    let told = String::from_utf8(told.stdout).expect("UTF-8");
+    // What distroless/cc has, and what the kernel gives.
+    let there = [
+        "linux-vdso.so",
+        "libgcc_s.so",
+        "libm.so",
+        "libc.so",
+        "libpthread.so",
+        "libdl.so",
+        "librt.so",
+        "ld-linux",
+    ];
+    let missing: Vec<&str> = (told.lines())
+        .filter(|line| !there.iter().any(|name| line.contains(name)))
+        .collect();
+    assert!(told.contains("libc.so"), "{told}");
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// Everything that is published on the host is published on loopback, and no image floats.
@@ -73,6 +99,8 @@ fn the_charts_configuration_is_taken() {
     let authority = rcgen::generate_simple_self_signed(vec!["registry.example".to_owned()]);
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, authority.expect("a certificate").cert.pem()).expect("writes");
+    let key = dir.path().join("pseudonym");
+    std::fs::write(&key, [7; 32]).expect("writes");
     for (values, says) in [
         ("small", "kafka.brokers = \"kafka:9092\""),
         (
@@ -101,7 +129,9 @@ fn the_charts_configuration_is_taken() {
                 .env("GRAPEVINE_KAFKA__PASSWORD", "hush")
                 .env("GRAPEVINE_CLICKHOUSE__PASSWORD", "hush")
                 .env("GRAPEVINE_REGISTRY__PASSWORD", "hush")
-                .env("GRAPEVINE_REGISTRY__CA", &ca);
+                .env("GRAPEVINE_REGISTRY__CA", &ca)
+                .env("GRAPEVINE_CLICKHOUSE__CA", &ca)
+                .env("GRAPEVINE_COLLECTOR__PSEUDONYM_KEY_FILE", &key);
         }
         let checked = check.output().expect("runs");
         let said = String::from_utf8_lossy(&checked.stdout);
