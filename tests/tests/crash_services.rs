@@ -20,7 +20,7 @@ fn crash(arguments: &[&str]) -> String {
 #[test]
 fn every_acknowledged_hit_is_there_once_whatever_was_killed() {
     let parts = ["collect", "enrich", "sink", "clickhouse"];
-    let mut arguments = vec!["--seed", "4", "--kills", "16"];
+    let mut arguments = vec!["--brokers", "1", "--seed", "4", "--kills", "16"];
     for part in parts {
         arguments.extend(["--only", part]);
     }

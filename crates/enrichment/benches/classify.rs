@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use grapevine_enrichment::{ChainStage, ClassifyStage, Driver, Outputs, Stage};
@@ -25,8 +25,13 @@ const REFERRERS: [&str; 4] = [
     "https://www.example.org/news",
 ];
 const HITS: usize = 20_000;
+/// Milliseconds between two hits: the same visitors come again in a next round, hours later, for a visit of
+/// their own.
+const BETWEEN_MS: i64 = 500;
 
-fn hits() -> Vec<Vec<u8>> {
+/// Hits of one round; half of them are landings, of which a quarter comes from a search engine, a quarter
+/// from within the site, and the other half from nowhere that is known.
+fn hits(round: i64) -> Vec<Vec<u8>> {
     let hit = |at: usize| {
         let url = format!(
             "https://www.example.org/news/2026/11/a-story-of-some-length-{}?utm_x=1",
@@ -46,9 +51,12 @@ fn hits() -> Vec<Vec<u8>> {
             fetch_mode: Some("navigate"),
             fetch_dest: Some("document"),
             ..Hit::page_view(
-                Id::builder("bench").number(at as u64).finish(),
+                Id::builder("bench")
+                    .number(round as u64)
+                    .number(at as u64)
+                    .finish(),
                 "example.org",
-                1_760_000_000_000 + at as i64 * 50,
+                1_760_000_000_000 + (round * HITS as i64 + at as i64) * BETWEEN_MS,
                 &url,
             )
         };
@@ -68,7 +76,7 @@ fn classifier() -> Arc<Classifier> {
 
 /// One hit judged, by step.
 fn judge(criterion: &mut Criterion) {
-    let hits = hits();
+    let hits = hits(0);
     let classifier = classifier();
     let mut group = criterion.benchmark_group("hit");
     group.throughput(Throughput::Elements(1));
@@ -111,13 +119,29 @@ fn judge(criterion: &mut Criterion) {
     });
     let mut stage = ClassifyStage::new(classifier.clone());
     let mut out = Outputs::new(ClassifyStage::NAME, ClassifyStage::INPUT);
+    let mut rounds = 0;
+    let mut offset = 0;
     group.bench_function("classify stage, Avro in and out", |bencher| {
-        bencher.iter(|| {
-            at = (at + 1) % hits.len();
-            stage.process(at as u64, &hits[at], &mut out);
-            if at.is_multiple_of(1_000) {
-                out.clear();
+        bencher.iter_custom(|iterations| {
+            let mut took = Duration::ZERO;
+            let mut left = usize::try_from(iterations).unwrap_or(usize::MAX);
+            while left > 0 {
+                let round = {
+                    rounds += 1;
+                    self::hits(rounds)
+                };
+                let started = Instant::now();
+                for hit in round.iter().take(left) {
+                    stage.process(offset, hit, &mut out);
+                    offset += 1;
+                    if offset.is_multiple_of(1_000) {
+                        out.clear();
+                    }
+                }
+                took += started.elapsed();
+                left = left.saturating_sub(round.len());
             }
+            took
         });
     });
     group.finish();
@@ -125,7 +149,7 @@ fn judge(criterion: &mut Criterion) {
 
 /// Both stages over a log in a temporary directory, its reads and commits included.
 fn stages(criterion: &mut Criterion) {
-    let hits = hits();
+    let hits = hits(0);
     let classifier = classifier();
     let directory = tempfile::tempdir().expect("a directory");
     let mut logs = 0;

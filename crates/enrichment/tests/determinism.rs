@@ -221,13 +221,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 0..25)
 }
 
-const OUTPUTS: [&str; 9] = [
+const OUTPUTS: [&str; 11] = [
     topic::HITS_CLASSIFIED,
     topic::VISITS,
     topic::EVENTS,
     topic::SHARES,
     topic::EDGES,
     topic::CASCADES,
+    topic::SPREADS,
+    topic::MODELS,
     topic::SURGES,
     topic::CALIBRATIONS,
     topic::DEAD_LETTERS,

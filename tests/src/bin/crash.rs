@@ -26,8 +26,8 @@ struct Arguments {
     /// Parts that are killed; all of them unless told.
     #[arg(long, value_name = "PART", value_parser = PossibleValuesParser::new(KINDS))]
     only: Vec<String>,
-    /// Brokers: one, or three of which one at a time is killed.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    /// Brokers, of which one at a time is killed. A lone one may forget how a transaction ended.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
     brokers: u8,
     /// How consumer groups agree.
     #[arg(long, value_enum, default_value_t = Protocol::Classic)]
