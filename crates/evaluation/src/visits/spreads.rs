@@ -178,7 +178,10 @@ pub struct SpreadScores {
     pub virality: FigureScore,
 }
 
-fn figure(cases: &[([f64; 3], [f64; 2])], relative: bool) -> FigureScore {
+/// A stated figure with its range, and the true one in private and at all.
+type Case = ([f64; 3], [f64; 2]);
+
+fn figure(cases: &[Case], relative: bool) -> FigureScore {
     let count = cases.len().max(1) as f64;
     let mean = |of: &dyn Fn(&[f64; 3], &[f64; 2]) -> f64| {
         let sum: f64 = cases.iter().map(|(stated, truth)| of(stated, truth)).sum();
@@ -231,9 +234,8 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
         }
         scored.extend(&site.scored);
     }
-    let cases = |of: &dyn Fn(&SpreadScore) -> Option<([f64; 3], [f64; 2])>| {
-        let cases: Vec<_> = scored.iter().filter_map(|score| of(score)).collect();
-        cases
+    let cases = |of: &dyn Fn(&SpreadScore) -> Option<Case>| -> Vec<Case> {
+        scored.iter().filter_map(|score| of(score)).collect()
     };
     let [private, all] = totals.shared.map(|shared| shared / totals.readers.max(1.0));
     SpreadScores {
