@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use grapevine_evaluation::visits::{
-    Outcome, Via, drive, ece_of_sites, measure, scaled_to, simulated,
+    Outcome, Via, drive, ece_of_sites, measure, measure_chains, scaled_to, simulated,
 };
 use grapevine_inference::Model;
 use grapevine_signals::Signals;
@@ -97,4 +97,55 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
             .count();
         assert!(held >= 16, "{rate}: the range of {held} of 20 sites holds");
     }
+}
+
+/// Half of the tokens kept, of two sites: the product's causes beat every simple method, and the share of readers from earlier readers is about right.
+#[test]
+fn the_chain_stage_names_parents_better_than_simple_methods() {
+    let outcomes: Vec<Outcome> = [41, 42]
+        .map(|seed| {
+            let scenario = Scenario {
+                seed,
+                ..scaled_to(&Scenario::default(), 1_500.0)
+            };
+            driven(&scenario, Via::Hits, 0.5).0
+        })
+        .into();
+    let found = measure_chains(outcomes.iter().map(|outcome| &outcome.chains));
+    let [product, baselines @ ..] = &found.methods[..] else {
+        panic!("no method");
+    };
+    assert!(product.all.readers > 2_000, "{product:?}");
+    assert!(product.inferred.readers > 500, "{product:?}");
+    for baseline in baselines {
+        let name = baseline.name;
+        // Of what is inferred beside many tokens, P(private) alone is about as good (docs/chains.md).
+        let slack = match name.starts_with("P(private)") {
+            true => 0.1,
+            false => 0.0,
+        };
+        for (ours, theirs, slack) in [
+            (product.all, baseline.all, 0.0),
+            (product.inferred, baseline.inferred, slack),
+        ] {
+            assert_eq!(ours.readers, theirs.readers, "{name}");
+            let most = theirs.log_loss + slack;
+            assert!(ours.log_loss < most, "{name}: {ours:?} {theirs:?}");
+        }
+    }
+    assert!(product.all.bias.abs() < 0.08, "{product:?}");
+    // Tokens name half of the parents.
+    assert!(product.all.top1_chain > 0.3, "{product:?}");
+    let spreads = found.spreads;
+    let [low, _, high] = spreads.chained;
+    let truth = spreads.chained_private..=spreads.chained_all;
+    assert!(low <= *truth.end() && *truth.start() <= high, "{spreads:?}");
+    assert!(spreads.reproduction.contents > 5, "{spreads:?}");
+    assert!(spreads.reproduction.held > 0.4, "{spreads:?}");
+    // Everything is settled in the end, and counted once.
+    let apart = [found.by_post, found.by_unseen, found.no_reader];
+    let apart: usize = apart.iter().map(|apart| apart.readers).sum();
+    assert!(product.all.readers + apart <= found.landings);
+    let groups: usize = found.groups.iter().map(|group| group.scores.readers).sum();
+    assert_eq!(groups, product.all.readers);
 }

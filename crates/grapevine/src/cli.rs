@@ -350,7 +350,8 @@ pub enum EvaluateWhat {
     Chains(EvaluateChainsArgs),
     /// Fit weights of chains on cascades whose every edge is known.
     Fit(EvaluateFitArgs),
-    /// Classify simulated visits through collector or importer and both stages, and score every one.
+    /// Put simulated visits through collector or importer and both stages, and score how every one is
+    /// classified, which parents it is given, and R and virality of what was read.
     Visits(EvaluateVisitsArgs),
     /// Fit the weights of classification on simulated sites.
     FitVisits(EvaluateFitVisitsArgs),

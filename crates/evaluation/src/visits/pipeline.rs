@@ -22,12 +22,17 @@ use grapevine_signals::Signals;
 use serde::{Deserialize, Serialize};
 use tower::Service;
 
+use super::chains::{self, Chains};
+use super::lineage::Landing;
+use super::stated::Stated;
 use super::truth::{ByVisit, Truth};
 
 /// Hits in one request to the collector.
 const HITS_A_REQUEST: usize = 500;
 const READ_BYTES: usize = 8 * 1024 * 1024;
 const KEY: &str = "evaluation";
+/// Event time that passes after the last hit: every cause is settled then, and every content closed.
+const QUIET_MS: i64 = 31 * 86_400_000;
 
 /// What the product is fed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +129,8 @@ pub struct Outcome {
     pub landings: usize,
     /// Visits of which nothing is known in the truth.
     pub unknown: usize,
+    /// What the chain stage stated of them.
+    pub chains: Chains,
 }
 
 /// Drives a file of hits or log lines through the product.
@@ -189,16 +196,7 @@ fn collect(input: &str, log: &Arc<Log>, truth: &[Truth]) -> Result<ByVisit, Driv
     // The collector's clock begins with its first hit, for the stages too.
     if let Some((_, time, _)) = hits.first().and_then(|hit| named(hit)) {
         now.store(time, Ordering::Relaxed);
-        let mut commit = Commit::default();
-        let heartbeat = Heartbeat {
-            event_time: time,
-            source: COLLECTOR,
-        };
-        commit
-            .try_append_with(topic::HITS_RAW, |out| heartbeat.encode(out))
-            .map_err(failed)?;
-        log.commit(&commit, Durability::Replayable)
-            .map_err(failed)?;
+        heartbeat(log, time)?;
     }
     let pseudonyms = Pseudonyms::new(&[7; 32]);
     let (collector, thread) = Collector::start(log.clone(), pseudonyms, config).map_err(failed)?;
@@ -243,7 +241,22 @@ fn collect(input: &str, log: &Arc<Log>, truth: &[Truth]) -> Result<ByVisit, Driv
     }
     drop((routes, collector));
     thread.join();
+    heartbeat(log, now.load(Ordering::Relaxed).saturating_add(QUIET_MS))?;
     Ok(by_visit)
+}
+
+fn heartbeat(log: &Log, event_time: i64) -> Result<(), DriveError> {
+    let mut commit = Commit::default();
+    let heartbeat = Heartbeat {
+        event_time,
+        source: COLLECTOR,
+    };
+    commit
+        .try_append_with(topic::HITS_RAW, |out| heartbeat.encode(out))
+        .map_err(failed)?;
+    log.commit(&commit, Durability::Replayable)
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// What tells lines of a log apart: second, target, user agent, referrer.
@@ -342,6 +355,7 @@ fn judged(
         ..Outcome::default()
     };
     let mut found = 0;
+    let mut landings = Vec::new();
     each(log, topic::VISITS, &mut |record| {
         let Record::Visit(visit) = record else {
             return;
@@ -366,6 +380,13 @@ fn judged(
         let rest = facts
             .iter()
             .find(|(name, _)| *name == evidence::WITHOUT_TOKEN);
+        landings.push(Landing {
+            visit: visit.visit_id.0,
+            content: visit.content.to_string(),
+            visitor: visit.visitor,
+            time: visit.time,
+            dark: f64::from(visit.dark_probability),
+        });
         outcome.visits.push(Judged {
             truth,
             time: visit.time,
@@ -385,6 +406,12 @@ fn judged(
             facts,
         });
     })?;
+    let mut stated = Stated::default();
+    for topic in [topic::EDGES, topic::SPREADS] {
+        each(log, topic, &mut |record| stated.take(record))?;
+    }
+    let truths = outcome.visits.iter().map(|visit| &visit.truth);
+    outcome.chains = chains::judged(&stated, &landings, truths, truth);
     outcome.landings_missed = outcome.landings.saturating_sub(found);
     Ok(outcome)
 }

@@ -24,6 +24,12 @@ pub struct Truth {
     pub app: String,
     /// Visit whose share token the link carried.
     pub token_of: Option<u64>,
+    /// Number of the person, where there is one.
+    pub person: Option<u64>,
+    /// Number of the visit, where there is one.
+    pub visit: Option<u64>,
+    /// Visit whose reader shared the link.
+    pub parent: Option<u64>,
 }
 
 impl Truth {

@@ -1,5 +1,7 @@
-//! `grapevine evaluate visits` and `fit-visits`: how well visits are classified where the truth is
-//! known, and the weights that do it.
+//! `grapevine evaluate visits` and `fit-visits`: how well visits are classified and their causes
+//! inferred where the truth is known, and the weights that classify.
+
+mod chains;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,9 +10,9 @@ use std::sync::Arc;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use grapevine_evaluation::visits::{
-    DriveError, Fit, Group, Judged, Outcome, SimulatedSite, Via, VisitMeasures, drive,
-    ece_of_sites, fit_visits, measure, published_model, read_truth, scaled_to, simulated,
-    token_rate,
+    ChainMeasures, DriveError, Fit, Group, Judged, Outcome, SimulatedSite, Via, VisitMeasures,
+    drive, ece_of_sites, fit_visits, measure, measure_chains, published_model, read_truth,
+    scaled_to, simulated, token_rate,
 };
 use grapevine_inference::Model;
 use grapevine_signals::Signals;
@@ -45,6 +47,8 @@ struct Run {
     ece_sites_alike_direct: f64,
     #[serde(flatten)]
     measures: VisitMeasures,
+    /// What the chain stage stated.
+    chains: ChainMeasures,
 }
 
 pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Failure> {
@@ -332,6 +336,7 @@ fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: f64) -> Run {
         ece_sites_alike: ece_of_sites(outcomes, false),
         ece_sites_alike_direct: ece_of_sites(outcomes, true),
         measures: measure(outcomes, found),
+        chains: measure_chains(outcomes.iter().map(|outcome| &outcome.chains)),
     }
 }
 
@@ -466,7 +471,8 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
             ],
         ));
     }
-    writeln!(out, "{table}")
+    writeln!(out, "{table}")?;
+    chains::write(runs, out)
 }
 
 fn percent(part: f64) -> String {

@@ -91,6 +91,13 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         write_text(&of, &model, &runs, &mut text).expect("written");
         let text = String::from_utf8(text).expect("text");
         assert!(!text.contains("NaN"), "{text}");
+        assert!(text.contains("inferred: most recent reader"), "{text}");
+        let parents = &run.chains.methods[0].all;
+        assert!(
+            parents.readers > 200 && parents.chained > 0.05,
+            "{parents:?}"
+        );
+        assert!(parents.top1 > 0.5, "{parents:?}");
     }
 }
 

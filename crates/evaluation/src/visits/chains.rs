@@ -1,0 +1,76 @@
+//! The chain stage held against the truth: parents of readers, and how contents spread.
+
+use serde::Serialize;
+
+use super::lineage::{Landing, trace};
+use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored};
+use super::spreads::{self, SpreadScores, Spreads};
+use super::stated::Stated;
+use super::truth::Truth;
+
+/// What the chain stage stated of one site, judged.
+#[derive(Clone, Debug, Default)]
+pub struct Chains {
+    judgements: Judgements,
+    spreads: Spreads,
+    landings: usize,
+}
+
+/// Joins what the chain stage wrote with the truth, by visit. `truths` are those of the landings.
+pub(super) fn judged<'a>(
+    stated: &Stated,
+    landings: &'a [Landing],
+    truths: impl Iterator<Item = &'a Truth>,
+    truth: &[Truth],
+) -> Chains {
+    let mut pairs: Vec<(&Landing, &Truth)> = landings.iter().zip(truths).collect();
+    // As readers are taken in.
+    pairs.sort_by_key(|(landing, _)| (landing.time, landing.visit));
+    let traced = trace(pairs.into_iter(), truth);
+    Chains {
+        judgements: parents::judgements(&traced, &stated.causes()),
+        spreads: spreads::spreads(&traced, &stated.spreads),
+        landings: traced.len(),
+    }
+}
+
+/// How well parents and spreading are found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChainMeasures {
+    /// Landings that are joined with their truth.
+    pub landings: usize,
+    /// The product's scores of parents, then those of simple methods.
+    pub methods: Vec<MethodScores>,
+    /// The product's scores by true channel and app.
+    pub groups: Vec<GroupScores>,
+    /// Readers by a reader's public post: the post's site and the reader are both right.
+    pub by_post: Apart,
+    /// Readers by a private share of somebody whose reading the product never got.
+    pub by_unseen: Apart,
+    /// The same person again, or a robot, taken for a reader.
+    pub no_reader: Apart,
+    /// R, share of chain arrivals and structural virality.
+    pub spreads: SpreadScores,
+}
+
+/// Measures what the chain stage stated of several sites together.
+pub fn measure_chains<'a>(chains: impl IntoIterator<Item = &'a Chains>) -> ChainMeasures {
+    let chains: Vec<&Chains> = chains.into_iter().collect();
+    let scored: Vec<&Scored> = chains
+        .iter()
+        .flat_map(|chains| &chains.judgements.scored)
+        .collect();
+    let apart = |of: fn(&Judgements) -> Apart| {
+        Apart::mean(chains.iter().map(|chains| of(&chains.judgements)))
+    };
+    let spreading: Vec<&Spreads> = chains.iter().map(|chains| &chains.spreads).collect();
+    ChainMeasures {
+        landings: chains.iter().map(|chains| chains.landings).sum(),
+        methods: parents::methods(&scored),
+        groups: parents::groups(&scored),
+        by_post: apart(|found| found.by_post),
+        by_unseen: apart(|found| found.by_unseen),
+        no_reader: apart(|found| found.no_reader),
+        spreads: spreads::measure(&spreading),
+    }
+}

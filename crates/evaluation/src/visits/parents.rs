@@ -1,0 +1,379 @@
+//! Stated causes of readers held against their true parents.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::measures::{EdgeScore, measure};
+
+use super::lineage::{Traced, TrueCause};
+use super::measures::{Fit, fit};
+use super::stated::Causes;
+
+/// Least probability that the log-loss is taken of, of every method alike: what says never or always
+/// and is wrong still has a score.
+const PROBABILITY_MIN: f64 = 1e-3;
+
+/// One reader whose true cause is known, as every method judged it.
+#[derive(Clone, Debug)]
+pub(super) struct Scored {
+    /// Channel and app, as they truly are.
+    pub(super) by: (String, String),
+    /// Whether the cause was inferred: no token and no fact told it.
+    pub(super) inferred: bool,
+    pub(super) product: Judgement,
+    /// In the order of [`BASELINES`].
+    pub(super) baselines: [Judgement; 4],
+}
+
+/// Simple methods on the same readers. They see no tokens; all but the last see no facts either.
+const BASELINES: [&str; 4] = [
+    "always outside",
+    "most recent reader",
+    "uniform, outside included",
+    "P(private) alone, readers alike",
+];
+
+/// How one method judged one reader.
+#[derive(Clone, Debug)]
+pub(super) struct Judgement {
+    edge: EdgeScore,
+    /// Readers that are named: probability, and whether it is the true one.
+    named: Vec<(f64, bool)>,
+}
+
+/// Causes of one reader by one method, readers by person.
+struct Weighed<'a> {
+    /// Named persons with probability.
+    named: &'a [(Option<u64>, f64)],
+    outside: f64,
+    /// Probability of earlier readers that are not named, and how many those are.
+    others: (f64, usize),
+}
+
+fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
+    let Weighed {
+        named,
+        outside,
+        others: (pooled, others),
+    } = *weighed;
+    // Where there is nobody to stand for, it stands for somebody unknown.
+    let count = others.max(1) as f64;
+    let each = pooled / count;
+    let person = match cause {
+        TrueCause::Reader { person, .. } => Some(person),
+        _ => None,
+    };
+    let mut best = (outside, person.is_none());
+    let mut truth = person.is_none().then_some(outside);
+    let mut judged = Vec::with_capacity(named.len());
+    for (who, probability) in named {
+        let right = who.is_some() && *who == person;
+        if right {
+            truth = Some(*probability);
+        }
+        if *probability > best.0 {
+            best = (*probability, right);
+        }
+        judged.push((*probability, right));
+    }
+    let truth = truth.unwrap_or(each);
+    let candidates = named
+        .iter()
+        .map(|(_, probability)| (*probability, 1.0))
+        .chain([
+            (outside, 1.0),
+            (each, if pooled > 0.0 { count } else { others as f64 }),
+        ]);
+    let (mut greater, mut equal) = (0.0, 0.0);
+    for (probability, count) in candidates {
+        greater += if probability > truth { count } else { 0.0 };
+        equal += if probability == truth { count } else { 0.0 };
+    }
+    Judgement {
+        edge: EdgeScore {
+            truth: truth.max(PROBABILITY_MIN),
+            rank: 1.0 + greater + (equal - 1.0f64).max(0.0) / 2.0,
+            best: best.0,
+            best_is_right: best.1,
+            outside,
+            from_outside: person.is_none(),
+        },
+        named: judged,
+    }
+}
+
+/// Readers that are set apart, since no single cause is the right one to state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Apart {
+    /// Readers.
+    pub readers: usize,
+    /// Mean stated probability of the outside.
+    pub outside: f64,
+    /// Mean stated probability of the one who shared, where the product could name him.
+    pub sharer: f64,
+    /// Mean stated probability of a proven share of somebody who was never seen.
+    pub unseen: f64,
+}
+
+impl Apart {
+    fn add(&mut self, causes: &Causes, sharer: f64) {
+        self.readers += 1;
+        self.outside += causes.outside;
+        self.sharer += sharer;
+        self.unseen += causes.unseen;
+    }
+
+    /// Sums of sites as means over their readers.
+    pub(super) fn mean(all: impl Iterator<Item = Apart>) -> Apart {
+        let mut sums = all.fold(Apart::default(), |sums, apart| Apart {
+            readers: sums.readers + apart.readers,
+            outside: sums.outside + apart.outside,
+            sharer: sums.sharer + apart.sharer,
+            unseen: sums.unseen + apart.unseen,
+        });
+        let readers = sums.readers.max(1) as f64;
+        for sum in [&mut sums.outside, &mut sums.sharer, &mut sums.unseen] {
+            *sum /= readers;
+        }
+        sums
+    }
+}
+
+/// Readers of one site, held against the truth. What is set apart are sums.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judgements {
+    pub(super) scored: Vec<Scored>,
+    /// By a reader's public post.
+    pub(super) by_post: Apart,
+    /// By a private share of somebody whom the product never got.
+    pub(super) by_unseen: Apart,
+    /// The same person again, or a robot, taken for a reader.
+    pub(super) no_reader: Apart,
+}
+
+/// Judges every landing that the product takes for a reader's first.
+pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Causes>) -> Judgements {
+    let persons: HashMap<[u8; 16], u64> = (traced.iter())
+        .filter_map(|traced| Some((traced.landing.visit, traced.truth.person?)))
+        .collect();
+    let mut earlier: HashMap<&str, Vec<Option<u64>>> = HashMap::new();
+    let mut found = Judgements::default();
+    for traced in traced {
+        let told = Causes::told_outside();
+        let (edges, causes) = match stated.get(&traced.landing.visit) {
+            Some(causes) => (true, causes),
+            None => (false, &told),
+        };
+        // A return by the visitor's own token has no edge and is no reader.
+        if !traced.is_reader {
+            continue;
+        }
+        let earlier = earlier.entry(&traced.landing.content).or_default();
+        let before = earlier.len();
+        let last = earlier.last().copied();
+        earlier.push(traced.truth.person);
+        let mut named: Vec<(Option<u64>, f64)> = Vec::with_capacity(causes.readers.len());
+        for (visit, probability) in &causes.readers {
+            let who = persons.get(visit).copied();
+            // A person may be two visitors.
+            match named
+                .iter_mut()
+                .find(|known| who.is_some() && known.0 == who)
+            {
+                Some(known) => known.1 += probability,
+                None => named.push((who, *probability)),
+            }
+        }
+        let of = |person| -> f64 {
+            let own = named.iter().filter(|(who, _)| *who == Some(person));
+            own.map(|(_, probability)| probability).sum()
+        };
+        match traced.cause {
+            TrueCause::NoReader => {
+                found.no_reader.add(causes, 0.0);
+                continue;
+            }
+            TrueCause::Reader {
+                person,
+                public: true,
+            } => {
+                found.by_post.add(causes, of(person));
+                continue;
+            }
+            TrueCause::Unseen { public } => {
+                let apart = match public {
+                    true => &mut found.by_post,
+                    false => &mut found.by_unseen,
+                };
+                apart.add(causes, 0.0);
+                continue;
+            }
+            TrueCause::Outside | TrueCause::Reader { public: false, .. } => {}
+        }
+        let by = |named: &[(Option<u64>, f64)], outside, others| {
+            let weighed = Weighed {
+                named,
+                outside,
+                others,
+            };
+            judge(&weighed, traced.cause)
+        };
+        let unnamed = before.saturating_sub(causes.readers.len());
+        let alike = |outside: f64| match before {
+            0 => by(&[], 1.0, (0.0, 0)),
+            _ => by(&[], outside, (1.0 - outside, before)),
+        };
+        let recent = match last {
+            Some(last) => by(&[(last, 1.0)], 0.0, (0.0, before - 1)),
+            None => by(&[], 1.0, (0.0, 0)),
+        };
+        found.scored.push(Scored {
+            by: (traced.truth.channel.to_string(), traced.truth.app.clone()),
+            inferred: edges && !causes.proven,
+            product: by(
+                &named,
+                causes.outside,
+                (causes.pooled + causes.unseen, unnamed),
+            ),
+            baselines: [
+                by(&[], 1.0, (0.0, before)),
+                recent,
+                alike(1.0 / (1.0 + before as f64)),
+                alike(1.0 - traced.landing.dark),
+            ],
+        });
+    }
+    found
+}
+
+/// How well causes are stated, over some readers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ParentScores {
+    /// Readers.
+    pub readers: usize,
+    /// Part that an earlier reader truly sent, in private.
+    pub chained: f64,
+    /// Part that is stated: the mean probability of everything but the outside.
+    pub chained_stated: f64,
+    /// Stated less true.
+    pub bias: f64,
+    /// Part whose likeliest cause, a named reader or the outside, is the true one.
+    pub top1: f64,
+    /// The same of those that an earlier reader truly sent.
+    pub top1_chain: f64,
+    /// Mean of 1 / rank of the true cause; the middle rank among equals.
+    pub mrr: f64,
+    /// Mean of −ln p(true cause), nats; p at least .001, a reader in the pool with his equal part of it.
+    pub log_loss: f64,
+    /// The same of those that an earlier reader truly sent.
+    pub log_loss_chain: f64,
+    /// Mean squared error of the likeliest cause's probability.
+    pub brier: f64,
+    /// Expected calibration error of the likeliest cause's probability, 15 bins.
+    pub ece: f64,
+    /// Calibration error of P(from outside).
+    pub ece_outside: f64,
+    /// Calibration error over all readers that are named as causes.
+    pub ece_named: f64,
+    /// How many are named.
+    pub named: usize,
+}
+
+/// Scores of one method.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MethodScores {
+    /// Its name.
+    pub name: &'static str,
+    /// Over all readers.
+    pub all: ParentScores,
+    /// Over those whose cause had to be inferred.
+    pub inferred: ParentScores,
+}
+
+/// Scores of the product by channel and app of the reader, as they truly are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupScores {
+    /// Channel.
+    pub channel: String,
+    /// App, network or engine; empty where there is none.
+    pub app: String,
+    /// Scores.
+    #[serde(flatten)]
+    pub scores: ParentScores,
+}
+
+fn scores(judgements: &[&Judgement]) -> ParentScores {
+    let edges: Vec<EdgeScore> = judgements.iter().map(|judged| judged.edge).collect();
+    let measures = measure(&edges, &[]);
+    let outside: Vec<(f64, bool)> = edges
+        .iter()
+        .map(|edge| (edge.outside, edge.from_outside))
+        .collect();
+    let named: Vec<(f64, bool)> = judgements
+        .iter()
+        .flat_map(|judged| judged.named.iter().copied())
+        .collect();
+    let of_outside: Fit = fit(&outside);
+    ParentScores {
+        readers: edges.len(),
+        chained: 1.0 - of_outside.truth,
+        chained_stated: 1.0 - of_outside.stated,
+        bias: -of_outside.bias,
+        top1: measures.top1,
+        top1_chain: measures.top1_chain,
+        mrr: measures.mrr,
+        log_loss: measures.log_loss,
+        log_loss_chain: measures.log_loss_chain,
+        brier: measures.brier,
+        ece: measures.ece,
+        ece_outside: of_outside.ece,
+        ece_named: fit(&named).ece,
+        named: named.len(),
+    }
+}
+
+/// Scores of the product, then of the simple methods.
+pub(super) fn methods(scored: &[&Scored]) -> Vec<MethodScores> {
+    let method = |name, of: &dyn Fn(&Scored) -> &Judgement| {
+        let some = |inferred_only: bool| {
+            let wanted = scored
+                .iter()
+                .filter(|scored| scored.inferred || !inferred_only);
+            let judged: Vec<&Judgement> = wanted.map(|scored| of(scored)).collect();
+            scores(&judged)
+        };
+        MethodScores {
+            name,
+            all: some(false),
+            inferred: some(true),
+        }
+    };
+    let product = method("grapevine", &|scored| &scored.product);
+    let baselines = BASELINES
+        .iter()
+        .enumerate()
+        .map(|(at, name)| method(name, &|scored| &scored.baselines[at]));
+    std::iter::once(product).chain(baselines).collect()
+}
+
+/// Scores of the product by channel and app, the largest first.
+pub(super) fn groups(scored: &[&Scored]) -> Vec<GroupScores> {
+    let mut by: BTreeMap<&(String, String), Vec<&Judgement>> = BTreeMap::new();
+    for scored in scored {
+        by.entry(&scored.by).or_default().push(&scored.product);
+    }
+    let mut groups: Vec<GroupScores> = by
+        .into_iter()
+        .map(|((channel, app), judged)| GroupScores {
+            channel: channel.clone(),
+            app: app.clone(),
+            scores: scores(&judged),
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.scores.readers));
+    groups
+}
+
+#[cfg(test)]
+mod tests;

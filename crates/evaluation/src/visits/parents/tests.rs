@@ -1,0 +1,152 @@
+//! Judgements of hand-made edges.
+
+use std::collections::HashMap;
+
+use super::super::lineage::tests::{landing, row};
+use super::super::lineage::trace;
+use super::*;
+
+fn close(a: f64, b: f64) {
+    assert!((a - b).abs() < 1e-12, "{a} {b}");
+}
+
+const BY_ONE: TrueCause = TrueCause::Reader {
+    person: 1,
+    public: false,
+};
+
+#[test]
+fn a_named_parent_counts_with_its_probability() {
+    let weighed = Weighed {
+        named: &[(Some(1), 0.5), (None, 0.1)],
+        outside: 0.3,
+        others: (0.1, 4),
+    };
+    let judged = judge(&weighed, BY_ONE);
+    assert_eq!((judged.edge.truth, judged.edge.best), (0.5, 0.5));
+    assert!(judged.edge.best_is_right && !judged.edge.from_outside);
+    close(judged.edge.rank, 1.0);
+    assert_eq!(judged.named, [(0.5, true), (0.1, false)]);
+    let judged = judge(&weighed, TrueCause::Outside);
+    assert_eq!((judged.edge.truth, judged.edge.best_is_right), (0.3, false));
+    close(judged.edge.rank, 2.0);
+}
+
+#[test]
+fn a_parent_in_the_pool_has_his_equal_part_of_it() {
+    let weighed = Weighed {
+        named: &[(Some(2), 0.3)],
+        outside: 0.5,
+        others: (0.2, 4),
+    };
+    let judged = judge(&weighed, BY_ONE);
+    close(judged.edge.truth, 0.05);
+    // Behind the outside and the named one, in the middle of four alike.
+    close(judged.edge.rank, 1.0 + 2.0 + 1.5);
+    // Nothing is left for the pool: the floor.
+    let weighed = Weighed {
+        named: &[],
+        outside: 1.0,
+        others: (0.0, 3),
+    };
+    let judged = judge(&weighed, BY_ONE);
+    assert_eq!(judged.edge.truth, PROBABILITY_MIN);
+    close(judged.edge.rank, 1.0 + 1.0 + 1.0);
+}
+
+fn causes(readers: &[(u8, f64)], outside: f64, pooled: f64, proven: bool) -> Causes {
+    Causes {
+        readers: readers
+            .iter()
+            .map(|(visit, probability)| ([*visit; 16], *probability))
+            .collect(),
+        outside,
+        pooled,
+        unseen: 0.0,
+        proven,
+    }
+}
+
+#[test]
+fn edges_are_joined_with_true_parents_by_visit() {
+    let rows = [
+        row(1, "search", None),
+        row(2, "share", Some(1)),
+        row(3, "share", Some(1)),
+        row(4, "message", None),
+    ];
+    let mut landings: Vec<_> = (1..=4).map(|visit| landing(visit, visit as i64)).collect();
+    for (landing, dark) in landings.iter_mut().zip([0.0, 1.0, 0.75, 0.5]) {
+        landing.dark = dark;
+    }
+    let traced = trace(landings.iter().zip(&rows), &rows);
+    let stated = HashMap::from([
+        ([2; 16], causes(&[(1, 1.0)], 0.0, 0.0, true)),
+        ([3; 16], causes(&[(2, 0.5), (1, 0.25)], 0.25, 0.0, false)),
+        ([4; 16], causes(&[(1, 0.25)], 0.5, 0.25, false)),
+    ]);
+    let found = judgements(&traced, &stated);
+    let scored: Vec<&Scored> = found.scored.iter().collect();
+    let methods = methods(&scored);
+    let product = methods[0];
+    assert_eq!((product.all.readers, product.inferred.readers), (4, 2));
+    close(product.all.chained, 0.5);
+    // 0, 1, .75 and .5.
+    close(product.all.chained_stated, 2.25 / 4.0);
+    close(product.all.top1, 0.75);
+    close(product.all.top1_chain, 0.5);
+    // Two others have .25 as the true one has: the outside and himself, behind one of .5.
+    close(product.inferred.mrr, (1.0 / 2.5 + 1.0) / 2.0);
+    close(
+        product.inferred.log_loss,
+        -(0.25f64.ln() + 0.5f64.ln()) / 2.0,
+    );
+    close(product.inferred.brier, (0.25 + 0.25) / 2.0);
+    assert_eq!(product.inferred.named, 3);
+    let by = |name: &str| {
+        let found = methods.iter().find(|method| method.name == name);
+        found.expect("a method").all
+    };
+    close(by("always outside").top1, 0.5);
+    // The second by the first, right; the third by the second, wrong; the fourth wrong.
+    close(by("most recent reader").top1, 0.5);
+    let uniform = 2f64.ln() + 3f64.ln() + 4f64.ln();
+    close(by("uniform, outside included").log_loss, uniform / 4.0);
+    let alike = -(1f64.ln() + (0.75f64 / 2.0).ln() + 0.5f64.ln());
+    close(by("P(private) alone, readers alike").log_loss, alike / 4.0);
+    let groups = groups(&scored);
+    assert_eq!(groups.len(), 2);
+    assert_eq!(
+        groups
+            .iter()
+            .map(|group| group.scores.readers)
+            .sum::<usize>(),
+        4
+    );
+}
+
+#[test]
+fn readers_without_a_single_right_cause_are_set_apart() {
+    let mut rows = [
+        row(1, "search", None),
+        row(2, "share", Some(1)),
+        row(3, "share", Some(9)),
+        row(4, "search", None),
+    ];
+    rows[1].channel = grapevine_event::Channel::Social;
+    rows[3].person = Some(1);
+    let landings: Vec<_> = (1..=4).map(|visit| landing(visit, visit as i64)).collect();
+    let traced = trace(landings.iter().zip(&rows), &rows);
+    let stated = HashMap::from([
+        ([2; 16], causes(&[(1, 0.75)], 0.25, 0.0, false)),
+        ([3; 16], causes(&[(1, 0.5)], 0.5, 0.0, false)),
+        ([4; 16], causes(&[(1, 0.5)], 0.5, 0.0, false)),
+    ]);
+    let found = judgements(&traced, &stated);
+    assert_eq!(found.scored.len(), 1);
+    let post = Apart::mean([found.by_post].into_iter());
+    assert_eq!((post.readers, post.sharer, post.outside), (1, 0.75, 0.25));
+    assert_eq!((found.by_unseen.readers, found.no_reader.readers), (1, 1));
+    let none = super::methods(&[]);
+    assert_eq!((none[0].all.readers, none[0].all.ece), (0, 0.0));
+}

@@ -1,0 +1,326 @@
+//! Stated R and structural virality of contents held against their true trees.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::measures::virality;
+
+use super::lineage::{Traced, TrueCause};
+use super::stated::StatedSpread;
+
+/// Settled readers from which a content is scored.
+pub const READERS_MIN: usize = 20;
+
+/// One content.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct SpreadScore {
+    /// True readers.
+    pub(super) readers: usize,
+    /// Stated share of readers who came from earlier readers: low, likely, high.
+    pub(super) share: [f64; 3],
+    /// Stated R.
+    pub(super) reproduction: [f64; 3],
+    /// True share of readers whom readers sent, in private and at all: R of a tree that is finished.
+    pub(super) true_reproduction: [f64; 2],
+    /// Stated structural virality.
+    pub(super) virality: Option<[f64; 3]>,
+    /// True one, with links passed on in private and with all.
+    pub(super) true_virality: [f64; 2],
+}
+
+/// Readers of a site from earlier readers, summed over all contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Totals {
+    /// Settled readers as stated.
+    pub(super) settled: f64,
+    /// Of those from earlier readers, as stated: low, likely, high.
+    pub(super) chained: [f64; 3],
+    /// True readers.
+    pub(super) readers: f64,
+    /// Of those from readers' shares, in private and at all.
+    pub(super) shared: [f64; 2],
+}
+
+/// The spreading of one site's contents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spreads {
+    pub(super) scored: Vec<SpreadScore>,
+    pub(super) totals: Totals,
+}
+
+/// True tree of one content, as it grows.
+#[derive(Default)]
+struct Tree {
+    /// Node by person; the root, node 0, is nobody.
+    nodes: HashMap<u64, u32>,
+    /// Parent by node, of links passed on in private and of all.
+    parents: [Vec<u32>; 2],
+    shared: [usize; 2],
+}
+
+impl Tree {
+    fn add(&mut self, traced: &Traced<'_>) {
+        for (parents, public_too) in self.parents.iter_mut().zip([false, true]) {
+            if parents.is_empty() {
+                parents.push(0);
+            }
+            let parent = match traced.cause {
+                TrueCause::Reader { person, .. } if traced.cause.is_share(public_too) => {
+                    self.nodes.get(&person).copied()
+                }
+                _ => None,
+            };
+            parents.push(parent.unwrap_or(0));
+            self.shared[usize::from(public_too)] += usize::from(traced.cause.is_share(public_too));
+        }
+        if let Some(person) = traced.truth.person {
+            let node = (self.parents[0].len() - 1) as u32;
+            self.nodes.entry(person).or_insert(node);
+        }
+    }
+
+    fn readers(&self) -> usize {
+        self.parents[0].len().saturating_sub(1)
+    }
+}
+
+/// Holds the records of a site against true trees. A content that was closed and began anew has
+/// more than one record and is not scored by itself.
+pub(super) fn spreads(
+    traced: &[Traced<'_>],
+    stated: &BTreeMap<String, BTreeMap<i64, StatedSpread>>,
+) -> Spreads {
+    let mut trees: BTreeMap<&str, Tree> = BTreeMap::new();
+    for traced in traced {
+        if traced.is_reader && traced.cause != TrueCause::NoReader {
+            let tree = trees.entry(&traced.landing.content).or_default();
+            tree.add(traced);
+        }
+    }
+    let mut found = Spreads::default();
+    for tree in trees.values() {
+        found.totals.readers += tree.readers() as f64;
+        for (sum, shared) in found.totals.shared.iter_mut().zip(tree.shared) {
+            *sum += shared as f64;
+        }
+    }
+    for (content, records) in stated {
+        for record in records.values() {
+            found.totals.settled += record.settled as f64;
+            for (sum, chained) in found.totals.chained.iter_mut().zip(record.chained) {
+                *sum += chained;
+            }
+        }
+        let (Some(record), Some(tree)) = (records.values().next(), trees.get(content.as_str()))
+        else {
+            continue;
+        };
+        if records.len() > 1 || record.settled < READERS_MIN || tree.readers() == 0 {
+            continue;
+        }
+        let part = |shared: usize| shared as f64 / tree.readers() as f64;
+        found.scored.push(SpreadScore {
+            readers: tree.readers(),
+            share: record
+                .chained
+                .map(|chained| chained / record.settled as f64),
+            reproduction: record.reproduction,
+            true_reproduction: tree.shared.map(part),
+            virality: record.virality,
+            true_virality: [virality(&tree.parents[0]), virality(&tree.parents[1])],
+        });
+    }
+    found
+}
+
+/// How well one figure of contents is stated. The true figure lies between that of links passed on
+/// in private and that of all links, since a reader's public post counts as the outside where its
+/// site says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct FigureScore {
+    /// Contents.
+    pub contents: usize,
+    /// Mean of the stated figure.
+    pub stated: f64,
+    /// Mean of the true one, in private.
+    pub private: f64,
+    /// Mean of the true one, at all.
+    pub all: f64,
+    /// Mean distance of the stated figure to that in private.
+    pub error_private: f64,
+    /// Mean distance to that of all links.
+    pub error_all: f64,
+    /// Part of contents whose 80 % range holds that in private.
+    pub held_private: f64,
+    /// Part whose range holds that of all links.
+    pub held_all: f64,
+    /// Part whose range and what lies between the two meet.
+    pub held: f64,
+    /// Of those whose range does not, the part in which it lies below.
+    pub missed_below: f64,
+}
+
+/// Contents held against their true trees, and all of them together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SpreadScores {
+    /// Stated share of all readers who came from earlier readers: low, likely, high.
+    pub chained: [f64; 3],
+    /// True share whom a reader sent in private.
+    pub chained_private: f64,
+    /// True share whom a reader sent at all.
+    pub chained_all: f64,
+    /// Share of readers from earlier readers, by content.
+    pub share: FigureScore,
+    /// R, by content.
+    pub reproduction: FigureScore,
+    /// Structural virality, by content; distances are relative to the true one.
+    pub virality: FigureScore,
+}
+
+/// A stated figure with its range, and the true one in private and at all.
+type Case = ([f64; 3], [f64; 2]);
+
+fn figure(cases: &[Case], relative: bool) -> FigureScore {
+    let count = cases.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&[f64; 3], &[f64; 2]) -> f64| {
+        let sum: f64 = cases.iter().map(|(stated, truth)| of(stated, truth)).sum();
+        sum / count
+    };
+    let error = |stated: f64, truth: f64| {
+        let off = (stated - truth).abs();
+        if relative && truth > 0.0 {
+            off / truth
+        } else {
+            off
+        }
+    };
+    // What is certain has no width but for rounding.
+    let holds = |[low, _, high]: &[f64; 3], from: f64, to: f64| {
+        f64::from(u8::from(low - 1e-6 <= to && from <= high + 1e-6))
+    };
+    let held = mean(&|stated, [private, all]| holds(stated, private.min(*all), private.max(*all)));
+    let below =
+        mean(&|[_, _, high], [private, all]| f64::from(u8::from(high + 1e-6 < private.min(*all))));
+    FigureScore {
+        contents: cases.len(),
+        stated: mean(&|[_, likely, _], _| *likely),
+        private: mean(&|_, [private, _]| *private),
+        all: mean(&|_, [_, all]| *all),
+        error_private: mean(&|[_, likely, _], [private, _]| error(*likely, *private)),
+        error_all: mean(&|[_, likely, _], [_, all]| error(*likely, *all)),
+        held_private: mean(&|stated, [private, _]| holds(stated, *private, *private)),
+        held_all: mean(&|stated, [_, all]| holds(stated, *all, *all)),
+        held,
+        missed_below: match cases.is_empty() || held >= 1.0 {
+            true => 0.0,
+            false => below / (1.0 - held),
+        },
+    }
+}
+
+/// Scores contents of several sites together.
+pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
+    let mut totals = Totals::default();
+    let mut scored: Vec<&SpreadScore> = Vec::new();
+    for site in sites {
+        totals.settled += site.totals.settled;
+        totals.readers += site.totals.readers;
+        for (sum, chained) in totals.chained.iter_mut().zip(site.totals.chained) {
+            *sum += chained;
+        }
+        for (sum, shared) in totals.shared.iter_mut().zip(site.totals.shared) {
+            *sum += shared;
+        }
+        scored.extend(&site.scored);
+    }
+    let cases = |of: &dyn Fn(&SpreadScore) -> Option<Case>| -> Vec<Case> {
+        scored.iter().filter_map(|score| of(score)).collect()
+    };
+    let [private, all] = totals.shared.map(|shared| shared / totals.readers.max(1.0));
+    SpreadScores {
+        chained: totals
+            .chained
+            .map(|chained| chained / totals.settled.max(1.0)),
+        chained_private: private,
+        chained_all: all,
+        share: figure(
+            &cases(&|score| Some((score.share, score.true_reproduction))),
+            false,
+        ),
+        reproduction: figure(
+            &cases(&|score| Some((score.reproduction, score.true_reproduction))),
+            false,
+        ),
+        virality: figure(
+            &cases(&|score| Some((score.virality?, score.true_virality))),
+            true,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_event::Channel;
+
+    use super::super::lineage::tests::{landing, row};
+    use super::super::lineage::trace;
+    use super::*;
+
+    #[test]
+    fn the_true_tree_is_grown_by_private_shares_and_by_all() {
+        // 1 from outside, 2 by 1 in private, 3 by 2's public post, 4 from outside.
+        let mut rows = vec![
+            row(1, "search", None),
+            row(2, "share", Some(1)),
+            row(3, "share", Some(2)),
+            row(4, "search", None),
+        ];
+        rows[2].channel = Channel::Social;
+        // As many more from outside as make the content large enough.
+        rows.extend((5..=20).map(|visit| row(visit, "search", None)));
+        let landings: Vec<_> = (1..=20).map(|visit| landing(visit, visit as i64)).collect();
+        let traced = trace(landings.iter().zip(&rows), &rows);
+        let record = StatedSpread {
+            settled: 20,
+            chained: [0.0, 1.5, 3.0],
+            reproduction: [0.0, 0.1, 0.2],
+            virality: None,
+        };
+        let content = landings[0].content.clone();
+        let stated = BTreeMap::from([(content.clone(), BTreeMap::from([(0, record.clone())]))]);
+        let found = spreads(&traced, &stated);
+        let score = found.scored[0];
+        assert_eq!(score.true_reproduction, [0.05, 0.1]);
+        assert_eq!(score.share, [0.0, 0.075, 0.15]);
+        let mut parents = vec![0u32; 21];
+        parents[2] = 1;
+        assert_eq!(score.true_virality[0], virality(&parents));
+        parents[3] = 2;
+        assert_eq!(score.true_virality[1], virality(&parents));
+        assert_eq!(found.totals.shared, [1.0, 2.0]);
+        // Two records of one content count together, but not as a content.
+        let twice = BTreeMap::from([(content, BTreeMap::from([(0, record.clone()), (9, record)]))]);
+        let found = spreads(&traced, &twice);
+        assert!(found.scored.is_empty() && found.totals.settled == 40.0);
+    }
+
+    #[test]
+    fn figures_by_hand() {
+        let cases = [
+            ([0.1, 0.2, 0.3], [0.2, 0.4]),
+            ([0.1, 0.2, 0.3], [0.0, 0.5]),
+            ([0.1, 0.2, 0.3], [0.4, 0.5]),
+            ([0.5, 0.6, 0.7], [0.1, 0.2]),
+        ];
+        let found = figure(&cases, false);
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        close(found.stated, 0.3);
+        close(found.error_private, (0.0 + 0.2 + 0.2 + 0.5) / 4.0);
+        close(found.held_private, 0.25);
+        close(found.held_all, 0.0);
+        close(found.held, 0.5);
+        close(found.missed_below, 0.5);
+        close(figure(&cases[..1], true).error_all, 0.5);
+    }
+}

@@ -1,0 +1,189 @@
+//! What the chain stage stated: the causes of every child as they stand in the end, and how each
+//! content spreads.
+
+use std::collections::{BTreeMap, HashMap};
+
+use grapevine_event::{EdgeMethod, ParentKind, Record};
+
+/// What is left of an edge that was taken back.
+const NOTHING: f64 = 1e-6;
+
+/// The causes of one child, signs counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Causes {
+    /// Readers that are named, by visit, with probability.
+    pub(super) readers: Vec<([u8; 16], f64)>,
+    /// P(from outside).
+    pub(super) outside: f64,
+    /// Probability of readers that are not named one by one, and of acts that were seen of nobody known.
+    pub(super) pooled: f64,
+    /// Probability of a proven share of somebody who was never seen.
+    pub(super) unseen: f64,
+    /// Whether a token says it.
+    pub(super) proven: bool,
+}
+
+impl Causes {
+    /// Of a child without an edge: a fact said that it came from outside.
+    pub(super) fn told_outside() -> Self {
+        Causes {
+            outside: 1.0,
+            ..Causes::default()
+        }
+    }
+}
+
+/// A child's causes while its edges are read.
+type Rows = BTreeMap<(ParentKind, Option<[u8; 16]>), (f64, bool)>;
+
+/// One row of the topic `edges`, as far as causes need it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EdgeRow {
+    pub(super) child: [u8; 16],
+    pub(super) parent: Option<[u8; 16]>,
+    pub(super) kind: ParentKind,
+    pub(super) method: EdgeMethod,
+    /// Probability times sign.
+    pub(super) signed: f64,
+}
+
+/// Sums the rows of each child.
+pub(super) fn netted(rows: impl IntoIterator<Item = EdgeRow>) -> HashMap<[u8; 16], Causes> {
+    let mut children: HashMap<[u8; 16], Rows> = HashMap::new();
+    for row in rows {
+        let sums = children.entry(row.child).or_default();
+        let sum = sums.entry((row.kind, row.parent)).or_default();
+        sum.0 += row.signed;
+        sum.1 |= row.method == EdgeMethod::Token;
+    }
+    let summed = children.into_iter().map(|(child, rows)| {
+        let mut causes = Causes::default();
+        for ((kind, parent), (probability, proven)) in rows {
+            if probability < NOTHING {
+                continue;
+            }
+            causes.proven |= proven;
+            match (kind, parent) {
+                (ParentKind::Visitor, Some(parent)) => causes.readers.push((parent, probability)),
+                (ParentKind::Outside, _) => causes.outside += probability,
+                (ParentKind::Unknown, _) => causes.unseen += probability,
+                (ParentKind::Visitor | ParentKind::Act | ParentKind::Pooled, _) => {
+                    causes.pooled += probability;
+                }
+            }
+        }
+        (child, causes)
+    });
+    summed.collect()
+}
+
+/// The newest record of a content.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StatedSpread {
+    pub(super) settled: usize,
+    /// Expected readers who came from earlier readers: low, likely, high.
+    pub(super) chained: [f64; 3],
+    /// R: low, likely, high.
+    pub(super) reproduction: [f64; 3],
+    /// Structural virality, where it is stated.
+    pub(super) virality: Option<[f64; 3]>,
+}
+
+/// What the chain stage wrote.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stated {
+    rows: Vec<EdgeRow>,
+    /// By content, then by the time of the first reader: a content that was closed begins anew.
+    pub(super) spreads: BTreeMap<String, BTreeMap<i64, StatedSpread>>,
+}
+
+impl Stated {
+    /// Takes a record of the topics `edges` and `spreads`, in their order.
+    pub(super) fn take(&mut self, record: Record<'_>) {
+        match record {
+            Record::Edge(edge) => self.rows.push(EdgeRow {
+                child: edge.child_visit.0,
+                parent: edge.parent_visit.map(|parent| parent.0),
+                kind: edge.parent_kind,
+                method: edge.method,
+                signed: f64::from(edge.probability) * f64::from(edge.sign),
+            }),
+            Record::Spread(spread) => {
+                let virality = [
+                    spread.structural_virality_low,
+                    spread.structural_virality,
+                    spread.structural_virality_high,
+                ];
+                let stated = StatedSpread {
+                    settled: usize::try_from(spread.settled).unwrap_or_default(),
+                    chained: [
+                        spread.chain_arrivals_low,
+                        spread.chain_arrivals,
+                        spread.chain_arrivals_high,
+                    ],
+                    reproduction: [
+                        spread.reproduction_low,
+                        spread.reproduction,
+                        spread.reproduction_high,
+                    ],
+                    virality: match virality {
+                        [Some(low), Some(likely), Some(high)] => Some([low, likely, high]),
+                        _ => None,
+                    },
+                };
+                let content = self.spreads.entry(spread.content.into_owned());
+                content.or_default().insert(spread.started, stated);
+            }
+            _ => {}
+        }
+    }
+
+    /// The causes of every child, as they stand in the end.
+    pub(super) fn causes(&self) -> HashMap<[u8; 16], Causes> {
+        netted(self.rows.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(child: u8, parent: Option<u8>, kind: ParentKind, signed: f64) -> EdgeRow {
+        EdgeRow {
+            child: [child; 16],
+            parent: parent.map(|parent| [parent; 16]),
+            kind,
+            method: match signed.abs() {
+                1.0 => EdgeMethod::Token,
+                _ => EdgeMethod::Inferred,
+            },
+            signed,
+        }
+    }
+
+    #[test]
+    fn a_late_token_replaces_what_was_written_before() {
+        let found = netted([
+            row(2, None, ParentKind::Unknown, 1.0),
+            row(3, Some(1), ParentKind::Visitor, 0.5),
+            row(3, None, ParentKind::Act, 0.125),
+            row(3, None, ParentKind::Pooled, 0.125),
+            row(3, None, ParentKind::Outside, 0.25),
+            row(2, None, ParentKind::Unknown, -1.0),
+            row(2, Some(1), ParentKind::Visitor, 1.0),
+        ]);
+        let proven = Causes {
+            readers: vec![([1; 16], 1.0)],
+            proven: true,
+            ..Causes::default()
+        };
+        assert_eq!(found[&[2; 16]], proven);
+        let inferred = Causes {
+            readers: vec![([1; 16], 0.5)],
+            outside: 0.25,
+            pooled: 0.25,
+            ..Causes::default()
+        };
+        assert_eq!(found[&[3; 16]], inferred);
+    }
+}
