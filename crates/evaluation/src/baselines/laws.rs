@@ -1,6 +1,6 @@
 //! Laws of delays and of numbers of children, fitted to what is known.
 
-use super::lags::{BINS, ByBin, width};
+use super::lags::{ByBin, width};
 
 /// A density of delays as a histogram.
 pub(super) struct Density {
@@ -104,6 +104,7 @@ fn argmax([mut from, mut to]: [f64; 2], value: impl Fn(f64) -> f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lags::BINS;
     use super::*;
 
     #[test]
