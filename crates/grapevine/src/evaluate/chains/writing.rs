@@ -143,7 +143,7 @@ fn table(all: &[Scored]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic);
     let width = match io::stdout().is_terminal() {
         true => console::Term::stdout().size().1.max(60),
-        false => 150,
+        false => 200,
     };
     table.set_width(width);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
