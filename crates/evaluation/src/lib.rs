@@ -18,7 +18,7 @@ mod fit;
 mod measures;
 pub mod visits;
 
-pub use baselines::{Baseline, baselines};
+pub use baselines::{Baseline, Baselines, Labelled, baselines};
 pub use cascades::{Cascade, NODES_MAX, ReadError, read};
 pub use copied::CopiedMarks;
 pub use drive::{Evaluation, Setting, Tokens, evaluate};

@@ -1,7 +1,7 @@
 //! Evaluation of cascades that are made here, with a truth that the shipped weights never saw.
 
 use grapevine_evaluation::{
-    Cascade, CopiedMarks, Setting, Tokens, baselines, evaluate, learn, read,
+    Cascade, CopiedMarks, Labelled, Setting, Tokens, baselines, evaluate, learn, read,
 };
 use grapevine_inference::causes::{Holding, MarkLaws, Weights};
 
@@ -72,7 +72,7 @@ fn the_inference_beats_every_baseline_and_learns_from_tokens() {
     };
     let laws = MarkLaws::default();
     let shipped = evaluate(&scored, setting, &weights, &laws).settled;
-    for baseline in baselines(&scored, tokens) {
+    for baseline in baselines(&scored, tokens, None).methods {
         let name = baseline.name;
         let theirs = baseline.measures;
         assert!(
@@ -87,6 +87,17 @@ fn the_inference_beats_every_baseline_and_learns_from_tokens() {
         learned.log_loss < shipped.log_loss - 0.02,
         "{learned:?} {shipped:?}"
     );
+    let labelled = Labelled {
+        cascades: &known,
+        tokens,
+    };
+    for baseline in baselines(&scored, tokens, Some(labelled)).methods {
+        let (name, theirs) = (baseline.name, baseline.measures);
+        assert!(
+            learned.log_loss < theirs.log_loss,
+            "{name}: {theirs:?} {learned:?}"
+        );
+    }
     assert!(learned.ece < 0.05, "{learned:?}");
     let bias = learned.reproduction_pooled - learned.reproduction_true;
     assert!(bias.abs() < 0.03, "{learned:?}");

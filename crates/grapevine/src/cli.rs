@@ -373,10 +373,12 @@ pub struct EvaluateChainsArgs {
     /// Cascades: cascade_id,node_id,parent_id,t_seconds as CSV, plain, gzip or zstd.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Share of edges that a token gives away, from 0 to less than 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = token_rate)]
-    pub token_rate: f64,
-    /// Learn weights from this file's edges first, labelled at the same rate.
+    /// Share of edges that a token gives away, from 0 to less than 1; several are one table, or a
+    /// list of documents [default: 0,0.01,0.05,0.2,0.5; of JSON 0.05].
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = token_rate)]
+    pub token_rate: Vec<f64>,
+    /// Learn weights from this file's edges first, labelled at the same rate; baselines that need
+    /// fitting are fitted to them.
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
     /// Weights to start from [default: as shipped].

@@ -9,8 +9,9 @@ const DECREASE: f64 = 1e-4;
 const HALVINGS: usize = 20;
 
 /// Minimises from `start`. `value` writes the gradient into its second argument. Stops after
-/// `steps`, or where a step gains less than `tolerance` relatively.
-pub(super) fn minimise(
+/// `steps`, or where a step gains less than `tolerance` relatively. A start whose value is no number
+/// comes back as it is.
+pub fn minimise(
     start: &[f64],
     steps: usize,
     tolerance: f64,

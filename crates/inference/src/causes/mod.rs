@@ -55,6 +55,7 @@ pub use cause::{ByAct, Cause, Pooled};
 pub use example::{Example, Lesson};
 pub use late::Late;
 pub use laws::MarkLaws;
+pub use lbfgs::minimise;
 pub use learning::Holding;
 pub use marks::{MarkLaw, Marks};
 pub use metrics::{Metrics, Quartiles};

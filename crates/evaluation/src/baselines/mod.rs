@@ -1,0 +1,155 @@
+//! The methods to beat: what is obvious, and those of the literature. All of them look at every
+//! earlier arrival; none is bounded.
+//!
+//! Imports go one way: delays and laws (`lags`, `laws`) ← what every method is put through
+//! (`scoring`) ← one module a family of methods.
+
+mod kernels;
+mod labels;
+mod lags;
+mod laws;
+mod logit;
+mod root_share;
+mod scoring;
+mod simple;
+mod unlabelled;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cascades::Cascade;
+use crate::drive::Tokens;
+use crate::measures::Measures;
+use kernels::Kernels;
+pub use labels::Labelled;
+use labels::Laws;
+use logit::Logit;
+use root_share::RootShare;
+use scoring::{Weigh, run};
+use simple::{AlwaysRoot, MostRecent};
+
+/// A method, and how well it does.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// Its name.
+    pub name: &'static str,
+    /// Its measures; those of ranges are no numbers, since it gives none.
+    pub measures: Measures,
+}
+
+/// How well the methods do.
+#[derive(Clone, Debug)]
+pub struct Baselines {
+    /// Those that were run, in the order of a table.
+    pub methods: Vec<Baseline>,
+    /// Names of those that were not, since they need labels to be fitted to.
+    pub left_out: Vec<&'static str>,
+}
+
+/// Those that are fitted, in the order of a table.
+const FITTED: [&str; 8] = [
+    "exponential kernel",
+    "power-law kernel",
+    "out-degree x power law",
+    "root share + histogram",
+    "two-type Hawkes",
+    "two-type Hawkes, Gamma-Poisson",
+    "two-type Hawkes by EM, no labels",
+    "conditional logit, fitted",
+];
+
+/// Runs every baseline over the same hidden edges as an evaluation with these tokens. Those that
+/// are fitted are so to what is labelled, and to nothing else.
+pub fn baselines(
+    cascades: &[Cascade],
+    tokens: Tokens,
+    labelled: Option<Labelled<'_>>,
+) -> Baselines {
+    let nodes = cascades.iter().map(|cascade| cascade.parents.len());
+    let nodes = nodes.max().unwrap_or(1);
+    let mut methods = unfitted(nodes);
+    let fitted = labelled.and_then(|labelled| fitted(labelled, nodes));
+    let left_out = match fitted {
+        Some(fitted) => {
+            methods.extend(FITTED.into_iter().zip(fitted));
+            Vec::new()
+        }
+        None => FITTED.to_vec(),
+    };
+    Baselines {
+        methods: side_by_side(cascades, tokens, &methods),
+        left_out,
+    }
+}
+
+type Method = (&'static str, Box<dyn Weigh>);
+
+/// Methods that need no labels, for cascades of up to so many nodes.
+fn unfitted(nodes: usize) -> Vec<Method> {
+    vec![
+        ("most recent", Box::new(MostRecent)),
+        ("always root", Box::new(AlwaysRoot)),
+        ("uniform", Box::new(Kernels::uniform())),
+        (
+            "out-degree so far",
+            Box::new(Kernels::uniform().preferential()),
+        ),
+        (
+            "conditional logit, cold start",
+            Box::new(Logit::cold(nodes)),
+        ),
+    ]
+}
+
+/// The methods of [`FITTED`]; none where there is no label.
+fn fitted(labelled: Labelled<'_>, nodes: usize) -> Option<[Box<dyn Weigh>; FITTED.len()]> {
+    let laws = Laws::of(labelled)?;
+    let [root, others] = &laws.delays;
+    let densities = [root, others];
+    let means = laws.offspring.map(|offspring| offspring.mean);
+    let power_law = || Kernels::power_law(laws.power_law);
+    Some([
+        Box::new(Kernels::exponential(laws.mean_delay)),
+        Box::new(power_law()),
+        Box::new(power_law().preferential()),
+        Box::new(RootShare::new(laws.share, others)),
+        Box::new(Kernels::hawkes(means, densities)),
+        Box::new(Kernels::gamma_poisson(laws.offspring, densities)),
+        Box::new(unlabelled::fitted(labelled)),
+        Box::new(Logit::fitted(labelled, &laws, nodes)),
+    ])
+}
+
+/// Runs the methods on as many threads as the machine has processors; what each finds does not
+/// depend on it.
+fn side_by_side(cascades: &[Cascade], tokens: Tokens, methods: &[Method]) -> Vec<Baseline> {
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let (name, method) = methods.get(number)?;
+        Some((number, *name, method))
+    };
+    let work = || {
+        let mut found = Vec::new();
+        while let Some((number, name, method)) = take() {
+            let measures = run(cascades, tokens, method.as_ref());
+            found.push((number, Baseline { name, measures }));
+        }
+        found
+    };
+    let mut found: Vec<(usize, Baseline)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(methods.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let joined = threads.into_iter().flat_map(|thread| {
+            let joined = thread.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        joined.collect()
+    });
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, baseline)| baseline).collect()
+}
+
+#[cfg(test)]
+mod tests;

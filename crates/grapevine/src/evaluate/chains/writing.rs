@@ -1,0 +1,202 @@
+//! How the scores of chains are written: one table for people, JSON documents for programs.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use grapevine_evaluation::{Baselines, Measures, NODES_MAX};
+use serde::Serialize;
+
+use super::Scored;
+use crate::cli::EvaluateChainsArgs;
+
+/// The JSON document.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    file: String,
+    fit: Option<String>,
+    token_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marks: Option<[f64; 2]>,
+    seed: u64,
+    weights: &'a str,
+    #[serde(flatten)]
+    settled: &'a Measures,
+    on_arrival: Early,
+    baselines: std::collections::BTreeMap<&'static str, Measures>,
+}
+
+/// What is measured of the posteriors at the moment of arrival.
+#[derive(Serialize)]
+struct Early {
+    top1: f64,
+    mrr: f64,
+    log_loss: f64,
+    brier: f64,
+    ece: f64,
+}
+
+/// The document of one share of tokens.
+pub(super) fn document<'a>(arguments: &EvaluateChainsArgs, scored: &'a Scored) -> Document<'a> {
+    let early = scored.evaluation.on_arrival;
+    let baselines = scored.baselines.methods.iter();
+    Document {
+        file: arguments.file.display().to_string(),
+        fit: arguments
+            .fit
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        token_rate: scored.token_rate,
+        marks: arguments.marks,
+        seed: arguments.seed,
+        weights: scored.weights.version(),
+        settled: &scored.evaluation.settled,
+        on_arrival: Early {
+            top1: early.top1,
+            mrr: early.mrr,
+            log_loss: early.log_loss,
+            brier: early.brier,
+            ece: early.ece,
+        },
+        baselines: baselines
+            .map(|baseline| (baseline.name, baseline.measures))
+            .collect(),
+    }
+}
+
+/// One document, or a list of them where several shares of tokens were asked for.
+pub(super) fn write_json(
+    arguments: &EvaluateChainsArgs,
+    all: &[Scored],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let documents: Vec<Document<'_>> = all
+        .iter()
+        .map(|scored| document(arguments, scored))
+        .collect();
+    match documents.as_slice() {
+        [document] => serde_json::to_writer_pretty(&mut *out, document),
+        documents => serde_json::to_writer_pretty(&mut *out, documents),
+    }?;
+    writeln!(out)
+}
+
+/// For people: one table of all methods at all shares of tokens, what it is of above it.
+pub(super) fn write_text(
+    arguments: &EvaluateChainsArgs,
+    all: &[Scored],
+    nothing_hidden: &[f64],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}, each cascade cut to {NODES_MAX} nodes",
+        arguments.file.display()
+    )?;
+    for scored in all {
+        let settled = &scored.evaluation.settled;
+        writeln!(
+            out,
+            "{} % of edges known by token: {} hidden edges of {} cascades, true R over all {:.3}, \
+             weights {}",
+            scored.token_rate * 100.0,
+            settled.edges,
+            settled.cascades,
+            settled.reproduction_true,
+            scored.weights.version(),
+        )?;
+    }
+    for rate in nothing_hidden {
+        let percent = rate * 100.0;
+        writeln!(
+            out,
+            "{percent} % of edges known by token: no edge is hidden"
+        )?;
+    }
+    if let Some([channel, network]) = arguments.marks {
+        writeln!(
+            out,
+            "made-up marks: children copy the channel with probability {channel}, the network with \
+             {network}; the baselines do not see them"
+        )?;
+    }
+    writeln!(out, "a range should hold 80 %")?;
+    if let Some(Baselines { left_out, .. }) = all.first().map(|scored| &scored.baselines)
+        && !left_out.is_empty()
+    {
+        let names = left_out.join("; ");
+        let why = match &arguments.fit {
+            None => "there is no --fit FILE",
+            Some(_) => "no edge of the --fit FILE carries a token",
+        };
+        writeln!(out, "left out, since they need fitting and {why}: {names}")?;
+    }
+    writeln!(out, "\n{}", table(all))
+}
+
+/// The methods, by share of tokens.
+fn table(all: &[Scored]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    let width = match io::stdout().is_terminal() {
+        true => console::Term::stdout().size().1.max(60),
+        false => 200,
+    };
+    table.set_width(width);
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let mut head = vec![right("tokens %".to_owned()), Cell::new("method")];
+    head.extend(
+        [
+            "top-1 %",
+            "on chains %",
+            "MRR",
+            "log-loss",
+            "Brier",
+            "ECE",
+            "R",
+            "|R error|",
+            "held %",
+            "virality error",
+            "held %",
+        ]
+        .map(|text| right(text.to_owned())),
+    );
+    table.set_header(head);
+    let mut add = |rate: f64, name: &str, measures: &Measures, cascades: bool| {
+        let figure = |value: f64, digits: usize| match value.is_nan() {
+            true => String::from("·"),
+            false => format!("{value:.digits$}"),
+        };
+        let of_cascades = |value: f64| if cascades { value } else { f64::NAN };
+        let mut row = vec![right((rate * 100.0).to_string()), Cell::new(name)];
+        row.extend(
+            [
+                figure(measures.top1 * 100.0, 1),
+                figure(measures.top1_chain * 100.0, 1),
+                figure(measures.mrr, 3),
+                figure(measures.log_loss, 3),
+                figure(measures.brier, 3),
+                figure(measures.ece, 3),
+                figure(of_cascades(measures.reproduction_pooled), 3),
+                figure(of_cascades(measures.reproduction_mae), 3),
+                figure(of_cascades(measures.reproduction_coverage * 100.0), 0),
+                figure(of_cascades(measures.virality_mae), 3),
+                figure(of_cascades(measures.virality_coverage * 100.0), 0),
+            ]
+            .map(right),
+        );
+        table.add_row(row);
+    };
+    for scored in all {
+        let (rate, evaluation) = (scored.token_rate, &scored.evaluation);
+        add(rate, "grapevine", &evaluation.settled, true);
+        add(rate, "grapevine, on arrival", &evaluation.on_arrival, false);
+        for baseline in &scored.baselines.methods {
+            add(rate, baseline.name, &baseline.measures, true);
+        }
+    }
+    table
+}
