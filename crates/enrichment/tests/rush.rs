@@ -84,7 +84,8 @@ fn visit(number: u64, time: i64, content: &str) -> Vec<u8> {
     record
 }
 
-/// Two quiet days of the site, `readers` on one content within a minute, half a quiet day, the end.
+/// Two quiet days of the site, `readers` on one content within a minute, a quiet day, the end. The rate of a
+/// million readers in one hour is forgotten after fourteen.
 fn records(readers: u64) -> impl Iterator<Item = Vec<u8>> {
     let quiet = |from: i64, hours: u64, first: u64| {
         (0..hours * QUIET).map(move |at| {
@@ -100,7 +101,7 @@ fn records(readers: u64) -> impl Iterator<Item = Vec<u8>> {
     let end = std::iter::once_with(|| {
         let mut record = Vec::new();
         let heartbeat = Heartbeat {
-            event_time: RUSH + 12 * HOUR_MS,
+            event_time: RUSH + 24 * HOUR_MS,
             source: "import",
         };
         heartbeat.encode(&mut record).expect("encodes");
@@ -108,7 +109,7 @@ fn records(readers: u64) -> impl Iterator<Item = Vec<u8>> {
     });
     quiet(START, 48, QUIET_FIRST)
         .chain(rush)
-        .chain(quiet(RUSH + HOUR_MS, 11, 2 * QUIET_FIRST))
+        .chain(quiet(RUSH + HOUR_MS, 23, 2 * QUIET_FIRST))
         .chain(end)
 }
 

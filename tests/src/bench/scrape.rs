@@ -41,7 +41,8 @@ impl Scrape {
 
     /// Sum of a metric's series that have every one of `labels`, such as `stage="chain"`.
     pub(super) fn sum(&self, metric: &str, labels: &[&str]) -> f64 {
-        self.of_metric(metric, labels).sum()
+        // Of none it is 0, where summing gives -0.
+        self.of_metric(metric, labels).sum::<f64>() + 0.0
     }
 
     /// How many such series there are.
