@@ -121,7 +121,7 @@ fn the_chain_stage_names_parents_better_than_simple_methods() {
         let name = baseline.name;
         // Of what is inferred beside many tokens, P(private) alone is about as good (docs/chains.md).
         let slack = match name.starts_with("P(private)") {
-            true => 0.1,
+            true => 0.03,
             false => 0.0,
         };
         for (ours, theirs, slack) in [
@@ -133,7 +133,9 @@ fn the_chain_stage_names_parents_better_than_simple_methods() {
             assert!(ours.log_loss < most, "{name}: {ours:?} {theirs:?}");
         }
     }
-    assert!(product.all.bias.abs() < 0.08, "{product:?}");
+    assert!(product.all.bias.abs() < 0.05, "{product:?}");
+    // Readers who are named are as often right as is stated, within the bins' chance.
+    assert!(product.inferred.ece_named < 0.1, "{product:?}");
     // Tokens name half of the parents.
     assert!(product.all.top1_chain > 0.3, "{product:?}");
     let spreads = found.spreads;
@@ -141,9 +143,10 @@ fn the_chain_stage_names_parents_better_than_simple_methods() {
     let truth = spreads.chained_private..=spreads.chained_all;
     assert!(low <= *truth.end() && *truth.start() <= high, "{spreads:?}");
     assert!(spreads.reproduction.contents > 5, "{spreads:?}");
-    assert!(spreads.reproduction.held > 0.4, "{spreads:?}");
+    assert!(spreads.reproduction.held > 0.6, "{spreads:?}");
+    assert!(spreads.virality.held > 0.5, "{spreads:?}");
     // Everything is settled in the end, and counted once.
-    let apart = [found.by_post, found.by_unseen, found.no_reader];
+    let apart = [found.by_post, found.no_reader];
     let apart: usize = apart.iter().map(|apart| apart.readers).sum();
     assert!(product.all.readers + apart <= found.landings);
     let groups: usize = found.groups.iter().map(|group| group.scores.readers).sum();

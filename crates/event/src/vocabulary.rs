@@ -217,7 +217,8 @@ closed_set! {
         Outside = "outside",
         /// All causes that are not listed one by one.
         Pooled = "pooled",
-        /// A proven share of somebody who was never seen.
+        /// A share of somebody who was never seen to land on the content: proven where the method is
+        /// token, else possible.
         Unknown = "unknown",
     }
 }

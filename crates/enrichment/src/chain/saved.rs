@@ -8,8 +8,9 @@ use serde::Deserialize;
 use super::state::{Counts, State};
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 4 since surges remember who began them. No release wrote 2 or 3.
-const FORMAT: u32 = 4;
+/// Format of the saved state: 5 since acts of sharing know whether their link had a token. No release
+/// wrote 2 to 4.
+const FORMAT: u32 = 5;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 
@@ -103,7 +104,7 @@ mod tests {
         let bytes = write(&State::default()).expect("writes");
         assert!(read(&bytes[..bytes.len() - 1]).is_err());
         assert!(read(&[]).is_err());
-        let newer = [&5u32.to_le_bytes()[..], &bytes[4..]].concat();
+        let newer = [&(FORMAT + 1).to_le_bytes()[..], &bytes[4..]].concat();
         let error = read(&newer).err().expect("refused").to_string();
         assert!(error.contains("use a newer grapevine"), "{error}");
     }

@@ -32,6 +32,8 @@ pub(super) enum TrueCause {
     Unseen {
         /// Whether the link was posted in public.
         public: bool,
+        /// The person who shared, where the simulation has one.
+        sharer: Option<u64>,
     },
     /// No new reader: the same person again, or no person.
     NoReader,
@@ -41,7 +43,7 @@ impl TrueCause {
     /// Whether a reader of the site passed the link on, in private, or at all.
     pub(super) fn is_share(self, in_public_too: bool) -> bool {
         match self {
-            TrueCause::Reader { public, .. } | TrueCause::Unseen { public } => {
+            TrueCause::Reader { public, .. } | TrueCause::Unseen { public, .. } => {
                 in_public_too || !public
             }
             TrueCause::Outside | TrueCause::NoReader => false,
@@ -113,7 +115,11 @@ fn sent_by(child: &Truth, visits: &HashMap<u64, &Truth>, seen: &dyn Fn(u64) -> b
         }
         at = parent;
     }
-    TrueCause::Unseen { public }
+    let sharer = child.parent.and_then(|visit| visits.get(&visit));
+    TrueCause::Unseen {
+        public,
+        sharer: sharer.and_then(|sharer| sharer.person),
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +184,13 @@ pub(super) mod tests {
             [TrueCause::Outside, by(1), by(2)]
         );
         assert_eq!(causes(&rows, &[0, 2]), [TrueCause::Outside, by(1)]);
-        assert_eq!(causes(&rows, &[2]), [TrueCause::Unseen { public: false }]);
+        assert_eq!(
+            causes(&rows, &[2]),
+            [TrueCause::Unseen {
+                public: false,
+                sharer: Some(2),
+            }]
+        );
     }
 
     #[test]

@@ -49,6 +49,8 @@ struct Weighed<'a> {
     outside: f64,
     /// Probability of earlier readers that are not named, and how many those are.
     others: (f64, usize),
+    /// Probability of a private share by somebody who is no reader.
+    unseen: f64,
 }
 
 fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
@@ -56,21 +58,33 @@ fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
         named,
         outside,
         others: (pooled, others),
+        unseen,
     } = *weighed;
     // Where there is nobody to stand for, it stands for somebody unknown.
     let count = others.max(1) as f64;
     let each = pooled / count;
     let person = match cause {
         TrueCause::Reader { person, .. } => Some(person),
+        // A token may name him all the same.
+        TrueCause::Unseen { sharer, .. } => sharer,
         _ => None,
     };
-    let mut best = (outside, person.is_none());
-    let mut truth = person.is_none().then_some(outside);
+    let from_outside = cause == TrueCause::Outside;
+    let by_unseen = matches!(cause, TrueCause::Unseen { .. });
+    let mut best = (outside, from_outside);
+    if unseen > best.0 {
+        best = (unseen, by_unseen);
+    }
+    let mut truth = match cause {
+        TrueCause::Outside => Some(outside),
+        TrueCause::Unseen { .. } => Some(unseen),
+        _ => None,
+    };
     let mut judged = Vec::with_capacity(named.len());
     for (who, probability) in named {
         let right = who.is_some() && *who == person;
         if right {
-            truth = Some(*probability);
+            truth = Some(*probability + if by_unseen { unseen } else { 0.0 });
         }
         if *probability > best.0 {
             best = (*probability, right);
@@ -83,6 +97,7 @@ fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
         .map(|(_, probability)| (*probability, 1.0))
         .chain([
             (outside, 1.0),
+            (unseen, f64::from(u8::from(unseen > 0.0))),
             (each, if pooled > 0.0 { count } else { others as f64 }),
         ]);
     let (mut greater, mut equal) = (0.0, 0.0);
@@ -97,7 +112,7 @@ fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
             best: best.0,
             best_is_right: best.1,
             outside,
-            from_outside: person.is_none(),
+            from_outside,
         },
         named: judged,
     }
@@ -112,7 +127,7 @@ pub struct Apart {
     pub outside: f64,
     /// Mean stated probability of the one who shared, where the product could name him.
     pub sharer: f64,
-    /// Mean stated probability of a proven share of somebody who was never seen.
+    /// Mean stated probability of a share of somebody who was never seen to land there.
     pub unseen: f64,
 }
 
@@ -146,7 +161,8 @@ pub(super) struct Judgements {
     pub(super) scored: Vec<Scored>,
     /// By a reader's public post.
     pub(super) by_post: Apart,
-    /// By a private share of somebody whom the product never got.
+    /// By a private share of somebody whom the product never got land there; among those that are
+    /// scored, too.
     pub(super) by_unseen: Apart,
     /// The same person again, or a robot, taken for a reader.
     pub(super) no_reader: Apart,
@@ -201,32 +217,36 @@ pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Cause
                 found.by_post.add(causes, of(person));
                 continue;
             }
-            TrueCause::Unseen { public } => {
+            TrueCause::Unseen { public, sharer } => {
                 let apart = match public {
                     true => &mut found.by_post,
                     false => &mut found.by_unseen,
                 };
-                apart.add(causes, 0.0);
-                continue;
+                apart.add(causes, sharer.map_or(0.0, of));
+                if public {
+                    continue;
+                }
             }
             TrueCause::Outside | TrueCause::Reader { public: false, .. } => {}
         }
-        let by = |named: &[(Option<u64>, f64)], outside, others| {
+        let by = |named: &[(Option<u64>, f64)], outside, others, unseen| {
             let weighed = Weighed {
                 named,
                 outside,
                 others,
+                unseen,
             };
             judge(&weighed, traced.cause)
         };
         let unnamed = before.saturating_sub(causes.readers.len());
-        let alike = |outside: f64| match before {
-            0 => by(&[], 1.0, (0.0, 0)),
-            _ => by(&[], outside, (1.0 - outside, before)),
+        // Somebody who is no reader is to the simple methods as one reader more.
+        let alike = |outside: f64| {
+            let each = (1.0 - outside) / (before + 1) as f64;
+            by(&[], outside, (each * before as f64, before), each)
         };
         let recent = match last {
-            Some(last) => by(&[(last, 1.0)], 0.0, (0.0, before - 1)),
-            None => by(&[], 1.0, (0.0, 0)),
+            Some(last) => by(&[(last, 1.0)], 0.0, (0.0, before - 1), 0.0),
+            None => by(&[], 1.0, (0.0, 0), 0.0),
         };
         found.scored.push(Scored {
             by: (traced.truth.channel.to_string(), traced.truth.app.clone()),
@@ -234,12 +254,13 @@ pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Cause
             product: by(
                 &named,
                 causes.outside,
-                (causes.pooled + causes.unseen, unnamed),
+                (causes.pooled, unnamed),
+                causes.unseen,
             ),
             baselines: [
-                by(&[], 1.0, (0.0, before)),
+                by(&[], 1.0, (0.0, before), 0.0),
                 recent,
-                alike(1.0 / (1.0 + before as f64)),
+                alike(1.0 / (2.0 + before as f64)),
                 alike(1.0 - traced.landing.dark),
             ],
         });
@@ -252,7 +273,7 @@ pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Cause
 pub struct ParentScores {
     /// Readers.
     pub readers: usize,
-    /// Part that an earlier reader truly sent, in private.
+    /// Part that somebody truly sent, in private.
     pub chained: f64,
     /// Part that is stated: the mean probability of everything but the outside.
     pub chained_stated: f64,
@@ -260,13 +281,13 @@ pub struct ParentScores {
     pub bias: f64,
     /// Part whose likeliest cause, a named reader or the outside, is the true one.
     pub top1: f64,
-    /// The same of those that an earlier reader truly sent.
+    /// The same of those that somebody truly sent.
     pub top1_chain: f64,
     /// Mean of 1 / rank of the true cause; the middle rank among equals.
     pub mrr: f64,
     /// Mean of −ln p(true cause), nats; p at least .001, a reader in the pool with his equal part of it.
     pub log_loss: f64,
-    /// The same of those that an earlier reader truly sent.
+    /// The same of those that somebody truly sent.
     pub log_loss_chain: f64,
     /// Mean squared error of the likeliest cause's probability.
     pub brier: f64,

@@ -25,7 +25,8 @@ pub(super) struct SpreadScore {
     pub(super) true_reproduction: [f64; 2],
     /// Stated structural virality.
     pub(super) virality: Option<[f64; 3]>,
-    /// True one, with links passed on in private and with all.
+    /// True one: of readers, with links passed on in private; and with all links, sharers among the
+    /// nodes who are no readers here.
     pub(super) true_virality: [f64; 2],
 }
 
@@ -53,35 +54,46 @@ pub(super) struct Spreads {
 #[derive(Default)]
 struct Tree {
     /// Node by person; the root, node 0, is nobody.
-    nodes: HashMap<u64, u32>,
-    /// Parent by node, of links passed on in private and of all.
+    nodes: [HashMap<u64, u32>; 2],
+    /// Parent by node, of links passed on in private, and of all with sharers who are no readers.
     parents: [Vec<u32>; 2],
+    readers: usize,
     shared: [usize; 2],
 }
 
 impl Tree {
     fn add(&mut self, traced: &Traced<'_>) {
-        for (parents, public_too) in self.parents.iter_mut().zip([false, true]) {
+        self.readers += 1;
+        let trees = self.parents.iter_mut().zip(&mut self.nodes);
+        for ((parents, nodes), public_too) in trees.zip([false, true]) {
             if parents.is_empty() {
                 parents.push(0);
             }
             let parent = match traced.cause {
                 TrueCause::Reader { person, .. } if traced.cause.is_share(public_too) => {
-                    self.nodes.get(&person).copied()
+                    nodes.get(&person).copied()
                 }
+                // Who shared without landing there came from outside.
+                TrueCause::Unseen {
+                    sharer: Some(sharer),
+                    ..
+                } if public_too => Some(*nodes.entry(sharer).or_insert_with(|| {
+                    parents.push(0);
+                    parents.len() as u32 - 1
+                })),
                 _ => None,
             };
             parents.push(parent.unwrap_or(0));
+            if let Some(person) = traced.truth.person {
+                let node = parents.len() as u32 - 1;
+                nodes.entry(person).or_insert(node);
+            }
             self.shared[usize::from(public_too)] += usize::from(traced.cause.is_share(public_too));
-        }
-        if let Some(person) = traced.truth.person {
-            let node = (self.parents[0].len() - 1) as u32;
-            self.nodes.entry(person).or_insert(node);
         }
     }
 
     fn readers(&self) -> usize {
-        self.parents[0].len().saturating_sub(1)
+        self.readers
     }
 }
 
@@ -136,7 +148,7 @@ pub(super) fn spreads(
 
 /// How well one figure of contents is stated. The true figure lies between that of links passed on
 /// in private and that of all links, since a reader's public post counts as the outside where its
-/// site says so.
+/// site says so; that of virality besides between that of readers alone and that of all sharers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct FigureScore {
     /// Contents.

@@ -15,6 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arrival::Act;
 use super::candidate::{Candidate, more};
 use super::laws::Likeness;
 use super::marks::Marks;
@@ -56,6 +57,8 @@ struct Kept {
     slots: [u8; SHARERS_MAX],
     /// Probability of each, in 255ths; 0 where there is none.
     probabilities: [u8; SHARERS_MAX],
+    /// Whether the link carried a token.
+    marked: bool,
 }
 
 impl Kept {
@@ -121,7 +124,10 @@ impl Acts {
 
     /// Takes an act in; the oldest leaves where there are too many. `sharers` are slots with their
     /// probabilities, likeliest first.
-    pub(super) fn take_in(&mut self, key: u64, time: u32, marks: Marks, sharers: &[(u8, f64)]) {
+    pub(super) fn take_in(&mut self, kept: &Act, time: u32, sharers: &[(u8, f64)]) {
+        let Act {
+            key, marks, marked, ..
+        } = *kept;
         self.count = self.count.saturating_add(1);
         if self.kept.len() == ACTS_MAX {
             let oldest = self.kept.iter().enumerate();
@@ -141,6 +147,7 @@ impl Acts {
             device: marks.folded_device(),
             slots: [0; SHARERS_MAX],
             probabilities: [0; SHARERS_MAX],
+            marked,
         };
         for (at, (slot, probability)) in sharers.iter().take(SHARERS_MAX).enumerate() {
             act.slots[at] = *slot;
@@ -163,6 +170,11 @@ impl Acts {
                 }
             }
         }
+    }
+
+    /// Whether the link carried a token.
+    pub(super) fn is_marked(&self, at: usize) -> bool {
+        self.kept[at].marked
     }
 
     /// How an act may have caused an arrival of that time and likeness, where arrivals come `gap`
@@ -336,7 +348,14 @@ mod tests {
     fn the_newest_acts_are_kept() {
         let mut acts = Acts::default();
         for key in 0..40u64 {
-            acts.take_in(key, key as u32, Marks::default(), &[(3, 1.0)]);
+            let act = Act {
+                key,
+                time: 0,
+                marks: Marks::default(),
+                sharer: None,
+                marked: false,
+            };
+            acts.take_in(&act, key as u32, &[(3, 1.0)]);
         }
         assert_eq!((acts.len(), acts.count), (ACTS_MAX, 40));
         assert!(acts.has(39) && !acts.has(0));

@@ -13,12 +13,9 @@ pub struct Arrival {
     pub certain: Option<Certain>,
     /// What it may have in common with its parent.
     pub marks: Marks,
-    /// Added to the log-odds of the outside: what referrer, channel and hour say.
+    /// Added to the log-odds of the outside: what referrer, channel, hour, and that there is no token
+    /// say.
     pub outside_log_odds: f64,
-    /// Probability that a share token survives in its channel, from 0 to 1. A token-less arrival is
-    /// the less likely a share for it: the weight of the outside is divided by one less it. 0
-    /// where tokens are lost without regard to anything.
-    pub token_survival: f64,
 }
 
 impl Arrival {
@@ -30,21 +27,15 @@ impl Arrival {
             certain: None,
             marks: Marks::default(),
             outside_log_odds: 0.0,
-            token_survival: 0.0,
         }
     }
 
     /// Log-odds that it adds to those of the outside; what is no number adds nothing.
     pub(super) fn added_log_odds(&self) -> f64 {
-        let survival = match self.token_survival.is_nan() {
-            true => 0.0,
-            false => self.token_survival.clamp(0.0, 0.999),
-        };
-        let log_odds = match self.outside_log_odds.is_nan() {
+        match self.outside_log_odds.is_nan() {
             true => 0.0,
             false => self.outside_log_odds.clamp(-30.0, 30.0),
-        };
-        log_odds - (1.0 - survival).ln()
+        }
     }
 }
 
@@ -76,4 +67,7 @@ pub struct Act {
     /// The arrival that shared, where that is certain: the fetched link carried its token, or its
     /// page reported the copy.
     pub sharer: Option<u64>,
+    /// Whether the link carried a share token, so that who comes by it has one too unless it was
+    /// lost on the way.
+    pub marked: bool,
 }

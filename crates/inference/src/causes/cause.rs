@@ -9,6 +9,8 @@ pub enum Cause {
     Reader(u64),
     /// The act of sharing of this key.
     Act(u64),
+    /// Somebody who is no arrival, by a share that was not seen.
+    Stranger,
     /// One of the earlier arrivals that are not kept one by one, up to this ordinal.
     Gone(u32),
 }

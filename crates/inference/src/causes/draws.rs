@@ -12,7 +12,7 @@ pub(super) struct Drawn {
     pub(super) from: Option<u32>,
 }
 
-/// From outside, or from a share of somebody who is no reader.
+/// From outside, or from a share of somebody who is no reader: nobody above is known.
 const ROOT: Drawn = Drawn {
     below: Below::Root,
     from: None,
@@ -26,7 +26,17 @@ impl Spread {
             return ROOT;
         }
         let left = (dice - outside) / (1.0 - outside).max(1e-12);
-        let mut left = (left * scratch.shares) as f32;
+        let left = left * scratch.shares;
+        let unseen = scratch.shares - scratch.by_acts;
+        let by_strangers = self.strangers * unseen;
+        if left < by_strangers {
+            return ROOT;
+        }
+        let left = match left < unseen {
+            true => (left - by_strangers) / (1.0 - self.strangers),
+            false => left,
+        };
+        let mut left = left as f32;
         let parts = self.candidates.len().div_ceil(PART);
         for (part, sum) in scratch.parts.iter().take(parts).enumerate() {
             if left >= *sum {

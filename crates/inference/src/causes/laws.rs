@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::acts::ActLaw;
 use super::marks::{MarkLaw, Marks};
 use super::outside::OutsideLaw;
+use super::tokens::TokenLaw;
 
 /// The laws of a site.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct MarkLaws {
     pub acts: ActLaw,
     /// How much more, or less, comes from outside than the weights know.
     pub outside: OutsideLaw,
+    /// How tokens are lost.
+    pub tokens: TokenLaw,
 }
 
 impl Default for MarkLaws {
@@ -32,6 +35,7 @@ impl Default for MarkLaws {
             device: MarkLaw::new(0.1),
             acts: ActLaw::default(),
             outside: OutsideLaw::default(),
+            tokens: TokenLaw::default(),
         }
     }
 }

@@ -44,6 +44,7 @@ mod state;
 mod streaming;
 mod sums;
 mod teaching;
+mod tokens;
 mod trees;
 mod waiting;
 mod weights;
@@ -66,6 +67,7 @@ pub use ranges::Range;
 pub use scratch::Scratch;
 pub use shape::Shape;
 pub use state::{SETTLED_AFTER, Spread};
+pub use tokens::TokenLaw;
 pub use weights::{Dispersion, Weights, WeightsError};
 
 #[cfg(test)]

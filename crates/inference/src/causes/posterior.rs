@@ -62,10 +62,22 @@ impl<'a> Posterior<'a> {
         self.scratch.outside * self.scale
     }
 
+    /// Probability of a share that was not seen by somebody who is no arrival
+    /// ([`Spread::expect_strangers`]).
+    pub fn strangers(&self) -> f64 {
+        let unseen = (self.scratch.shares - self.scratch.by_acts).max(0.0);
+        self.spread.strangers * unseen * self.scale
+    }
+
+    /// What a weight of an arrival counts: strangers have a part of it.
+    fn scale_of_readers(&self) -> f64 {
+        self.scale * (1.0 - self.spread.strangers)
+    }
+
     /// The earlier arrivals that are kept, by shares that were not seen: key, ordinal, probability;
     /// in no order.
     pub fn readers(&self) -> impl Iterator<Item = (u64, u32, f64)> + use<'a> {
-        let (scale, ordinal) = (self.scale, self.ordinal);
+        let (scale, ordinal) = (self.scale_of_readers(), self.ordinal);
         let kept = self.spread.candidates.iter();
         kept.zip(&self.scratch.candidates)
             .filter(move |(candidate, _)| candidate.ordinal < ordinal)
@@ -80,7 +92,7 @@ impl<'a> Posterior<'a> {
 
     /// The others, in order of arrival.
     pub fn pooled(&self) -> impl Iterator<Item = Pooled> + use<'a> {
-        let scale = self.scale;
+        let scale = self.scale_of_readers();
         let blocks = self.spread.pool.blocks().iter();
         blocks
             .zip(&self.scratch.blocks)
@@ -114,14 +126,17 @@ impl<'a> Posterior<'a> {
             })
     }
 
-    /// The likeliest causes, likeliest first, at most `count`; the earlier arrival on a tie, acts
-    /// last. Those that are not kept one by one are not among them.
+    /// The likeliest causes, likeliest first, at most `count`; the earlier arrival on a tie,
+    /// strangers and acts last. Those that are not kept one by one are not among them.
     pub fn likeliest(&self, count: usize) -> Vec<(Cause, f64)> {
         let mut causes: Vec<(Cause, u32, f64)> = self
             .readers()
             .map(|(key, ordinal, probability)| (Cause::Reader(key), ordinal, probability))
             .collect();
         causes.push((Cause::Outside, 0, self.outside()));
+        if self.strangers() > 0.0 {
+            causes.push((Cause::Stranger, u32::MAX, self.strangers()));
+        }
         let acts = self.acts();
         causes.extend(acts.map(|act| (Cause::Act(act.key), u32::MAX, act.probability)));
         causes.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.1.cmp(&b.1)));

@@ -15,7 +15,7 @@ pub struct Range {
 
 impl Range {
     /// The range of a rising function of the figure.
-    pub(super) fn map(self, of: impl Fn(f64) -> f64) -> Range {
+    pub(crate) fn map(self, of: impl Fn(f64) -> f64) -> Range {
         Range {
             low: of(self.low),
             likely: of(self.likely),

@@ -8,12 +8,15 @@ use super::laws::{Likeness, MarkLaws};
 use super::pool::Block;
 use super::scratch::{PART, Scratch, sum_of};
 use super::state::{PACE, Spread};
+use super::tokens::TokenLaw;
 use super::weights::Weights;
 
 /// Limit of the logarithm of the outside's weight.
 const OUTSIDE_LOG_MAX: f64 = 40.0;
 /// Beta prior of the outside's share among certain edges, as counts of both kinds.
 const SHARE_PRIOR: [f32; 2] = [3.2, 1.3];
+/// How likely somebody who has shared shares once more, beside a reader of whom nothing is known.
+const SHARED_AGAIN: f32 = 2.0;
 
 /// One arrival as its causes see it, with everything that is known by now.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +37,23 @@ pub(super) struct Moment {
     pub(super) likeness: Likeness,
     /// Added to the log-odds of the outside.
     pub(super) outside_log_odds: f64,
+    /// Where it came by a share, the probability that this share's others have a token.
+    lost_alone: f32,
+}
+
+impl Moment {
+    /// The arrival truly came without a token, on a site where tokens are lost by that law.
+    pub(super) fn without_token(self, law: TokenLaw) -> Moment {
+        Moment {
+            lost_alone: law.lost_alone(),
+            ..self
+        }
+    }
 }
 
 impl Spread {
     /// An arrival of that ordinal, time and likeness, with everything up to the `newest` arrival.
+    /// Its token is taken for lost alone ([`Moment::without_token`]).
     pub(super) fn moment(
         &self,
         ordinal: u32,
@@ -78,6 +94,7 @@ impl Spread {
             newest,
             likeness,
             outside_log_odds,
+            lost_alone: 1.0,
         }
     }
 
@@ -201,7 +218,8 @@ impl Spread {
         }
     }
 
-    /// Weighs those with certain children, as such.
+    /// Weighs those with certain children, as such: each as somebody of whose share the others have
+    /// a token, and as somebody who shared once more.
     fn weigh_proven(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
         let delay = weights.table(Table::ProvenDelay);
         let rank = weights.table(Table::ProvenRank);
@@ -217,7 +235,7 @@ impl Spread {
                 continue;
             }
             let since = moment.certain.saturating_sub(candidate.certain_before());
-            scratch.candidates[slot] = candidate.standing
+            let proven = candidate.standing
                 * delay[count_index(moment.time - candidate.time)]
                 * rank[count_index(moment.ordinal - candidate.ordinal)]
                 * exposure[count_index(since)]
@@ -225,6 +243,9 @@ impl Spread {
                 * children[count_index(u32::from(spreader.children))]
                 * pace[usize::from(candidate.pace())]
                 * moment.likeness.of(candidate.marks());
+            let again = scratch.candidates[slot] * SHARED_AGAIN;
+            let alone = moment.lost_alone;
+            scratch.candidates[slot] = alone * proven + (1.0 - alone) * again;
         }
     }
 
@@ -281,6 +302,7 @@ impl Spread {
         let pooled = scratch.blocks.iter().take(self.pool.blocks().len());
         let shares = scratch.parts.iter().take(parts).sum::<f32>() + pooled.sum::<f32>();
         scratch.shares = f64::from(shares);
+        scratch.by_acts = 0.0;
     }
 
     /// Weighs the acts of sharing beside everything else, and takes from each sharer what his acts
@@ -293,7 +315,11 @@ impl Spread {
             let likeness = &moment.likeness;
             let bred = self.acts.bred(at, moment.time, gap, likeness, &laws.acts);
             scratch.bred[at] = bred;
-            let weight = bred.map_or(0.0, |bred| bred.weight * rest);
+            let alone = match self.acts.is_marked(at) {
+                true => f64::from(moment.lost_alone),
+                false => 1.0,
+            };
+            let weight = bred.map_or(0.0, |bred| bred.weight * alone * rest);
             scratch.acts[at] = weight as f32;
             acts += f64::from(scratch.acts[at]);
             if weight <= 0.0 {
@@ -314,6 +340,7 @@ impl Spread {
         let pooled = scratch.blocks.iter().take(self.pool.blocks().len());
         let shares = scratch.parts.iter().take(parts).sum::<f32>() + pooled.sum::<f32>();
         scratch.shares = f64::from(shares) + acts;
+        scratch.by_acts = acts;
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Scratch {
     pub(super) shift: f64,
     /// Sum of all other weights.
     pub(super) shares: f64,
+    /// Of these, those of acts that were seen.
+    pub(super) by_acts: f64,
     /// Filled at every settling where examples are wanted.
     pub(super) example: Option<Example>,
 }
@@ -38,6 +40,7 @@ impl Default for Scratch {
             outside: 1.0,
             shift: 0.0,
             shares: 0.0,
+            by_acts: 0.0,
             example: None,
         }
     }

@@ -20,6 +20,9 @@ pub(super) const PACE: u32 = 10;
 /// Times kept: a settling arrival looks back 64, a burst twice that.
 pub(super) const TIMES_MAX: usize = SETTLED_AFTER + 66;
 
+/// Strangers make at most this part of the shares that are not seen.
+const STRANGERS_MAX: f64 = 0.95;
+
 /// State of one content: bounded, deterministic, and the same after replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
@@ -41,6 +44,8 @@ pub struct Spread {
     pub(super) trees: Vec<Tree>,
     pub(super) sums: Sums,
     pub(super) ages: Ages,
+    /// See [`Spread::expect_strangers`].
+    pub(super) strangers: f64,
 }
 
 impl Spread {
@@ -65,6 +70,7 @@ impl Spread {
             trees: vec![Tree::default(); TREES_MAX],
             sums: Sums::default(),
             ages: Ages::default(),
+            strangers: 0.0,
         }
     }
 
@@ -76,6 +82,16 @@ impl Spread {
     /// Certain edges so far.
     pub fn certain(&self) -> u32 {
         self.certain
+    }
+
+    /// Says what part of the shares that are not seen is made by people who are no arrivals of this
+    /// content, from 0 to 1: who came to it from another page of the site, or was never seen. Holds
+    /// for what is considered and settled from now on; 0 until then, and for what is no number.
+    pub fn expect_strangers(&mut self, part: f64) {
+        self.strangers = match part.is_nan() {
+            true => 0.0,
+            false => part.clamp(0.0, STRANGERS_MAX),
+        };
     }
 
     /// Acts of sharing so far.

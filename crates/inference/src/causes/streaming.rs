@@ -30,6 +30,10 @@ impl Spread {
         let likeness = laws.likeness(arrival.marks);
         let log_odds = arrival.added_log_odds();
         let moment = self.moment(ordinal, time, ordinal, likeness, log_odds, weights);
+        let moment = match arrival.certain {
+            Some(_) => moment,
+            None => moment.without_token(laws.tokens),
+        };
         self.weigh(&moment, weights, laws, scratch);
         self.note(&moment, None, weights, scratch);
         Posterior::of(self, scratch, ordinal, moment.certain)
@@ -109,6 +113,10 @@ impl Spread {
             f64::from(front.outside_log_odds),
             weights,
         );
+        let moment = match front.known() {
+            Known::Nothing => moment.without_token(laws.tokens),
+            _ => moment,
+        };
         self.weigh(&moment, weights, laws, scratch);
         let gone = match (parent, &kept) {
             (Some(slot), Some((at, _))) if self.spreaders[*at].children == 0 => {
@@ -169,7 +177,7 @@ impl Spread {
                 sharers(&self.candidates, time, act.marks, network, device)
             }
         };
-        self.acts.take_in(act.key, time, act.marks, &sharers);
+        self.acts.take_in(act, time, &sharers);
     }
 
     /// Counts a settled arrival into sums and trees; `spread` is how far the content may be from the

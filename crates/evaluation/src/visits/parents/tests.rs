@@ -21,6 +21,7 @@ fn a_named_parent_counts_with_its_probability() {
         named: &[(Some(1), 0.5), (None, 0.1)],
         outside: 0.3,
         others: (0.1, 4),
+        unseen: 0.0,
     };
     let judged = judge(&weighed, BY_ONE);
     assert_eq!((judged.edge.truth, judged.edge.best), (0.5, 0.5));
@@ -38,6 +39,7 @@ fn a_parent_in_the_pool_has_his_equal_part_of_it() {
         named: &[(Some(2), 0.3)],
         outside: 0.5,
         others: (0.2, 4),
+        unseen: 0.0,
     };
     let judged = judge(&weighed, BY_ONE);
     close(judged.edge.truth, 0.05);
@@ -48,10 +50,33 @@ fn a_parent_in_the_pool_has_his_equal_part_of_it() {
         named: &[],
         outside: 1.0,
         others: (0.0, 3),
+        unseen: 0.0,
     };
     let judged = judge(&weighed, BY_ONE);
     assert_eq!(judged.edge.truth, PROBABILITY_MIN);
     close(judged.edge.rank, 1.0 + 1.0 + 1.0);
+}
+
+#[test]
+fn somebody_unseen_is_a_cause_of_his_own_and_may_be_named_by_a_token() {
+    let weighed = Weighed {
+        named: &[(Some(1), 0.2), (Some(9), 0.1)],
+        outside: 0.1,
+        others: (0.2, 4),
+        unseen: 0.4,
+    };
+    let by = |sharer| TrueCause::Unseen {
+        public: false,
+        sharer,
+    };
+    let judged = judge(&weighed, by(Some(7)));
+    assert_eq!((judged.edge.truth, judged.edge.best), (0.4, 0.4));
+    assert!(judged.edge.best_is_right && !judged.edge.from_outside);
+    close(judged.edge.rank, 1.0);
+    let judged = judge(&weighed, by(Some(9)));
+    close(judged.edge.truth, 0.5);
+    assert_eq!(judged.named, [(0.2, false), (0.1, true)]);
+    assert!(!judge(&weighed, BY_ONE).edge.best_is_right);
 }
 
 fn causes(readers: &[(u8, f64)], outside: f64, pooled: f64, proven: bool) -> Causes {
@@ -110,9 +135,10 @@ fn edges_are_joined_with_true_parents_by_visit() {
     close(by("always outside").top1, 0.5);
     // The second by the first, right; the third by the second, wrong; the fourth wrong.
     close(by("most recent reader").top1, 0.5);
-    let uniform = 2f64.ln() + 3f64.ln() + 4f64.ln();
+    // The readers before, the outside, and one for somebody who is no reader.
+    let uniform = 2f64.ln() + 3f64.ln() + 4f64.ln() + 5f64.ln();
     close(by("uniform, outside included").log_loss, uniform / 4.0);
-    let alike = -(1f64.ln() + (0.75f64 / 2.0).ln() + 0.5f64.ln());
+    let alike = -((1.0f64 / 2.0).ln() + (0.75f64 / 3.0).ln() + 0.5f64.ln());
     close(by("P(private) alone, readers alike").log_loss, alike / 4.0);
     let groups = groups(&scored);
     assert_eq!(groups.len(), 2);
@@ -143,7 +169,8 @@ fn readers_without_a_single_right_cause_are_set_apart() {
         ([4; 16], causes(&[(1, 0.5)], 0.5, 0.0, false)),
     ]);
     let found = judgements(&traced, &stated);
-    assert_eq!(found.scored.len(), 1);
+    // The first one, and the one by somebody unseen.
+    assert_eq!(found.scored.len(), 2);
     let post = Apart::mean([found.by_post].into_iter());
     assert_eq!((post.readers, post.sharer, post.outside), (1, 0.75, 0.25));
     assert_eq!((found.by_unseen.readers, found.no_reader.readers), (1, 1));

@@ -54,6 +54,7 @@ fn act(key: u64, seconds: i64, sharer: Option<u64>) -> Act {
         time: seconds * 1_000,
         marks: Marks::default(),
         sharer,
+        marked: false,
     }
 }
 

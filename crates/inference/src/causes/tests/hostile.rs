@@ -18,6 +18,7 @@ fn drive(arrivals: impl Iterator<Item = Arrival>) -> Spread {
         );
     };
     for (number, arrival) in arrivals.enumerate() {
+        spread.expect_strangers([f64::NAN, 2.0, -5.0, 0.3][number / 4 % 4]);
         let posterior = spread.consider(&arrival, &weights, &laws, &mut scratch);
         if number % 997 < 3 {
             sane(&posterior);
@@ -30,6 +31,7 @@ fn drive(arrivals: impl Iterator<Item = Arrival>) -> Spread {
                 time: arrival.time,
                 marks: arrival.marks,
                 sharer: (number % 100 == 0).then_some(arrival.key),
+                marked: number % 100 == 0,
             };
             spread.share(&act, &laws);
         }
@@ -111,7 +113,6 @@ fn keys_and_causes_may_be_anything() {
             device: (number * 31 % 256) as u8,
         };
         arrival.outside_log_odds = [f64::NAN, f64::INFINITY, -1e300, 0.0][number as usize % 4];
-        arrival.token_survival = [f64::NAN, 2.0, -5.0, 1.0][number as usize / 4 % 4];
         arrival.certain = match number % 5 {
             0 => Some(Certain::Share {
                 key,

@@ -51,7 +51,8 @@ pub(super) struct Page<'a> {
     pub(super) model_version: &'a str,
 }
 
-/// Writes the causes of an arrival: at most three that are named, the outside, and the rest.
+/// Writes the causes of an arrival: at most three that are named, somebody who is no reader, the
+/// outside, and the rest.
 /// Their probabilities sum to 1.
 pub(super) fn causes(
     page: &Page<'_>,
@@ -174,6 +175,18 @@ pub(super) fn causes(
         }
         told += f64::from(probability);
         rows += 1;
+    }
+    let strangers = posterior.strangers() as f32;
+    if f64::from(strangers) >= NAMED_FROM {
+        write(
+            None,
+            ParentKind::Unknown,
+            EdgeMethod::Inferred,
+            strangers,
+            None,
+            "",
+        );
+        told += f64::from(strangers);
     }
     let pooled = (1.0 - posterior.outside() - told) as f32;
     if f64::from(pooled) >= POOLED_FROM {

@@ -15,6 +15,9 @@ const BROADCAST_CHILDREN: u32 = 50;
 const GROWTH_MIN: u32 = 4;
 /// … and one for so many that had arrived by then.
 const GROWTH_PART: u32 = 8;
+/// Part of what lies above a star's virality that may be left where every tree is guessed: set on
+/// simulated sites (docs/chains.md).
+const GUESSED_TREES: f64 = 0.4;
 /// Readers for a shape.
 const SHAPE_READERS_MIN: u64 = 2;
 
@@ -131,6 +134,22 @@ impl Followed {
         }
     }
 
+    /// The same of structural virality: what lies above that of a star of so many readers goes with
+    /// the part of them that readers sent. Guesses hang readers below more sharers than there are, so
+    /// that trees look deeper: the more is guessed, the lower may the true one be.
+    fn virality_widened(&self, range: Range, readers: f64, shared: f64) -> Range {
+        let star = 2.0 * readers / (readers + 1.0);
+        let above = self.widened(range.map(|virality| virality - star));
+        let sent = (shared * readers).max(1e-9);
+        let certain = (f64::from(self.certain_shares) / sent).min(1.0);
+        let deeper = certain + (1.0 - certain) * GUESSED_TREES;
+        Range {
+            low: range.low.min(star + above.low * deeper),
+            likely: range.likely,
+            high: range.high.max(star + above.high),
+        }
+    }
+
     /// How it spreads, as known by `now`.
     pub(super) fn record(
         &mut self,
@@ -149,7 +168,8 @@ impl Followed {
         let reproduction_now = metrics.reproduction_now.map(|range| self.widened(range));
         let amplification = amplification(reproduction);
         let doubling = doubling_time(reproduction, weights);
-        let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(shape.virality);
+        let virality = self.virality_widened(shape.virality, settled, shape.shared.likely);
+        let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(virality);
         let number = |count: u32| i64::from(count);
         emit(&Record {
             site: &self.site,

@@ -21,6 +21,7 @@ mod readers;
 mod scores;
 mod settling;
 mod site;
+mod strangers;
 mod told;
 
 use std::collections::BTreeSet;
@@ -261,6 +262,7 @@ impl Spreading {
             time: sharing.time,
             marks: sharing.marks,
             sharer,
+            marked: sharing.token.is_some(),
         };
         followed.spread.share(&act, &site.laws);
         self.plan(at, content);

@@ -1,6 +1,6 @@
 //! What is done with one content: a reader is taken in, causes are settled, said, and learned from.
 
-use crate::causes::{Arrival, Cause, Certain, Posterior, Scratch, Settled};
+use crate::causes::{Arrival, Cause, Certain, Posterior, Scratch, Settled, TokenLaw};
 
 use super::finding::{self, Finding};
 use super::followed::Followed;
@@ -66,6 +66,7 @@ pub(super) fn arrive(
         site.came_back();
     }
     site.laws.arrived(reading.marks);
+    site.laws.tokens = TokenLaw::by_share(site.token_survival());
     let mut arrival = Arrival::new(own, reading.time);
     arrival.marks = reading.marks;
     let mut told = false;
@@ -84,6 +85,8 @@ pub(super) fn arrive(
             told = true;
             arrival.certain = Some(Certain::Share { key: parent, time });
             followed.certain_shares = followed.certain_shares.saturating_add(1);
+            let stranger = desk.readers.of(parent, reading.content_key).is_none();
+            site.strangers.came_back(stranger);
             let children = u32::from(desk.readers.bore(parent));
             followed.largest = followed.largest.max(children);
             site.count_known(reading.time, false, true);
@@ -106,13 +109,13 @@ pub(super) fn arrive(
         Origin::Grey(dark) => {
             let [_, likely, _] = dark;
             arrival.outside_log_odds = site.outside_log_odds(likely, reading.time);
-            arrival.token_survival = site.token_survival();
             for (sum, dark) in followed.dark.iter_mut().zip(dark) {
                 *sum += dark;
             }
         }
     }
     let Desk { readers, room, .. } = desk;
+    followed.spread.expect_strangers(site.strangers.part());
     let weights = site.learned.weights();
     let posterior = followed
         .spread
@@ -120,13 +123,13 @@ pub(super) fn arrive(
     let outside = posterior.outside();
     followed.spread.admit(&arrival, weights, &room.plain);
     followed.touch(reading.time);
-    if let Origin::Grey(_) = origin {
+    if let Origin::Grey([_, likely, _]) = origin {
         site.count_expected(1.0 - outside);
+        site.balance(likely, 1.0 - outside);
     }
     // The first has nobody to come from, and says nothing of the weights.
     if followed.spread.arrivals() > 1 {
-        let added = arrival.outside_log_odds - (1.0 - arrival.token_survival).ln();
-        site.count_odds(outside, added);
+        site.count_odds(outside, arrival.outside_log_odds);
     }
     readers.name(
         own,
@@ -182,7 +185,16 @@ pub(super) fn settle(
             told = reader.told;
         }
         match settled.certain {
-            Some(cause) => learn(&settled, cause, wanted, site),
+            Some(cause) => {
+                let cause = match cause {
+                    // A token's owner is not always a reader here.
+                    Cause::Reader(key) if desk.readers.of(key, content).is_none() => {
+                        Cause::Stranger
+                    }
+                    cause => cause,
+                };
+                learn(&settled, cause, wanted, site);
+            }
             None if told => {}
             None => {
                 if let Some(child) = desk.readers.of(settled.key, content) {
@@ -228,7 +240,7 @@ fn learn(settled: &Settled<'_>, cause: Cause, wanted: bool, site: &mut Site) {
         Cause::Outside => None,
         Cause::Reader(key) => Some((key, ordinal_of(posterior, key))),
         Cause::Gone(ordinal) => Some((0, ordinal)),
-        Cause::Act(_) => return,
+        Cause::Act(_) | Cause::Stranger => return,
     };
     if let Some(example) = posterior.example() {
         site.learned.take(example, parent);
@@ -256,6 +268,13 @@ fn judged(posterior: &Posterior<'_>, cause: Cause) -> (f64, f64, bool) {
         Cause::Outside => (outside, (outside, true)),
         _ => (0.0, (outside, false)),
     };
+    let strangers = posterior.strangers();
+    if cause == Cause::Stranger {
+        truth = strangers;
+    }
+    if strangers > best.0 {
+        best = (strangers, cause == Cause::Stranger);
+    }
     let any_acts = posterior.acts().next().is_some();
     for (key, _, probability) in posterior.readers() {
         let own = cause == Cause::Reader(key);

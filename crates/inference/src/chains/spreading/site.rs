@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::learned::Learned;
 use super::scores::Scores;
+use super::strangers::Strangers;
 use crate::causes::{MarkLaws, Weights};
 
 /// Prior of the odds of the outside that the weights alone give: those of published cascades, with
@@ -12,6 +13,13 @@ use crate::causes::{MarkLaws, Weights};
 const ODDS_PRIOR: [f64; 2] = [32.0, 13.0];
 /// Arrivals after which an older one counts by 1/e.
 const ODDS_MEMORY: f64 = 4_096.0;
+/// What one unit of the balance's log-odds moves before anything is inferred, visits.
+const BALANCE_PRIOR: f64 = 20.0;
+/// Where the balance starts, log-odds: simulated sites come to about as much (`grapevine evaluate
+/// visits --drawn`).
+const BALANCE_START: f64 = -0.8;
+/// The balance at most, log-odds.
+const BALANCE_MAX: f64 = 3.0;
 /// Weight of an even day in each hour's counts, arrivals an hour.
 const HOUR_PRIOR: f64 = 8.0;
 /// Probabilities are kept this far from 0 and 1 where odds are made of them.
@@ -34,6 +42,10 @@ pub(super) struct Site {
     pub(super) scored_written: u64,
     /// Event time of the last certain edge.
     pub(super) last: i64,
+    /// Added to the log-odds of the outside, so that what is inferred sums to what the evidence does.
+    balance: f64,
+    /// Decayed sum of p (1 − p) over what was inferred: what a unit of log-odds moves.
+    moved: f64,
     /// Decayed sums of P(outside) and P(share) as the weights alone give them.
     odds: [f64; 2],
     /// Arrivals by hour of the day, UTC: from outside for certain, by a token.
@@ -47,6 +59,7 @@ pub(super) struct Site {
     previews_with_token: u32,
     given: u32,
     returned: u32,
+    pub(super) strangers: Strangers,
 }
 
 impl Site {
@@ -58,6 +71,8 @@ impl Site {
             scores: Scores::default(),
             scored_written: 0,
             last: 0,
+            balance: BALANCE_START,
+            moved: 0.0,
             odds: ODDS_PRIOR,
             hours: [[0; 24]; 2],
             proven: 0.0,
@@ -67,6 +82,7 @@ impl Site {
             previews_with_token: 0,
             given: 0,
             returned: 0,
+            strangers: Strangers::default(),
         }
     }
 
@@ -75,13 +91,26 @@ impl Site {
     }
 
     /// What a visit's own evidence adds to the log-odds of the outside: those of its probability of
-    /// having been passed on, against those that the weights give to the site's mean arrival. So
-    /// the mean of what is inferred is the mean of the evidence, and times, marks and tokens say
-    /// which visits and whose.
+    /// having been passed on, against those that the weights give to the site's mean arrival, and the
+    /// balance of both. So the mean of what is inferred is the mean of the evidence, and times, marks
+    /// and tokens say which visits and whose. That it came without a token is in its evidence.
     pub(super) fn outside_log_odds(&self, dark: f64, time: i64) -> f64 {
         let dark = dark.clamp(SURE, 1.0 - SURE);
         let [outside, shared] = self.odds;
-        ((1.0 - dark) / dark).ln() - (outside / shared).ln() + self.hour_log_ratio(time)
+        let evidence = ((1.0 - dark) / dark).ln() - (outside / shared).ln();
+        evidence + self.balance + self.hour_log_ratio(time)
+    }
+
+    /// Moves the balance by what was inferred of a visit, against its own evidence: a step of
+    /// Newton's in the sum of both, so that it is found fast and then stands still. The first
+    /// reader of a content has nobody to come from, whatever his evidence says; others are the
+    /// likelier to have been sent for it.
+    pub(super) fn balance(&mut self, dark: f64, shared: f64) {
+        self.moved = self.moved * (1.0 - 1.0 / ODDS_MEMORY) + shared * (1.0 - shared);
+        let step = (shared - dark.clamp(0.0, 1.0)) / (self.moved + BALANCE_PRIOR);
+        if step.is_finite() {
+            self.balance = (self.balance + step).clamp(-BALANCE_MAX, BALANCE_MAX);
+        }
     }
 
     /// ln P(hour | outside) / P(hour | shared).
@@ -193,6 +222,7 @@ mod tests {
     #[test]
     fn a_mean_visit_is_judged_by_its_own_evidence() {
         let mut site = Site::new("s");
+        site.balance = 0.0;
         // The weights see nine of ten from outside; a visit is dark with .4.
         for _ in 0..40_000 {
             site.count_odds(0.9, 0.0);
@@ -212,6 +242,37 @@ mod tests {
             site.count_odds(outside, added);
             assert!(site.outside_log_odds(1.0, 0).is_finite());
         }
+    }
+
+    #[test]
+    fn what_is_inferred_sums_to_the_evidence() {
+        let mut site = Site::new("s");
+        let (mut inferred, mut evidence) = (0.0, 0.0);
+        for number in 0..20_000 {
+            let dark = [0.9, 0.1][number % 2];
+            // A quarter are first readers, who have nobody to come from; of the others the weights are
+            // off by one in log-odds.
+            let shared = match number % 8 < 2 {
+                true => 0.0,
+                false => {
+                    let odds = site.outside_log_odds(dark, 0) + (32.0f64 / 13.0).ln() + 1.0;
+                    1.0 / (1.0 + odds.exp())
+                }
+            };
+            site.balance(dark, shared);
+            if number >= 10_000 {
+                (inferred, evidence) = (inferred + shared, evidence + dark);
+            }
+        }
+        assert!(
+            (inferred / evidence - 1.0).abs() < 0.02,
+            "{inferred} {evidence}"
+        );
+        site.balance(f64::NAN, 0.5);
+        for _ in 0..100_000 {
+            site.balance(1.0, 0.0);
+        }
+        assert!(site.balance >= -BALANCE_MAX && site.outside_log_odds(0.5, 0).is_finite());
     }
 
     #[test]
