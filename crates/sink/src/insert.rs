@@ -257,14 +257,19 @@ pub(crate) fn endure(
     }
 }
 
-/// Says what is waited for: loudly once the pauses are at their longest.
-pub(crate) fn waiting(table: &'static Table, error: &Error, pause: Duration, pause_max: Duration) {
-    let (table, pause_ms) = (table.name, pause.as_millis());
+/// Counts that ClickHouse is asked again, and why.
+pub(crate) fn retried(table: &'static str, error: &Error) {
     let reason = match error {
         Error::Network(_) | Error::TimedOut => RetryReason::Unreachable,
         _ => RetryReason::Refused,
     };
     ClickHouseRetried { table, reason }.emit();
+}
+
+/// Says what is waited for: loudly once the pauses are at their longest.
+pub(crate) fn waiting(table: &'static Table, error: &Error, pause: Duration, pause_max: Duration) {
+    let (table, pause_ms) = (table.name, pause.as_millis());
+    retried(table, error);
     if pause < pause_max {
         tracing::warn!(table, %error, pause_ms, "clickhouse does not do as asked: trying again");
     } else {

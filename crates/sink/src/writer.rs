@@ -179,7 +179,7 @@ impl<P: Partition + 'static> Writer<P> {
             drop(batch);
             // The next plan acknowledges this batch; where there is none yet, nothing waits for it.
             if self.stop.is_turned() || !gathering.is_finished() {
-                self.commit(to, None, Vec::new()).await?;
+                self.acknowledge(to).await?;
             }
         }
     }
@@ -208,6 +208,13 @@ impl<P: Partition + 'static> Writer<P> {
         let (input, options) = (self.input.clone(), self.options.clone());
         let signals = self.signals(busy);
         spawn_blocking(move || batch::gather(&input, start, &options, &signals))
+    }
+
+    /// Acknowledges everything below `to`, and plans nothing.
+    async fn acknowledge(&mut self, to: u64) -> Result<(), SinkError> {
+        let (topic, partition) = (self.input.table().topic, self.input.number());
+        let span = tracing::info_span!("acknowledge", topic, partition, to);
+        self.commit(to, None, Vec::new()).instrument(span).await
     }
 
     /// Acknowledges everything below `to`, and fixes what comes next where there is a plan.
@@ -293,7 +300,7 @@ impl<P: Partition + 'static> Writer<P> {
         }
         let rows = plan.rows_total();
         self.before = self.before.map(|before| before + rows);
-        self.commit(plan.end, None, Vec::new()).await?;
+        self.acknowledge(plan.end).await?;
         Ok(true)
     }
 }
