@@ -4,6 +4,9 @@
 pub mod bench;
 pub mod clickhouse;
 pub mod crash;
+pub mod deploy;
+pub mod stages;
+pub mod trio;
 pub mod without_docker;
 
 use std::ffi::OsStr;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use grapevine_event::{Record, topic};
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, ScratchDirectory};
+use grapevine_tests::stages::World;
 use grapevine_tests::{Moments, command};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -192,6 +193,111 @@ fn acknowledged_hits_are_there_whatever_was_killed() {
             assert!(before < Some(*number), "{before:?} before {number}");
         }
     }
+}
+
+/// Contents of the visits and events of a site, each as often as it is there.
+fn contents(world: &World, site: &str) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    for ((topic, _), records) in world.outputs() {
+        for record in records {
+            let (of, content) = match Record::decode(&record) {
+                Ok(Record::Visit(visit)) if topic == topic::VISITS => (visit.site, visit.content),
+                Ok(Record::VisitEvent(event)) if topic == topic::EVENTS => {
+                    (event.site, event.content)
+                }
+                _ => continue,
+            };
+            if of == site {
+                *found.entry(content.into_owned()).or_default() += 1;
+            }
+        }
+    }
+    found
+}
+
+/// A broker that stands still has taken what it says nothing of: the spool takes over, and brings the same
+/// hits once more. Nobody gave them ids.
+#[test]
+fn hits_without_ids_count_once_though_the_spool_sends_them_again() {
+    const SENDERS: usize = 4;
+    const ROUNDS: u64 = 20;
+    let mut world = World::new(1);
+    let scratch = ScratchDirectory::new().expect("a directory");
+    let port = Port::take().expect("a port");
+    let brokers = world.cluster.bootstrap();
+    let mut collect = collect(&scratch.path().join("data"), &brokers, &port);
+    collect.env("GRAPEVINE_KAFKA__PARTITIONS", "1");
+    let mut collector =
+        GuardedProcess::start(&mut collect, &scratch.path().join("output")).expect("starts");
+    let next = AtomicU64::new(0);
+    let url = format!("http://127.0.0.1:{}/v1/hits", port.number());
+    let send = |stop: &AtomicBool| {
+        let client = reqwest::blocking::Client::builder().timeout(PATIENCE);
+        let client = client.build().expect("a client");
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let hit = json!({
+                "site": "news.example",
+                "url": format!("https://news.example/{number}"),
+                "visitor": format!("reader-{number}"),
+            });
+            let send = || client.post(&url).body(hit.to_string()).send();
+            // Until it is taken: before the collector listens nothing of it is.
+            while !send().is_ok_and(|answer| answer.status() == 200) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let repeated = |world: &World| -> u64 {
+        let mut ids: BTreeMap<_, u64> = BTreeMap::new();
+        for record in &world.outputs()[&(topic::HITS_RAW, 0)] {
+            if let Ok(Record::Hit(hit)) = Record::decode(record) {
+                *ids.entry(hit.hit_id).or_default() += 1;
+            }
+        }
+        ids.values().map(|copies| copies - 1).sum()
+    };
+    let mut repeats = 0;
+    for _ in 0..ROUNDS {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..SENDERS {
+                scope.spawn(|| send(&stop));
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+            world.cluster.pause(0);
+            std::thread::sleep(Duration::from_secs(3));
+            world.cluster.resume(0);
+            std::thread::sleep(Duration::from_millis(1500));
+            stop.store(true, Ordering::Relaxed);
+        });
+        repeats = repeated(&world);
+        if repeats > 0 {
+            break;
+        }
+    }
+    let ended = collector.stop(PATIENCE).expect("it ends by itself");
+    assert_eq!(ended.code(), Some(0), "{}", collector.last_words(20));
+    assert!(repeats > 0, "the broker took nothing twice");
+
+    // Behind them all, so that what comes out with it is all of it.
+    world.feed(0..1);
+    let sent = next.load(Ordering::Relaxed);
+    let replica = world.enrich(&scratch.path().join("enrich"), "one", &[]);
+    let deadline = Instant::now() + PATIENCE;
+    while contents(&world, "example.org").is_empty() {
+        assert!(Instant::now() < deadline, "nothing comes out");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(replica.stop(), Some(0), "it ends well");
+    let found = contents(&world, "news.example");
+    let double: Vec<_> = found.iter().filter(|(_, copies)| **copies > 1).collect();
+    assert!(
+        double.is_empty(),
+        "{repeats} came twice to classify: {double:?}"
+    );
+    assert_eq!(found.len() as u64, sent, "{repeats} came twice to classify");
 }
 
 #[test]

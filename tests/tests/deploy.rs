@@ -1,26 +1,11 @@
 //! The files of `deploy/`, judged by the tools and engines that will read them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use grapevine_tests::deploy::{root, tools};
 use grapevine_tests::{Local, answer, command, grapevine, query};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Where the fetched tools are.
-fn tools() -> PathBuf {
-    let fetched = Command::new(root().join("tests/deploy/fetch"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("bash runs");
-    assert!(fetched.status.success(), "the tools cannot be had");
-    PathBuf::from(String::from_utf8(fetched.stdout).expect("UTF-8").trim())
-}
 
 #[test]
 fn every_file_passes_its_own_tool() {
@@ -284,132 +269,4 @@ fn every_panel_of_the_dashboard_has_numbers_of_real_data() {
         passed[1] <= passed[0] && passed[0] <= passed[2],
         "its range is around it"
     );
-}
-
-/// Killed when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_real_prometheus_scrapes_and_our_alerts_load() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let data_dir = dir.path().join("data");
-    let local = Local::start_with_operations(&data_dir);
-    let operations = local.operations.clone().expect("served");
-    let target = operations.strip_prefix("http://").expect("address");
-
-    // The rules as they are, the scrape configuration for this one service.
-    let rules = root()
-        .join("deploy/prometheus/alerts.yml")
-        .canonicalize()
-        .expect("there");
-    let config = dir.path().join("prometheus.yml");
-    let text = format!(
-        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [\"{}\"]\nscrape_configs:\n  - job_name: grapevine\n    static_configs: [{{targets: [\"{target}\"]}}]\n",
-        rules.display()
-    );
-    std::fs::write(&config, text).expect("writes");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-    let address = port.local_addr().expect("address");
-    drop(port);
-    let log = std::fs::File::create(dir.path().join("prometheus.log")).expect("file");
-    let prometheus = Command::new(tools().join("bin/prometheus"))
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            dir.path().join("tsdb").display()
-        ))
-        .arg(format!("--web.listen-address={address}"))
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("prometheus starts");
-    let _prometheus = Running(prometheus);
-
-    answer(
-        &data_dir,
-        &[
-            "simulate",
-            "--requests",
-            "2000",
-            "--seed",
-            "3",
-            "--send",
-            &local.collector,
-        ],
-    );
-    let asked = |what: &str| -> Option<Value> {
-        let answer = reqwest::blocking::Client::new()
-            .get(format!("http://{address}/api/v1/{what}"))
-            .send()
-            .ok()?;
-        serde_json::from_str(&answer.text().ok()?).ok()
-    };
-    let value = |promql: &str| -> Option<f64> {
-        let answer = asked(&format!("query?query={promql}"))?;
-        answer["data"]["result"][0]["value"][1]
-            .as_str()?
-            .parse()
-            .ok()
-    };
-    // Everything below is true once a scrape came after the hits were stored.
-    let wanted = [
-        ("up", 1.0),
-        ("grapevine_build", 1.0),
-        ("sum(grapevine_consumer_lag_records)", 0.0),
-    ];
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let found: Vec<_> = wanted.iter().map(|(promql, _)| value(promql)).collect();
-        let is_so = wanted
-            .iter()
-            .zip(&found)
-            .all(|((_, wanted), found)| *found == Some(*wanted));
-        if is_so {
-            break;
-        }
-        let log = || std::fs::read_to_string(dir.path().join("prometheus.log")).unwrap_or_default();
-        assert!(
-            Instant::now() < deadline,
-            "{found:?} for {wanted:?}\n{}",
-            log()
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let names = asked("label/__name__/values").expect("answers");
-    let ours = names["data"].as_array().expect("names").iter();
-    let ours: BTreeSet<_> = ours
-        .filter_map(Value::as_str)
-        .filter(|name| name.starts_with("grapevine_"))
-        .collect();
-    assert!(ours.contains("grapevine_resident_memory_bytes"), "{ours:?}");
-    let rules = asked("rules").expect("answers");
-    let rules = rules["data"]["groups"][0]["rules"]
-        .as_array()
-        .expect("rules");
-    assert!(rules.len() >= 8);
-    assert!(
-        rules.iter().all(|rule| rule["health"] != "err"),
-        "{rules:?}"
-    );
-    // Every metric that an alert is made of is one of the inventory.
-    let inventory = std::fs::read_to_string(root().join("docs/metrics.md")).expect("reads");
-    for rule in rules {
-        let expression = rule["query"].as_str().expect("expression");
-        let mut words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let named = words.by_ref().filter(|word| word.starts_with("grapevine_"));
-        for name in named {
-            let base = name.trim_end_matches("_bucket");
-            assert!(
-                inventory.contains(&format!("`{base}`")),
-                "{name} of {expression}"
-            );
-        }
-    }
 }

@@ -3,25 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use grapevine_event::{Heartbeat, Hit, Id, Protocol, Record, VisitorBasis, topic};
-use grapevine_kafka_testing::{Cluster, ObjectStore};
-use grapevine_log::kafka::topics::{self, Creation, Wish};
-use grapevine_log::kafka::{Connection, Producer};
-use grapevine_log::{Commit, Key};
+use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, Share, ShareKind, topic};
+use grapevine_kafka_testing::ObjectStore;
+use grapevine_log::Commit;
+use grapevine_tests::stages::{Outputs, World, seen};
 use grapevine_tests::{Moments, command};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::{Message, Offset, TopicPartitionList};
-
-const PATIENCE: Duration = Duration::from_secs(120);
-const AGENTS: [&str; 3] = [
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0 Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
-    "WhatsApp/2.23.20.0",
-];
 
 fn kills(default: u64) -> u64 {
     match std::env::var("GRAPEVINE_KILLS") {
@@ -30,215 +18,24 @@ fn kills(default: u64) -> u64 {
     }
 }
 
-/// A broker with the pipeline's topics, and what feeds them.
-struct World {
-    cluster: Cluster,
-    producer: Producer,
-    partitions: i32,
-}
-
-impl World {
-    fn new(partitions: i32) -> World {
-        let cluster = Cluster::start().expect("a broker");
-        let connection =
-            Connection::new(&cluster.bootstrap(), BTreeMap::new(), None).expect("a connection");
-        let wishes = topic::ALL.map(|name| Wish {
-            name,
-            partitions: Some(partitions),
-            retention: Duration::from_secs(7 * 86_400),
-            retention_min: Duration::from_secs(86_400),
-        });
-        let creation = Creation {
-            allowed: true,
-            replication: Some(1),
-            partitions,
-        };
-        let counts = topics::ensure(&connection, &wishes, creation).expect("topics");
-        let producer = Producer::new(&connection, counts).expect("a producer");
-        World {
-            cluster,
-            producer,
-            partitions,
-        }
-    }
-
-    /// Appends the hits of a range of numbers, some that cannot be used, and a heartbeat behind.
-    fn feed(&self, numbers: std::ops::Range<u64>) {
-        let mut commit = Commit::default();
-        let mut time = 0;
-        for number in numbers {
-            let (visitor, content) = (number * 7 % 211, number * 13 % 37);
-            time = 1_760_000_000_000 + i64::try_from(number).expect("few") * 700;
-            let url = match number % 5 {
-                0 => format!("https://example.org/story-{content}?gv=t{}", visitor % 50),
-                _ => format!("https://example.org/story-{content}"),
-            };
-            let token = format!("t{}", number % 50);
-            let hit = Hit {
-                protocol: Protocol::Native,
-                client_id_given: true,
-                visitor: Some(i64::try_from(visitor).expect("few")),
-                visitor_basis: VisitorBasis::Client,
-                network: Some(i64::try_from(visitor % 30).expect("few")),
-                user_agent: AGENTS[usize::try_from(number % 3).expect("few")],
-                share_token: (number % 4 == 0).then_some(token.as_str()),
-                ..Hit::page_view(
-                    Id::builder("enrich test").number(number).finish(),
-                    "example.org",
-                    time,
-                    &url,
-                )
-            };
-            let key = Key::new("example.org", &visitor.to_be_bytes());
-            (commit.append_keyed(topic::HITS_RAW, key, |out| hit.encode(out))).expect("encodes");
-            if number % 101 == 0 {
-                let garbage = format!("garbage {number}");
-                let write = |out: &mut Vec<u8>| -> Result<(), ()> {
-                    out.extend_from_slice(garbage.as_bytes());
-                    Ok(())
-                };
-                (commit.append_keyed(topic::HITS_RAW, key, write)).expect("appends");
-            }
-        }
-        let heartbeat = Heartbeat {
-            event_time: time,
-            source: "collector",
-        };
-        (commit.append_to_every(topic::HITS_RAW, |out| heartbeat.encode(out))).expect("encodes");
-        self.producer
-            .append(&commit, PATIENCE)
-            .expect("acknowledged");
-    }
-
-    /// Starts `grapevine enrich` as a replica.
-    fn enrich(&self, home: &Path, replica: &str, extra: &[(&str, &str)]) -> Replica {
-        let mut command: Command = command(home);
-        command
-            .arg("enrich")
-            .env("GRAPEVINE_KAFKA__BROKERS", self.cluster.bootstrap())
-            .env("GRAPEVINE_KAFKA__PARTITIONS", self.partitions.to_string())
-            .env("GRAPEVINE_KAFKA__REPLICATION", "1")
-            .env("GRAPEVINE_KAFKA__REPLICA", replica)
-            .env("GRAPEVINE_KAFKA__GRACE_SECONDS", "5")
-            .stderr(Stdio::inherit())
-            .stdout(Stdio::null());
-        for (name, value) in extra {
-            command.env(name, value);
-        }
-        Replica(command.spawn().expect("starts"))
-    }
-
-    /// Committed records of every topic that the stages write, by topic and partition.
-    fn outputs(&self) -> BTreeMap<(&'static str, i32), Vec<Vec<u8>>> {
-        let mut config = self.cluster.client_config();
-        config
-            .set("group.id", "the judge")
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = config.create().expect("a consumer");
-        let mut outputs = BTreeMap::new();
-        let mut assigned = TopicPartitionList::new();
-        for topic in topic::ALL {
-            for partition in 0..self.partitions {
-                outputs.insert((topic, partition), Vec::new());
-                (assigned.add_partition_offset(topic, partition, Offset::Beginning))
-                    .expect("a place");
-            }
-        }
-        consumer.assign(&assigned).expect("assigned");
-        let mut ends = 0;
-        while ends < outputs.len() {
-            match consumer.poll(PATIENCE).expect("something is said") {
-                Ok(message) => {
-                    let topic = topic::ALL
-                        .into_iter()
-                        .find(|topic| *topic == message.topic())
-                        .expect("one of ours");
-                    outputs
-                        .get_mut(&(topic, message.partition()))
-                        .expect("assigned")
-                        .push(message.payload().unwrap_or_default().to_vec());
-                }
-                Err(KafkaError::PartitionEOF(_)) => ends += 1,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        outputs
-    }
-
-    /// Waits until the chain stage has put out as many visits and events as there are.
-    fn settled(&self, records: usize) -> BTreeMap<(&'static str, i32), Vec<Vec<u8>>> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let outputs = self.outputs();
-            let count = |topics: &[&str]| -> usize {
-                let ours = outputs
-                    .iter()
-                    .filter(|((topic, _), _)| topics.contains(topic));
-                ours.map(|(_, records)| records.len()).sum()
-            };
-            let found = count(&[topic::VISITS, topic::EVENTS]);
-            if found >= records {
-                return outputs;
-            }
-            let classified = count(&[topic::HITS_CLASSIFIED]);
-            assert!(
-                Instant::now() < deadline,
-                "{found} of {records} came, {classified} are classified"
-            );
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    }
-}
-
-/// A running replica; killed when dropped.
-struct Replica(Child);
-
-impl Replica {
-    fn kill(mut self) {
-        self.0.kill().expect("kills");
-        self.0.wait().expect("gone");
-    }
-
-    /// SIGTERM, and the exit code.
-    fn stop(mut self) -> Option<i32> {
-        let told = Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
-            .status();
-        assert!(told.expect("kill runs").success());
-        self.0.wait().expect("gone").code()
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        // Already gone where it was stopped.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// How many of the hits give a visit or an event: those that no messenger's fetcher made.
-fn seen(hits: u64) -> usize {
-    (0..hits).filter(|number| number % 3 != 2).count()
-}
-
 const HITS: u64 = 6_000;
+
+/// What one replica makes of so many hits in one partition while nothing happens to it.
+fn undisturbed(home: &Path, hits: u64) -> Outputs {
+    let world = World::new(1);
+    world.feed(0..hits / 2);
+    world.feed(hits / 2..hits);
+    let replica = world.enrich(home, "one", &[]);
+    world.settled(seen(hits));
+    assert_eq!(replica.stop(), Some(0), "it ends well");
+    world.outputs()
+}
 
 /// One partition: everything that is written is a function of the input alone, to the byte.
 #[test]
 fn killed_again_and_again_it_writes_the_same_bytes() {
     let home = tempfile::tempdir().expect("tempdir");
-    let calm = {
-        let world = World::new(1);
-        world.feed(0..HITS / 2);
-        world.feed(HITS / 2..HITS);
-        let replica = world.enrich(&home.path().join("calm"), "one", &[]);
-        world.settled(seen(HITS));
-        assert_eq!(replica.stop(), Some(0), "it ends well");
-        world.outputs()
-    };
+    let calm = undisturbed(&home.path().join("calm"), HITS);
     let world = World::new(1);
     world.feed(0..HITS / 2);
     let rough_home = home.path().join("rough");
@@ -276,15 +73,7 @@ fn killed_again_and_again_it_writes_the_same_bytes() {
 fn states_are_kept_in_an_s3_store() {
     const HITS: u64 = 2_000;
     let home = tempfile::tempdir().expect("tempdir");
-    let calm = {
-        let world = World::new(1);
-        world.feed(0..HITS / 2);
-        world.feed(HITS / 2..HITS);
-        let replica = world.enrich(&home.path().join("calm"), "one", &[]);
-        world.settled(seen(HITS));
-        assert_eq!(replica.stop(), Some(0), "it ends well");
-        world.outputs()
-    };
+    let calm = undisturbed(&home.path().join("calm"), HITS);
     let store = ObjectStore::start("states").expect("a store");
     let environment = store.environment();
     let mut extra: Vec<(&str, &str)> = environment
@@ -306,10 +95,7 @@ fn states_are_kept_in_an_s3_store() {
             store.last_words()
         );
     }
-    (world
-        .cluster
-        .drop_records(topic::HITS_RAW, world.partitions))
-    .expect("dropped");
+    (world.cluster.drop_records(topic::HITS_RAW, 1)).expect("dropped");
     world.feed(HITS / 2..HITS);
     let replica = world.enrich(&home.path().join("elsewhere"), "one", &extra);
     world.settled(seen(HITS));
@@ -418,4 +204,96 @@ fn what_is_wrong_is_said_with_its_exit_code() {
     ]);
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("has 2 partitions"), "{said}");
+}
+
+/// What each stage says of a record that it cannot use, as it stands in the dead letters.
+#[test]
+fn what_cannot_be_used_is_a_dead_letter_that_says_what_to_do() {
+    const LARGE: usize = 200_000;
+    let home = tempfile::tempdir().expect("tempdir");
+    let world = World::new(1);
+    let hit = |change: &dyn Fn(&mut Hit<'_>)| {
+        let id = Id::builder("dead letters").number(1).finish();
+        let mut hit = Hit::page_view(id, "example.org", 1_760_000_000_000, "https://example.org/");
+        change(&mut hit);
+        let mut record = Vec::new();
+        hit.encode(&mut record).expect("encodes");
+        record
+    };
+    let share = Share {
+        share_id: Id([7; 16]),
+        site: "example.org",
+        time: 1_760_000_000_000,
+        content: "https://example.org/".into(),
+        kind: ShareKind::Copy,
+        app: "unknown".into(),
+        private: None,
+        probability: 0.5,
+        address_of: grapevine_event::AddressOf::Unknown,
+        network: None,
+        visitor: None,
+        sharer_visit: None,
+        token: None,
+    };
+    let mut on_the_wrong_topic = Vec::new();
+    share.encode(&mut on_the_wrong_topic).expect("encodes");
+    let mut of_tomorrow = hit(&|_| {});
+    of_tomorrow[2] ^= 0xFF;
+    let framed = [&[0, 0, 0, 4, 210][..], b"datum"].concat();
+    let large = vec![b'x'; LARGE];
+    let year_2300 = 10_413_792_000_000;
+    let late = hit(&|hit| (hit.event_time, hit.received_time) = (year_2300, year_2300));
+    let bad_url = hit(&|hit| hit.url = "no address");
+    let raw: [(&[u8], &str, &str); 6] = [
+        (
+            &on_the_wrong_topic,
+            "unexpected_record",
+            "no place for a share: stop",
+        ),
+        (&of_tomorrow, "unknown_schema", "use the newer grapevine"),
+        (&framed, "unknown_schema", "schema id 1234"),
+        (&large, "undecodable", "not Avro single-object encoding"),
+        (&late, "time_out_of_range", "the sender's clock is wrong"),
+        (&bad_url, "bad_url", ""),
+    ];
+    let misplaced = hit(&|_| {});
+    let classified: [(&[u8], &str, &str); 2] = [
+        (&misplaced, "unexpected_record", "no place for a hit: stop"),
+        (&of_tomorrow, "unknown_schema", "use the newer grapevine"),
+    ];
+    let mut commit = Commit::default();
+    for (record, _, _) in raw {
+        commit.append(topic::HITS_RAW, record);
+    }
+    for (record, _, _) in classified {
+        commit.append(topic::HITS_CLASSIFIED, record);
+    }
+    world.append(&commit);
+    world.feed(1..2);
+    let replica = world.enrich(home.path(), "one", &[]);
+    let outputs = world.settled(1);
+    assert_eq!(replica.stop(), Some(0), "it ends well");
+    let letters = &outputs[&(topic::DEAD_LETTERS, 0)];
+    assert_eq!(letters.len(), raw.len() + classified.len());
+    let mut expected: Vec<_> = (raw.iter().map(|of| ("classify", topic::HITS_RAW, of)))
+        .chain(
+            classified
+                .iter()
+                .map(|of| ("chain", topic::HITS_CLASSIFIED, of)),
+        )
+        .collect();
+    for record in letters {
+        let Ok(Record::DeadLetter(letter)) = Record::decode(record) else {
+            panic!("the topic holds dead letters");
+        };
+        let at = expected.iter().position(|(stage, source, (sent, _, _))| {
+            let kept = &sent[..sent.len().min(DEAD_LETTER_BYTES_MAX)];
+            (*stage, *source, kept) == (letter.stage, letter.source, letter.payload)
+        });
+        let (_, _, (sent, reason, says)) = expected.remove(at.expect("one of those sent"));
+        assert_eq!(letter.reason, *reason, "{}", letter.detail);
+        assert!(letter.detail.contains(says), "{}", letter.detail);
+        assert_eq!(letter.payload_length as usize, sent.len());
+    }
+    assert!(expected.is_empty(), "{expected:?}");
 }

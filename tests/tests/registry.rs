@@ -207,7 +207,9 @@ fn framed_from_the_collector_to_clickhouse_with_the_registry_away_at_times() {
     world.wait_for(letters, "1");
     let letter = world
         .ask("SELECT reason, detail, hex(payload), source FROM grapevine.dead_letters FORMAT TSV");
+    assert!(letter.starts_with("unknown_schema\t"), "{letter}");
     assert!(letter.contains("4000000000"), "{letter}");
+    assert!(letter.contains("grapevine replay"), "{letter}");
     assert!(letter.contains("00EE6B2800646174756D"), "{letter}");
 
     world.answer("audit", &["--deep"]);

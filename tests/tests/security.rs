@@ -10,6 +10,7 @@ use grapevine_event::topic;
 use grapevine_kafka_testing::{Cluster, GuardedProcess, PASSWORD, Port, Security, USER};
 use grapevine_tests::clickhouse::{self, Asked};
 use grapevine_tests::command;
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,18 +26,23 @@ struct Place {
 }
 
 impl Place {
-    /// `own` are keys of `[kafka]` that take the place of properties of the client.
+    /// `own` are keys of `[kafka]` that take the place of properties of the client; without any, the
+    /// client fetches its tokens.
     fn new(security: Security, own: impl FnOnce(&Cluster, &Path) -> String) -> Place {
         let dir = tempfile::tempdir().expect("tempdir");
         let cluster = Cluster::builder().security(security).start();
         let cluster = cluster.expect("a broker");
+        let own = own(&cluster, dir.path());
         let mut kafka = format!(
             "[kafka]\nbrokers = \"{}\"\npartitions = {PARTITIONS}\nreplication = 1\nreplica = \"one\"\n{}\n[kafka.properties]\n",
             cluster.bootstrap(),
-            own(&cluster, dir.path())
+            own
         );
         for (name, value) in cluster.client_properties() {
-            if ["security.protocol", "sasl.mechanism", "ssl.ca.location"].contains(&name.as_str()) {
+            let is_common = ["security.protocol", "sasl.mechanism", "ssl.ca.location"];
+            if is_common.contains(&name.as_str())
+                || (own.is_empty() && name.starts_with("sasl.oauthbearer."))
+            {
                 let _ = writeln!(kafka, "\"{name}\" = \"{value}\"");
             }
         }
@@ -118,6 +124,30 @@ impl Place {
         }
     }
 
+    /// Topics were made with the settings that they need, and one that was not ends the start.
+    fn settings_are_checked(&self) {
+        let mut kafka = self.kafka.replace("replica = \"one\"", "replica = \"two\"");
+        kafka = kafka.replace(
+            "[kafka.properties]",
+            "group = \"other\"\n[kafka.properties]",
+        );
+        self.set_topic(topic::VISITS, "retention.ms", "1000");
+        let (mut command, _) = self.service("enrich", &kafka);
+        let output = command.output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("retention.ms"), "{said}");
+    }
+
+    fn set_topic(&self, name: &str, key: &str, value: &str) {
+        let admin = self.cluster.admin().expect("a client");
+        let altered = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        let options = AdminOptions::new();
+        let runtime = tokio::runtime::Runtime::new().expect("runtime");
+        let done = runtime.block_on(admin.alter_configs([&altered], &options));
+        assert!(done.expect("answers").iter().all(Result::is_ok));
+    }
+
     /// A service that says something else is not let in, and says so within a while.
     fn is_refused(&self, kafka: &str, says: &[&str]) {
         let (mut command, log) = self.service("enrich", kafka);
@@ -162,6 +192,20 @@ fn wait_for(
     }
 }
 
+/// Every service fetches its tokens from the identity provider.
+#[test]
+fn a_token_of_an_identity_provider() {
+    let place = Place::new(Security::Oidc, |_, _| String::new());
+    place.hits_become_rows();
+    let provider = place.cluster.identity_provider().expect("one");
+    assert!(
+        provider.tokens_given() >= 3,
+        "each service asked for its own"
+    );
+    place.settings_are_checked();
+    place.is_refused(&place.kafka.replace(PASSWORD, "guessed"), &["401"]);
+}
+
 fn by_password(security: Security) {
     let account = |_: &Cluster, _: &Path| format!("user = \"{USER}\"\npassword = \"{PASSWORD}\"");
     let place = Place::new(security, account);
@@ -198,16 +242,9 @@ fn a_token_from_a_file() {
         std::fs::write(&file, token).expect("writes");
         format!("token_file = \"{}\"", file.display())
     };
-    let mut place = Place::new(Security::Oidc, write_token);
-    // Over OAUTHBEARER no topics are made: whoever runs the brokers does.
-    for name in topic::ALL {
-        let kept = [
-            ("retention.ms", "604800000"),
-            ("max.message.bytes", "8454144"),
-        ];
-        (place.cluster.create_topic(name, PARTITIONS, &kept)).expect("a topic");
-    }
+    let place = Place::new(Security::Oidc, write_token);
     place.hits_become_rows();
+    place.settings_are_checked();
     let token = place.dir.path().join("token");
     std::fs::write(
         &token,

@@ -1,63 +1,20 @@
 //! `grapevine sink`, `audit` and `replay` as processes, on Apache Kafka and on ClickHouse's engine
 //! behind HTTPS with an account.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grapevine_embedded::EmbeddedServer;
 use grapevine_event::{Share, ShareKind, topic};
-use grapevine_kafka_testing::{Cluster, GuardedProcess, Port};
+use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, TlsGate};
 use grapevine_log::Commit;
 use grapevine_log::kafka::{Connection, Producer};
 use grapevine_tests::clickhouse::{self, PASSWORD, USER};
 use grapevine_tests::command;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Ends TLS in front of the engine, with a certificate that only `ca` vouches for; takes nobody while `away`.
-async fn behind_tls(engine: SocketAddr, ca: &Path, away: Arc<AtomicBool>) -> SocketAddr {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
-    let made = made.expect("a certificate");
-    std::fs::write(ca, made.cert.pem()).expect("writes");
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a server");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("address");
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            if away.load(Ordering::Relaxed) {
-                continue;
-            }
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let Ok(mut client) = acceptor.accept(client).await else {
-                    return;
-                };
-                let Ok(mut server) = TcpStream::connect(engine).await else {
-                    return;
-                };
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    address
-}
 
 struct Place {
     dir: tempfile::TempDir,
@@ -165,8 +122,8 @@ async fn from_kafka_to_clickhouse_and_audited() {
     std::fs::create_dir(&store).expect("directory");
     let engine = clickhouse::start(&store, "127.0.0.1:0").expect("the engine");
     let ca = dir.path().join("ca.pem");
-    let away = Arc::new(AtomicBool::new(false));
-    let tls = behind_tls(engine.address(), &ca, Arc::clone(&away)).await;
+    let tls = TlsGate::start(engine.address()).expect("a gate");
+    std::fs::write(&ca, tls.authority()).expect("writes");
     let cluster = tokio::task::block_in_place(|| Cluster::start().expect("kafka"));
     let place = Place {
         dir,
@@ -276,9 +233,9 @@ async fn from_kafka_to_clickhouse_and_audited() {
     wait_for_answer(&operations, "health/ready", "\"clickhouse\":\"ok\"").await;
     let lag = "grapevine_consumer_lag_records{consumer=\"sink\",topic=\"shares\",partition=";
     wait_for_answer(&operations, "metrics", lag).await;
-    away.store(true, Ordering::Relaxed);
+    tls.set_away(true);
     wait_for_answer(&operations, "health/ready", "\"status\":\"not ready\"").await;
-    away.store(false, Ordering::Relaxed);
+    tls.set_away(false);
     wait_for_answer(&operations, "health/ready", "\"clickhouse\":\"ok\"").await;
 
     let ended = sink.stop(Duration::from_secs(40)).expect("ends in time");

@@ -374,7 +374,14 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         if batch.is_empty() {
             return Ok(0);
         }
-        let span = tracing::info_span!("step", stage = S::NAME, from = self.offset);
+        let span = tracing::info_span!(
+            "step",
+            stage = S::NAME,
+            topic = S::INPUT,
+            partition = self.partition.partition(),
+            from = self.offset,
+            to = tracing::field::Empty,
+        );
         let _within = span.enter();
         let started = Instant::now();
         let mut taken = 0;
@@ -388,6 +395,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         if taken == 0 {
             return Ok(0);
         }
+        span.record("to", reached);
         self.since_saved += taken as u64;
         let due =
             SNAPSHOT_RECORDS_MIN.max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY);
@@ -476,9 +484,10 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
                 false => S::NAME.as_bytes().to_vec(),
             },
         };
-        let committed = self
-            .partition
-            .commit(commit, self.offset, to, Durability::Replayable);
+        let committed = {
+            let _within = tracing::info_span!("commit").entered();
+            (self.partition).commit(commit, self.offset, to, Durability::Replayable)
+        };
         match &committed {
             Ok(()) => commit_ended::<S>(CommitEnd::Committed),
             Err(LogError::Aborted(_)) => commit_ended::<S>(CommitEnd::Aborted),

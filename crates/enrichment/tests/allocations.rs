@@ -10,8 +10,12 @@ use grapevine_signals::Signals;
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 const READERS: i64 = 500;
 
-/// A hit of one of 500 readers, at a time of its own.
+/// Hit number `at` of one of 500 readers, at a time of its own.
 fn hit(at: i64, url: &str) -> Vec<u8> {
+    numbered(at as u64, at, url)
+}
+
+fn numbered(number: u64, at: i64, url: &str) -> Vec<u8> {
     let hit = Hit {
         protocol: Protocol::Native,
         visitor: Some(at % READERS),
@@ -24,7 +28,7 @@ fn hit(at: i64, url: &str) -> Vec<u8> {
         fetch_mode: Some("navigate"),
         fetch_dest: Some("document"),
         ..Hit::page_view(
-            Id::builder("allocations").number(at as u64).finish(),
+            Id::builder("allocations").number(number).finish(),
             "example.org",
             1_760_000_000_000 + at * 10_000,
             url,
@@ -68,8 +72,11 @@ fn a_landing_allocates_the_list_of_its_evidence_and_a_later_page_view_nothing() 
     let landings = counted(&mut classify, &hits(0, 4_000), &hits(4_000, 8_000));
     assert!(landings <= 1.01, "{landings} allocations a landing");
     // The same page views again, as quickly as a reload: no landing, so no evidence.
-    let reload = hits(7_500, 8_000);
-    let reloads = counted(&mut classify, &reload, &reload);
+    let reload = |ids_from: u64| -> Vec<Vec<u8>> {
+        let reload = |at: i64| numbered(ids_from + at as u64, at, &url(at));
+        (7_500..8_000).map(reload).collect()
+    };
+    let reloads = counted(&mut classify, &reload(1 << 20), &reload(1 << 21));
     assert!(reloads <= 0.01, "{reloads} allocations a later page view");
     // The parameters of a content are part of its address, which is then put together.
     let with_query = |from: i64, to: i64| -> Vec<Vec<u8>> {

@@ -25,11 +25,13 @@ pub enum CodecError {
     NoMarker(u8, u8),
     /// A message as it is on a topic where a schema registry is used, with the schema's id.
     #[error(
-        "record is framed for a schema registry with schema id {0}: no registry is set here (registry.url), it does not know the id, or the schema is not one of this version"
+        "record is framed for a schema registry with schema id {0}, and no schema of this version is known by it: set registry.url, register the schema there, or use the newer grapevine that wrote it; then start again and send it back (grapevine replay)"
     )]
     Framed(u32),
     /// A fingerprint that no schema of this version has.
-    #[error("unknown schema fingerprint {0:02x?}: written by a newer version?")]
+    #[error(
+        "no schema of this version has fingerprint {0:02x?}: use the newer grapevine that wrote it, and send it back (grapevine replay)"
+    )]
     UnknownSchema([u8; 8]),
     /// The datum does not fit its schema.
     #[error("record does not fit schema {schema}: {reason}")]
@@ -55,6 +57,21 @@ pub enum CodecError {
         /// What the encoder says.
         reason: String,
     },
+}
+
+impl CodecError {
+    /// The fixed name that dead letters carry: `unknown_schema` where another version or a registry may
+    /// know what it is, `undecodable` of the rest.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            CodecError::Framed(_) | CodecError::UnknownSchema(_) => "unknown_schema",
+            CodecError::TooShort(_)
+            | CodecError::NoMarker(..)
+            | CodecError::Malformed { .. }
+            | CodecError::Trailing { .. }
+            | CodecError::Unwritable { .. } => "undecodable",
+        }
+    }
 }
 
 /// Any record, borrowed from the bytes it was decoded from.

@@ -145,7 +145,9 @@ fn kind_of(error: &RunError) -> ExitKind {
     match error {
         RunError::Log { source, .. } => match source {
             LogError::Ousted { .. } | LogError::Fenced { .. } => ExitKind::InUse,
-            LogError::Beyond { .. } | LogError::UnknownTopic(_) => ExitKind::Config,
+            LogError::Beyond { .. }
+            | LogError::UnknownTopic(_)
+            | LogError::TransactionTimeout { .. } => ExitKind::Config,
             _ => ExitKind::Unavailable,
         },
         RunError::Saved { source, .. } => match source {

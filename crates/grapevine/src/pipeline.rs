@@ -314,7 +314,11 @@ pub(crate) fn sink_ends<T>(outcome: Result<T, SinkError>) -> Result<T, Failure> 
             SinkError::ClickHouse(_) | SinkError::Log(LogError::Away(_) | LogError::Registry(_)),
         ) => ExitKind::Unavailable,
         Err(SinkError::Log(LogError::Ousted { .. })) => ExitKind::InUse,
-        Err(SinkError::Log(LogError::Trimmed { .. } | LogError::Beyond { .. })) => ExitKind::Config,
+        Err(SinkError::Log(
+            LogError::Trimmed { .. }
+            | LogError::Beyond { .. }
+            | LogError::TransactionTimeout { .. },
+        )) => ExitKind::Config,
         Err(SinkError::Log(_)) => ExitKind::InputOutput,
         Err(SinkError::Task(_) | SinkError::Codec(_)) => ExitKind::Software,
         // Tables, settings or rows that are not as they were left: somebody has to mend them.

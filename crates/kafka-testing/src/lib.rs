@@ -3,7 +3,7 @@
 //! A dev-dependency only: nothing of it is in the product. [`Cluster`] brings up Apache Kafka
 //! itself in KRaft mode, of one broker or more, open or demanding TLS and SASL; [`Registry`] brings
 //! up Apicurio's registry with the Confluent-compatible interface, [`ObjectStore`] an S3-compatible
-//! store. All are fetched by Maven, once, into `testing` in the user's cache, and need Java 17; what is
+//! store; [`TlsGate`] puts TLS before any of them. All but that are fetched by Maven, once, into `testing` in the user's cache, and need Java 17; what is
 //! missing is named with the command that installs it.
 //!
 //! Everything runs on loopback, on ports that no two tests share, in directories of its own.
@@ -35,6 +35,7 @@ mod ports;
 mod process;
 mod registry;
 mod security;
+mod tls_gate;
 
 pub use cluster::{Cluster, ClusterBuilder};
 pub use error::TestingError;
@@ -45,3 +46,4 @@ pub use ports::Port;
 pub use process::{GuardedProcess, ScratchDirectory};
 pub use registry::Registry;
 pub use security::{PASSWORD, Security, USER};
+pub use tls_gate::TlsGate;

@@ -112,6 +112,14 @@ pub enum LogError {
         /// What the broker says.
         reason: String,
     },
+    /// The brokers let no transaction last as long as one of ours may.
+    #[error(
+        "kafka refuses transactions of {needed_ms} ms: set transaction.max.timeout.ms of every broker to {needed_ms} or more (900000 where nobody changed it)"
+    )]
+    TransactionTimeout {
+        /// `transaction.timeout.ms` that is asked for.
+        needed_ms: u32,
+    },
     /// The brokers cannot be reached, or are not ready. Nothing is lost by trying again.
     #[error("kafka is away: {0}")]
     Away(String),

@@ -14,7 +14,7 @@
 //! [`Commit`] says what and to which partition.
 //!
 //! What a record means is not this crate's business.
-// Denied, not forbidden: one call into librdkafka is not in its bindings (`kafka::member`).
+// Denied, not forbidden: two calls into librdkafka are not in its bindings (`kafka::member`, `kafka::token`).
 #![deny(unsafe_code)]
 
 mod batch;

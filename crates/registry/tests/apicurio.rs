@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grapevine_event::{Hit, Id, Record, RecordType, frame, topic};
-use grapevine_kafka_testing::Registry;
+use grapevine_kafka_testing::{Registry, TlsGate};
 use grapevine_registry::{Client, Credentials, Frames, Opened, RegistryError};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// Longest wait for an answer that has to come: the pause between two questions is 5 s at most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -207,57 +204,27 @@ fn credentials_are_shown_and_their_lack_is_said() {
     }
 }
 
-/// Ends TLS in front of `to`: address, and the certificate in PEM.
-fn behind_tls(to: &str, runtime: &tokio::runtime::Runtime) -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
-    let made = made.expect("a certificate");
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a server");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+/// TLS before a registry, and its address there.
+fn behind_tls(to: &str) -> (TlsGate, String) {
     let (base, path) = to.split_once("/apis").expect("an interface");
-    let registry = base.trim_start_matches("http://").to_owned();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    runtime.spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (acceptor, registry) = (acceptor.clone(), registry.clone());
-            tokio::spawn(async move {
-                let Ok(mut client) = acceptor.accept(client).await else {
-                    return;
-                };
-                let Ok(mut server) = tokio::net::TcpStream::connect(registry).await else {
-                    return;
-                };
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    (
-        format!("https://localhost:{port}/apis{path}"),
-        made.cert.pem(),
-    )
+    let registry = base.trim_start_matches("http://").parse();
+    let gate = TlsGate::start(registry.expect("an address")).expect("a gate");
+    let url = format!("https://localhost:{}/apis{path}", gate.port());
+    (gate, url)
 }
 
 #[test]
 fn over_tls_only_the_authority_that_is_named_counts() {
     let registry = Registry::start().expect("a registry");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (url, ca) = behind_tls(&registry.url(), &runtime);
+    let (gate, url) = behind_tls(&registry.url());
     let registered = |ca: Option<&str>| {
         let ca = ca.map(str::as_bytes);
         let client = Client::new(&url, Credentials::None, ca).expect("an address");
         Frames::new(client).register()
     };
-    registered(Some(&ca)).expect("let in");
-    let (_, other) = behind_tls(&registry.url(), &runtime);
-    for wrong in [Some(&*other), None] {
+    registered(Some(gate.authority())).expect("let in");
+    let (other, _) = behind_tls(&registry.url());
+    for wrong in [Some(other.authority()), None] {
         let refused = registered(wrong).expect_err("not trusted");
         // A certificate may be replaced there as well as here: it is waited for.
         assert!(refused.is_away(), "{refused}");

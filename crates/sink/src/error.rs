@@ -274,7 +274,9 @@ fn of_code(code: u32) -> Failure {
         ),
         // UNKNOWN_FUNCTION, NOT_IMPLEMENTED, SYNTAX_ERROR, UNKNOWN_AGGREGATE_FUNCTION,
         // UNKNOWN_FORMAT
-        46 | 48 | 62 | 63 | 73 => Failure::Lasting("use a ClickHouse of version 24.8 or newer"),
+        46 | 48 | 62 | 63 | 73 => Failure::Lasting(
+            "use a newer ClickHouse: what is asked for was tried with 26.5",
+        ),
         // SIZES_OF_COLUMNS_DOESNT_MATCH, ATTEMPT_TO_READ_AFTER_EOF, CANNOT_READ_ALL_DATA,
         // INCORRECT_DATA, CHECKSUM_DOESNT_MATCH, CANNOT_DECOMPRESS
         9 | 32 | 33 | 117 | 40 | 271 => Failure::Unreadable(

@@ -141,7 +141,9 @@ impl<P: Partition + 'static> Input<P> {
                 Arc::clone(&letters),
                 to.clone(),
             );
+            let span = tracing::Span::current();
             let done = spawn_blocking(move || {
+                let _within = span.enter();
                 let mut commit = Commit::default();
                 for letter in letters.iter() {
                     commit.append(DEAD_LETTERS, letter);

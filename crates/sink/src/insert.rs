@@ -8,7 +8,8 @@
 //!   dropped. Then ClickHouse is asked again, because a token is no proof: on a plain MergeTree it
 //!   is written down before the part is, and a kill in between makes it swallow the honest repeat.
 //! - If the repeat was acknowledged and the rows are still not there, that is what happened, and
-//!   the bytes go with the token of the next attempt.
+//!   the bytes go with the token of the next attempt. Replicated tables are spared that: there a token is
+//!   proof, and their replicas may be behind (`copies`).
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use grapevine_metrics::{BatchInserted, ClickHouseRetried, RetryReason, TokenWith
 use tracing::Instrument as _;
 
 use crate::DATABASE;
+use crate::copies::Copies;
 use crate::error::{Failure, SinkError};
 use crate::month::Month;
 use crate::plan::Plan;
@@ -76,6 +78,8 @@ impl Block<'_> {
 pub(crate) struct Inserter {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
+    /// Who holds the rows.
+    pub(crate) copies: Copies,
     /// Longest wait for an answer.
     pub(crate) answer_max: Duration,
     /// Longest pause between attempts.
@@ -135,7 +139,7 @@ impl Inserter {
                 Step::Ask => self.landed(block).await.map(Some),
             };
             match done {
-                Ok(None) if trusted => return Ok(true),
+                Ok(None) if trusted || self.copies.token_is_proof() => return Ok(true),
                 Ok(None) => (next, acknowledged, absences) = (Step::Ask, true, 0),
                 Ok(Some(found)) if found == block.planned() => return Ok(true),
                 Ok(Some(0)) if acknowledged && absences < ABSENCES => {
@@ -178,13 +182,17 @@ impl Inserter {
 
     async fn landed(&self, block: Block<'_>) -> Result<u64> {
         let range = (block.start, block.plan.end);
-        let asked = presence::rows(
-            &self.client,
-            block.table,
-            block.partition,
-            range,
-            block.month,
-        );
+        let asked = async {
+            self.copies.catch_up(&self.client, block.table).await?;
+            presence::rows(
+                &self.client,
+                block.table,
+                block.partition,
+                range,
+                block.month,
+            )
+            .await
+        };
         tokio::time::timeout(self.answer_max, asked)
             .await
             .unwrap_or(Err(Error::TimedOut))
@@ -249,14 +257,19 @@ pub(crate) fn endure(
     }
 }
 
-/// Says what is waited for: loudly once the pauses are at their longest.
-pub(crate) fn waiting(table: &'static Table, error: &Error, pause: Duration, pause_max: Duration) {
-    let (table, pause_ms) = (table.name, pause.as_millis());
+/// Counts that ClickHouse is asked again, and why.
+pub(crate) fn retried(table: &'static str, error: &Error) {
     let reason = match error {
         Error::Network(_) | Error::TimedOut => RetryReason::Unreachable,
         _ => RetryReason::Refused,
     };
     ClickHouseRetried { table, reason }.emit();
+}
+
+/// Says what is waited for: loudly once the pauses are at their longest.
+pub(crate) fn waiting(table: &'static Table, error: &Error, pause: Duration, pause_max: Duration) {
+    let (table, pause_ms) = (table.name, pause.as_millis());
+    retried(table, error);
     if pause < pause_max {
         tracing::warn!(table, %error, pause_ms, "clickhouse does not do as asked: trying again");
     } else {
@@ -274,5 +287,106 @@ fn partial(block: Block<'_>, found: u64) -> SinkError {
         month: block.month.to_string(),
         found,
         planned: block.planned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::rows::{ENCODER_VERSION, TABLES};
+
+    /// Answers everything with nothing: a replica that takes inserts and never sees their rows. There is
+    /// no Keeper here, so no real one.
+    fn laggard(stream: TcpStream, told: &Mutex<Vec<String>>) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let (mut request, mut length, mut chunked) = (String::new(), 0, false);
+        reader.read_line(&mut request)?;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let header = header.to_ascii_lowercase();
+            let Some((name, value)) = header.trim_end().split_once(": ") else {
+                break;
+            };
+            match name {
+                "content-length" => length = value.parse().unwrap_or(0),
+                "transfer-encoding" => chunked = value == "chunked",
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        while chunked {
+            let mut size = String::new();
+            reader.read_line(&mut size)?;
+            let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk)?;
+            chunked = size > 0;
+        }
+        let statement = format!("{request}{}", String::from_utf8_lossy(&body));
+        told.lock().expect("lock").push(statement);
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        reader.into_inner().write_all(answer)
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_is_behind_is_waited_for_and_its_token_is_believed() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("address");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let serving = Arc::clone(&told);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = stream.and_then(|stream| laggard(stream, &serving));
+            }
+        });
+        let inserter = Inserter {
+            client: Client::default()
+                .with_url(format!("http://{address}"))
+                .with_validation(false),
+            settings: Settings::none(),
+            copies: Copies::of_engine("ReplicatedMergeTree"),
+            answer_max: Duration::from_secs(10),
+            pause_max: Duration::from_millis(10),
+        };
+        let [visits, ..] = &TABLES;
+        let month = Month::of_millis(1_709_251_200_000).expect("a month");
+        let plan = Plan {
+            end: 7,
+            encoder: ENCODER_VERSION,
+            rows: BTreeMap::from([(month, 7)]),
+        };
+        let block = Block {
+            table: visits,
+            partition: 0,
+            start: 0,
+            plan: &plan,
+            month,
+        };
+        let bytes = Bytes::from_static(b"frozen");
+        // Planned by a life before: nobody knows whether it was sent.
+        let done = inserter.insert(block, &bytes, false, &Stop::new()).await;
+        assert!(done.expect("no error"));
+        let told = told.lock().expect("lock");
+        let order: Vec<&str> = (told.iter())
+            .map(|statement| match statement {
+                said if said.contains("SYSTEM SYNC REPLICA grapevine.visits") => "catch up",
+                said if said.contains("INSERT") => "insert",
+                said if said.contains("SELECT") => "ask",
+                other => other,
+            })
+            .collect();
+        assert_eq!(order, ["catch up", "ask", "insert"], "{told:?}");
+        assert!(
+            told[2].contains(&format!("visits%2F0%2F0-7%2F{ENCODER_VERSION}%2F")),
+            "{}",
+            told[2]
+        );
     }
 }

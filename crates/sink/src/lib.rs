@@ -24,6 +24,7 @@
 mod audit;
 mod batch;
 mod budget;
+mod copies;
 mod error;
 mod input;
 mod insert;

@@ -13,8 +13,11 @@ use tokio::sync::watch;
 
 use crate::Options;
 use crate::error::{Failure, SinkError};
+use crate::insert::retried;
 use crate::replica::widen_windows;
 
+/// The table of which steps are done, as it is counted for the waits of a start.
+const MIGRATED: &str = "migrations";
 /// First pause while ClickHouse is away.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 
@@ -127,6 +130,7 @@ pub async fn migrate_when_there(
             let message = error.to_string();
             return Err(SinkError::Unwilling { message, fix });
         }
+        retried(MIGRATED, &error);
         tracing::warn!(%error, pause_ms = pause.as_millis(), "clickhouse is not there: trying again");
         if tokio::time::timeout(pause, stop.wait_for(|stop| *stop))
             .await

@@ -22,12 +22,16 @@ pub(crate) const ENCODER_VERSION: u32 = 1;
 pub(crate) enum Unwritable {
     #[error("{0}")]
     Undecodable(#[from] CodecError),
-    #[error("topic {topic} holds a record of schema {found}")]
+    #[error(
+        "topic {topic} is no place for a record of schema {found}: stop whatever writes it there"
+    )]
     WrongRecord {
         topic: &'static str,
         found: &'static str,
     },
-    #[error("time {0} ms since 1970 is not between the years 1970 and 2099")]
+    #[error(
+        "time {0} ms since 1970 is not between the years 1970 and 2099: the clock that gave it is wrong"
+    )]
     TimeOutOfRange(i64),
 }
 
@@ -35,7 +39,7 @@ impl Unwritable {
     /// The fixed name that dead letters carry.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Unwritable::Undecodable(_) => "undecodable",
+            Unwritable::Undecodable(error) => error.reason(),
             Unwritable::WrongRecord { .. } => "wrong_record",
             Unwritable::TimeOutOfRange(_) => "time_out_of_range",
         }

@@ -123,6 +123,15 @@ impl Settings {
         })
     }
 
+    /// Nothing is asked for: of a server that is none.
+    #[cfg(test)]
+    pub(crate) fn none() -> Settings {
+        Settings {
+            exactly_once: Vec::new(),
+            idempotent: Vec::new(),
+        }
+    }
+
     pub(crate) fn of(&self, idempotent: bool) -> &[(&'static str, &'static str)] {
         if idempotent {
             &self.idempotent

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clickhouse::{Client, Row};
 use serde::Deserialize;
 
+use crate::copies::Copies;
 use crate::error::SinkError;
 use crate::rows::Table;
 use crate::{DATABASE, Options};
@@ -74,9 +75,20 @@ async fn engine(client: &Client, table: &Table) -> Result<Engine, SinkError> {
     found.ok_or(SinkError::MissingTable { table: table.name })
 }
 
-/// Refuses a table that is missing, lacks a column, or remembers fewer than `window` inserts.
-pub(crate) async fn check(client: &Client, table: &Table, window: u64) -> Result<(), SinkError> {
-    check_engine(table, &engine(client, table).await?, window)?;
+/// Who holds the rows of a table.
+pub(crate) async fn copies(client: &Client, table: &Table) -> Result<Copies, SinkError> {
+    Ok(Copies::of_engine(&engine(client, table).await?.engine))
+}
+
+/// Refuses a table that is missing, lacks a column, or remembers fewer than `window` inserts; says who
+/// holds its rows.
+pub(crate) async fn check(
+    client: &Client,
+    table: &Table,
+    window: u64,
+) -> Result<Copies, SinkError> {
+    let found = engine(client, table).await?;
+    check_engine(table, &found, window)?;
     let there: Vec<Column> = client
         .query("SELECT name, type FROM system.columns WHERE database = ? AND table = ?")
         .bind(DATABASE)
@@ -84,7 +96,8 @@ pub(crate) async fn check(client: &Client, table: &Table, window: u64) -> Result
         .fetch_all()
         .await
         .map_err(SinkError::ClickHouse)?;
-    check_columns(table, &there)
+    check_columns(table, &there)?;
+    Ok(Copies::of_engine(&found.engine))
 }
 
 #[derive(Row, Deserialize)]

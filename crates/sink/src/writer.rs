@@ -8,9 +8,11 @@ use clickhouse::Client;
 use grapevine_log::{Durability, LogError, Partition, Position};
 use grapevine_metrics::RowsVisible;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::Instrument as _;
 
 use crate::batch::{self, Batch, Signals};
 use crate::budget::Budget;
+use crate::copies::Copies;
 use crate::error::SinkError;
 use crate::input::Input;
 use crate::insert::{Block, Inserter, endure, waiting};
@@ -103,7 +105,7 @@ impl<P: Partition + 'static> Writer<P> {
         let window = startup::window_needed(writers, &options);
         let mut pause = PAUSE_FIRST;
         let mut refusals = 0;
-        let (settings, newest) = loop {
+        let (settings, copies, newest) = loop {
             let error = match check(&client, &input, end, window).await {
                 Ok(found) => break found,
                 Err(SinkError::ClickHouse(error)) => error,
@@ -119,6 +121,7 @@ impl<P: Partition + 'static> Writer<P> {
         let inserter = Inserter {
             client,
             settings,
+            copies,
             answer_max: options.answer_max,
             pause_max: options.pause_max,
         };
@@ -149,10 +152,14 @@ impl<P: Partition + 'static> Writer<P> {
                 return Ok(());
             };
             let letters = std::mem::take(&mut batch.letters);
-            self.commit(batch.start, Some(&batch.plan), letters).await?;
+            let span = self.span_of(&batch);
+            let planned = self
+                .commit(batch.start, Some(&batch.plan), letters)
+                .instrument(tracing::info_span!(parent: &span, "plan"));
+            planned.await?;
             busy.store(true, Ordering::Relaxed);
             gathering = self.gather(batch.plan.end, &busy);
-            let inserted = self.insert(&batch, true).await?;
+            let inserted = self.insert(&batch, true).instrument(span).await?;
             busy.store(false, Ordering::Relaxed);
             if !inserted {
                 // Stopping: what is being gathered is given up by itself.
@@ -172,7 +179,7 @@ impl<P: Partition + 'static> Writer<P> {
             drop(batch);
             // The next plan acknowledges this batch; where there is none yet, nothing waits for it.
             if self.stop.is_turned() || !gathering.is_finished() {
-                self.commit(to, None, Vec::new()).await?;
+                self.acknowledge(to).await?;
             }
         }
     }
@@ -185,10 +192,29 @@ impl<P: Partition + 'static> Writer<P> {
         }
     }
 
+    /// A batch from its plan to its rows.
+    fn span_of(&self, batch: &Batch) -> tracing::Span {
+        tracing::info_span!(
+            "batch",
+            topic = self.input.table().topic,
+            partition = self.input.number(),
+            from = batch.start,
+            to = batch.plan.end,
+            rows = batch.plan.rows_total(),
+        )
+    }
+
     fn gather(&self, start: u64, busy: &Arc<AtomicBool>) -> Gathering {
         let (input, options) = (self.input.clone(), self.options.clone());
         let signals = self.signals(busy);
         spawn_blocking(move || batch::gather(&input, start, &options, &signals))
+    }
+
+    /// Acknowledges everything below `to`, and plans nothing.
+    async fn acknowledge(&mut self, to: u64) -> Result<(), SinkError> {
+        let (topic, partition) = (self.input.table().topic, self.input.number());
+        let span = tracing::info_span!("acknowledge", topic, partition, to);
+        self.commit(to, None, Vec::new()).instrument(span).await
     }
 
     /// Acknowledges everything below `to`, and fixes what comes next where there is a plan.
@@ -268,12 +294,13 @@ impl<P: Partition + 'static> Writer<P> {
             to,
             "finishing the batch planned before"
         );
-        if !self.insert(&batch, false).await? {
+        let span = self.span_of(&batch);
+        if !self.insert(&batch, false).instrument(span).await? {
             return Ok(false);
         }
         let rows = plan.rows_total();
         self.before = self.before.map(|before| before + rows);
-        self.commit(plan.end, None, Vec::new()).await?;
+        self.acknowledge(plan.end).await?;
         Ok(true)
     }
 }
@@ -310,10 +337,12 @@ async fn check<P: Partition + 'static>(
     input: &Input<P>,
     planned: u64,
     window: u64,
-) -> Result<(Settings, Option<u64>), SinkError> {
+) -> Result<(Settings, Copies, Option<u64>), SinkError> {
     let table: &'static Table = input.table();
     let settings = Settings::agreed(client).await?;
-    startup::check(client, table, window).await?;
+    let copies = startup::check(client, table, window).await?;
+    let caught_up = copies.catch_up(client, table).await;
+    caught_up.map_err(SinkError::ClickHouse)?;
     let newest = presence::newest(client, table, input.number(), None)
         .await
         .map_err(SinkError::ClickHouse)?;
@@ -329,6 +358,6 @@ async fn check<P: Partition + 'static>(
                 planned,
             })
         }
-        newest => Ok((settings, newest)),
+        newest => Ok((settings, copies, newest)),
     }
 }

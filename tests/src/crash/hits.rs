@@ -7,6 +7,9 @@ use crate::Moments;
 
 /// Hits of one request.
 pub(super) const BATCH: u64 = 10;
+/// Site of the hits without an id. Nobody can send one of them again, so every one has an address of its
+/// own: what is there twice was doubled on the way.
+pub(super) const NAMELESS: &str = "nameless.example";
 const SITES: [&str; 3] = ["news.example", "blog.example", "shop.example"];
 /// Contents of one site. Few, so that readers meet on them and causes are inferred.
 const CONTENTS: u64 = 5;
@@ -236,10 +239,28 @@ impl Client {
         }
     }
 
-    /// The body of a request.
-    pub(super) fn batch(self, first: u64) -> String {
-        let hits = (first..first + BATCH).map(|number| self.hit(number).body.to_string());
-        hits.collect::<Vec<_>>().join("\n")
+    /// The body of a request: hits with ids, the same in every attempt, and one of this attempt alone
+    /// that has none.
+    pub(super) fn batch(self, first: u64, attempt: u64) -> String {
+        let hits = (first..first + BATCH).map(|number| self.hit(number).body);
+        let lone = std::iter::once(self.nameless_hit(first, attempt));
+        let hits: Vec<String> = hits.chain(lone).map(|body| body.to_string()).collect();
+        hits.join("\n")
+    }
+
+    /// The content of the hit without an id that an attempt carries: a landing that nobody else makes.
+    pub(super) fn nameless(self, first: u64, attempt: u64) -> String {
+        format!("https://{NAMELESS}/{}/{attempt}", self.name(first))
+    }
+
+    fn nameless_hit(self, first: u64, attempt: u64) -> Value {
+        let content = self.nameless(first, attempt);
+        json!({
+            "site": NAMELESS,
+            "url": content,
+            "visitor": content,
+            "user_agent": AGENTS[0],
+        })
     }
 }
 
@@ -253,7 +274,10 @@ mod tests {
         let kinds: std::collections::BTreeSet<Becomes> =
             (0..500).map(|number| client.hit(number).becomes).collect();
         assert_eq!(kinds.len(), 6, "{kinds:?}");
-        assert_eq!(client.batch(40), client.batch(40));
+        assert_eq!(client.batch(40, 0), client.batch(40, 0));
+        let same = |attempt| client.batch(40, attempt).lines().count() as u64;
+        assert_eq!((same(0), same(1)), (BATCH + 1, BATCH + 1));
+        assert_ne!(client.nameless(40, 0), client.nameless(40, 1));
         let followed = (0..500).map(|number| client.hit(number));
         let followed = followed.filter(|sent| sent.becomes == Becomes::Visit && sent.of.is_some());
         assert!(followed.count() > 50);

@@ -1,6 +1,7 @@
 //! Clients that send hits at a constant pace, each request again and again until it is
 //! acknowledged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -32,7 +33,24 @@ struct Counts {
 pub(super) struct Load {
     seed: u64,
     counts: Arc<Counts>,
-    clients: Vec<JoinHandle<u64>>,
+    clients: Vec<JoinHandle<Told>>,
+}
+
+/// What one client was told.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Hits with ids that were acknowledged, from number 0.
+    hits: u64,
+    nameless: Nameless,
+}
+
+/// Contents of the hits without an id.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nameless {
+    /// Of requests that were acknowledged.
+    pub(super) acknowledged: BTreeSet<String>,
+    /// Of requests that were not: there or not.
+    pub(super) unanswered: BTreeSet<String>,
 }
 
 /// What was acknowledged.
@@ -41,6 +59,8 @@ pub(super) struct Acknowledged {
     seed: u64,
     /// Hits of each client, from number 0.
     by_client: Vec<u64>,
+    /// Hits without an id.
+    pub(super) nameless: Nameless,
     /// Requests made, those without an acknowledgement too.
     pub(super) requests: u64,
 }
@@ -88,62 +108,68 @@ impl Load {
     /// Every client ends once its request at hand is acknowledged.
     pub(super) fn end(self) -> Result<Acknowledged, Failed> {
         self.counts.stop.store(true, Ordering::Relaxed);
-        let by_client = self
-            .clients
-            .into_iter()
-            .map(|client| {
-                client
-                    .join()
-                    .map_err(|_| Failed("a client panicked".into()))
-            })
-            .collect::<Result<_, _>>()?;
+        let (mut by_client, mut nameless) = (Vec::new(), Nameless::default());
+        for client in self.clients {
+            let mut told = (client.join()).map_err(|_| Failed("a client panicked".into()))?;
+            by_client.push(told.hits);
+            (nameless.acknowledged).append(&mut told.nameless.acknowledged);
+            (nameless.unanswered).append(&mut told.nameless.unanswered);
+        }
         if let Some(strange) = self.counts.strange.lock().expect("no panic").take() {
             return Err(Failed(strange));
         }
         Ok(Acknowledged {
             seed: self.seed,
             by_client,
+            nameless,
             requests: self.counts.requests.load(Ordering::Relaxed),
         })
     }
 }
 
-fn send(client: Client, url: &str, key: &str, counts: &Counts) -> u64 {
+fn send(client: Client, url: &str, key: &str, counts: &Counts) -> Told {
     let http = reqwest::blocking::Client::builder()
         .timeout(ANSWER_MAX)
         .build()
         .expect("a client");
-    let mut next = 0;
+    let mut told = Told::default();
     while !counts.stop.load(Ordering::Relaxed) {
-        let body = client.batch(next);
-        loop {
+        for attempt in 0_u64.. {
+            let body = client.batch(told.hits, attempt);
+            let nameless = client.nameless(told.hits, attempt);
             counts.requests.fetch_add(1, Ordering::Relaxed);
-            let answer = http.post(url).bearer_auth(key).body(body.clone()).send();
+            let answer = http.post(url).bearer_auth(key).body(body).send();
             match answer.map(|answer| (answer.status().as_u16(), answer.text())) {
-                Ok((200, _)) => break,
+                Ok((200, _)) => {
+                    told.nameless.acknowledged.insert(nameless);
+                    break;
+                }
                 // Nothing of it was taken, or nobody knows: killed, or not there yet.
-                Ok((503, _)) | Err(_) => std::thread::sleep(AGAIN),
+                Ok((503, _)) | Err(_) => {
+                    told.nameless.unanswered.insert(nameless);
+                    std::thread::sleep(AGAIN);
+                }
                 Ok((status, text)) => {
                     let text = format!("the collector answered {status}: {text:?}");
                     *counts.strange.lock().expect("no panic") = Some(text);
-                    return next;
+                    return told;
                 }
             }
         }
-        next += BATCH;
+        told.hits += BATCH;
         counts.acknowledged.fetch_add(BATCH, Ordering::Relaxed);
         std::thread::sleep(PACE);
     }
-    next
+    told
 }
 
 impl Acknowledged {
     /// How many hits.
     pub(super) fn count(&self) -> u64 {
-        self.by_client.iter().sum()
+        self.by_client.iter().sum::<u64>() + self.nameless.acknowledged.len() as u64
     }
 
-    /// Every one of them.
+    /// Every one of those with an id.
     pub(super) fn hits(&self) -> impl Iterator<Item = Sent> {
         let clients = (0..CLIENTS).zip(&self.by_client);
         clients.flat_map(|(client, hits)| {

@@ -78,6 +78,7 @@ pub struct Shown {
     acknowledged: u64,
     requests: u64,
     rows: BTreeMap<&'static str, u64>,
+    repeated: u64,
     kills: BTreeMap<&'static str, u64>,
     pauses: BTreeMap<&'static str, u64>,
     joins: u64,
@@ -102,6 +103,11 @@ impl fmt::Display for Shown {
             self.acknowledged, self.requests
         )?;
         writeln!(out, "rows          {}", counts(&self.rows))?;
+        writeln!(
+            out,
+            "repeated      {} copies of hits without an id in hits.raw, which count no more",
+            self.repeated
+        )?;
         writeln!(out, "kills         {kills}: {}", counts(&self.kills))?;
         writeln!(out, "pauses        {}", counts(&self.pauses))?;
         writeln!(
@@ -194,7 +200,7 @@ fn attempt(
         services.stop(part)?;
     }
     // Nothing writes any more: this is what stays.
-    let rows = judgement::judge(&services, &acknowledged)?;
+    let judged = judgement::judge(&services, &acknowledged)?;
     judgement::audited(&services)?;
     judgement::sees_damage(&services, &acknowledged)?;
     if services.said("panicked")? > 0 {
@@ -204,7 +210,8 @@ fn attempt(
         seconds: began.elapsed().as_secs(),
         acknowledged: acknowledged.count(),
         requests: acknowledged.requests,
-        rows,
+        rows: judged.rows,
+        repeated: judged.repeated,
         kills: std::mem::take(&mut faults.done.kills),
         pauses: std::mem::take(&mut faults.done.pauses),
         joins: faults.done.joins,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use grapevine_event::{Record, topic};
 use grapevine_inference::{Classifier, StateError};
 
-use crate::classify::kind_of;
+use crate::classify::misplaced;
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use state::State;
@@ -56,11 +56,8 @@ impl Stage for ChainStage {
                 self.state.heartbeat(&self.classifier, &heartbeat, out);
                 None
             }
-            Ok(other) => Some((
-                "unexpected_record",
-                format!("{} is no place for this record", Self::INPUT) + &kind_of(&other),
-            )),
-            Err(error) => Some(("undecodable", error.to_string())),
+            Ok(other) => Some(("unexpected_record", misplaced(Self::INPUT, &other))),
+            Err(error) => Some((error.reason(), error.to_string())),
         };
         if let Some((reason, detail)) = rejected {
             self.state.counts.dead_letters += 1;

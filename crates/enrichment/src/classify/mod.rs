@@ -4,6 +4,7 @@
 mod agents;
 mod language;
 mod records;
+mod repeats;
 mod sessions;
 
 use std::sync::Arc;
@@ -21,23 +22,22 @@ use serde::{Deserialize, Serialize};
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use agents::Agents;
+use repeats::Repeats;
 use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
 
 /// Format of the saved state.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// That of release 0.1.0.
 const WITH_MARKING: u32 = 2;
-/// Ids of clients remembered to recognise retries: 40 bytes each.
-const CLIENT_IDS_MAX: u32 = 57_344;
 /// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
 /// counts.
 const AHEAD_MS_MAX: i64 = 10 * 60_000;
 /// Event times that are taken: 1970 to 2200, what ClickHouse's `DateTime64(3)` holds as well.
 const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000;
 
-/// Classifies hits. State: at most 64 bytes for each of 1.4 million visitors, and some 10 MB.
+/// Classifies hits. State: at most 64 bytes for each of 1.4 million visitors, and some 20 MB.
 pub struct ClassifyStage {
     classifier: Arc<Classifier>,
     agents: Agents,
@@ -48,8 +48,7 @@ pub struct ClassifyStage {
 #[derive(Serialize, Deserialize)]
 struct State {
     sessions: Sessions,
-    /// Ids that clients gave; the values are nothing.
-    client_ids: Recent<()>,
+    repeats: Repeats,
     previews: Previews,
     /// Event time of the last record that could be used.
     time: i64,
@@ -88,7 +87,7 @@ impl ClassifyStage {
             pages: KnownPages::default(),
             state: State {
                 sessions: Sessions::default(),
-                client_ids: Recent::new(CLIENT_IDS_MAX),
+                repeats: Repeats::default(),
                 previews: Previews::default(),
                 time: 0,
                 counts: Counts::default(),
@@ -113,12 +112,8 @@ impl Stage for ClassifyStage {
                 self.state.heartbeat(&heartbeat, out);
                 None
             }
-            Ok(other) => Some((
-                "unexpected_record",
-                format!("{} is no place for this record", Self::INPUT) + &kind_of(&other),
-                "",
-            )),
-            Err(error) => Some(("undecodable", error.to_string(), "")),
+            Ok(other) => Some(("unexpected_record", misplaced(Self::INPUT, &other), "")),
+            Err(error) => Some((error.reason(), error.to_string(), "")),
         };
         if let Some((reason, detail, site)) = rejected {
             self.state.counts.dead_letters += 1;
@@ -141,7 +136,7 @@ impl Stage for ClassifyStage {
             let saved: WithMarking = from_bytes(WITH_MARKING, snapshot)?;
             self.state = State {
                 sessions: saved.sessions,
-                client_ids: saved.client_ids,
+                repeats: Repeats::after(saved.client_ids),
                 previews: saved.previews,
                 time: saved.time,
                 counts: saved.counts,
@@ -154,7 +149,7 @@ impl Stage for ClassifyStage {
 
     fn entries(&self) -> usize {
         let state = &self.state;
-        state.sessions.len() + state.client_ids.len() + state.previews.entries()
+        state.sessions.len() + state.repeats.len() + state.previews.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -171,13 +166,14 @@ impl Stage for ClassifyStage {
     }
 }
 
-pub(crate) fn kind_of(record: &Record<'_>) -> String {
+/// What is said of a record on a topic that is not its own.
+pub(crate) fn misplaced(topic: &str, record: &Record<'_>) -> String {
     let kind = match record {
         Record::Hit(_) => "hit",
         Record::Visit(_) => "visit",
         Record::VisitEvent(_) => "visit event",
         Record::Share(_) => "share",
-        Record::Edge(_) => "edge",
+        Record::Edge(_) => "chain edge",
         Record::Cascade(_) => "cascade",
         Record::Calibration(_) => "calibration",
         Record::Spread(_) => "spread",
@@ -186,7 +182,7 @@ pub(crate) fn kind_of(record: &Record<'_>) -> String {
         Record::DeadLetter(_) => "dead letter",
         Record::Heartbeat(_) => "heartbeat",
     };
-    format!(": a {kind}")
+    format!("{topic} is no place for a {kind}: stop whatever writes it there")
 }
 
 /// Reason and detail of a hit that cannot be used.
@@ -228,14 +224,9 @@ impl State {
             Ok(link) => link,
             Err(error) => return Err(("bad_url", error.to_string())),
         };
-        if hit.client_id_given {
-            let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = hit.hit_id.0;
-            let id = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
-            if self.client_ids.peek(id).is_some() {
-                self.counts.duplicates += 1;
-                return Ok(());
-            }
-            self.client_ids.set(id, ());
+        if !self.repeats.is_new(&hit) {
+            self.counts.duplicates += 1;
+            return Ok(());
         }
         self.time = hit.event_time;
         let clock = match hit.protocol {

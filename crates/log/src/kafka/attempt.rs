@@ -40,6 +40,8 @@ pub(super) enum Trouble {
     Unknown(String),
     /// Another process has the name.
     Ousted(String),
+    /// The brokers allow less time than a transaction may take.
+    TooLong,
     /// Nothing more will work.
     Broken(&'static str, KafkaError),
     /// The replica ends, and does not wait for the brokers.
@@ -60,6 +62,7 @@ impl Trouble {
             {
                 Trouble::Ousted(error.to_string())
             }
+            RDKafkaErrorCode::InvalidTransactionTimeout => Trouble::TooLong,
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::TopicAuthorizationFailed

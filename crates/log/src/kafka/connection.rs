@@ -65,6 +65,9 @@ pub enum ConnectionError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// There is no token to show.
+    #[error("{0}")]
+    Token(String),
     /// The client could not be made.
     #[error("kafka client: {0}; check kafka.brokers and the security entries of kafka.properties")]
     Client(String),
@@ -139,12 +142,16 @@ impl Connection {
         self.token_file.clone()
     }
 
-    /// True where tokens are refreshed through a client's own queue.
-    pub(crate) fn by_token(&self) -> bool {
-        let mechanism = ["sasl.mechanism", "sasl.mechanisms"]
-            .iter()
-            .find_map(|name| self.properties.get(*name));
-        mechanism.is_some_and(|mechanism| mechanism.eq_ignore_ascii_case("OAUTHBEARER"))
+    /// True where the brokers are shown tokens that this process reads from a file. librdkafka fetches, or
+    /// makes, all others by itself.
+    pub(crate) fn by_token_file(&self) -> bool {
+        let is = |names: &[&str], wanted: &str| {
+            let given = names.iter().find_map(|name| self.properties.get(*name));
+            given.is_some_and(|given| given.eq_ignore_ascii_case(wanted))
+        };
+        is(&["sasl.mechanism", "sasl.mechanisms"], "OAUTHBEARER")
+            && !is(&["sasl.oauthbearer.method"], "oidc")
+            && !is(&["enable.sasl.oauthbearer.unsecure.jwt"], "true")
     }
 
     /// What every client needs.
@@ -285,12 +292,23 @@ mod tests {
             let connection = connection(&properties).expect(mechanism);
             let made: Result<rdkafka::producer::BaseProducer, _> = connection.producer().create();
             made.map(|_| ()).expect(mechanism);
-            assert_eq!(connection.by_token(), mechanism == "OAUTHBEARER");
+            assert_eq!(connection.by_token_file(), mechanism == "OAUTHBEARER");
         }
         for codec in ["zstd", "lz4", "gzip", "snappy"] {
             let connection = connection(&[("compression.codec", codec)]).expect(codec);
             let made: Result<rdkafka::producer::BaseProducer, _> = connection.producer().create();
             made.map(|_| ()).expect(codec);
+        }
+    }
+
+    #[test]
+    fn tokens_that_librdkafka_sees_to_are_read_from_no_file() {
+        for (name, value) in [
+            ("sasl.oauthbearer.method", "OIDC"),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "true"),
+        ] {
+            let connection = connection(&[("sasl.mechanisms", "OAUTHBEARER"), (name, value)]);
+            assert!(!connection.expect(name).by_token_file());
         }
     }
 

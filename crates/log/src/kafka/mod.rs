@@ -29,6 +29,7 @@ mod producer;
 mod reach;
 mod silence;
 mod spread;
+mod token;
 pub mod topics;
 mod transactions;
 

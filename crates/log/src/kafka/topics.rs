@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::connection::{Connection, ConnectionError, refused};
 use super::context::ClientCalls;
 pub use super::spread::Partitions;
+use super::token;
 use crate::RECORD_BYTES_MAX;
 
 /// How long the brokers may take to answer one question.
@@ -272,23 +273,14 @@ impl<'c> Asker<'c> {
 
 fn admin(connection: &Connection) -> Result<AdminClient<ClientCalls>, TopicsError> {
     let context = ClientCalls::new(connection.token_file());
-    Ok(connection
-        .base()
-        .create_with_context(context)
-        .map_err(refused)?)
+    let admin: AdminClient<ClientCalls> =
+        (connection.base().create_with_context(context)).map_err(refused)?;
+    token::give(&admin, connection)?;
+    Ok(admin)
 }
 
 fn make(connection: &Connection, missing: &[&Wish], creation: Creation) -> Result<(), TopicsError> {
     let partitions = |wish: &Wish| wish.partitions.unwrap_or(creation.partitions);
-    if connection.by_token()
-        && let Some(first) = missing.first()
-    {
-        return Err(TopicsError::NotMade {
-            name: first.name.to_owned(),
-            partitions: partitions(first),
-            reason: "topics are not created over OAUTHBEARER".to_owned(),
-        });
-    }
     let admin = admin(connection)?;
     let message_bytes = MESSAGE_BYTES.to_string();
     let retentions: Vec<String> = missing
@@ -343,10 +335,6 @@ fn make(connection: &Connection, missing: &[&Wish], creation: Creation) -> Resul
 
 /// Looks at the settings of the topics, where we may.
 fn check_settings(connection: &Connection, wishes: &[Wish]) -> Result<(), TopicsError> {
-    if connection.by_token() {
-        tracing::info!("settings of topics are not checked over OAUTHBEARER");
-        return Ok(());
-    }
     let admin = admin(connection)?;
     let asked: Vec<ResourceSpecifier<'_>> = wishes
         .iter()

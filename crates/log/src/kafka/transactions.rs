@@ -42,6 +42,8 @@ pub(super) struct Request {
     pub(super) to: Position,
     pub(super) commit: Commit,
     pub(super) lease: Arc<Lease>,
+    /// What the asker is doing, open until it is answered: the transaction is linked to it.
+    span: tracing::Span,
     answer: SyncSender<(Commit, Result<(), LogError>)>,
 }
 
@@ -59,6 +61,7 @@ impl Request {
             to: self.to.clone(),
             commit: Commit::default(),
             lease: Arc::clone(&self.lease),
+            span: self.span.clone(),
             answer: self.answer.clone(),
         }
     }
@@ -91,6 +94,7 @@ impl Transactions {
             to,
             commit: std::mem::take(commit),
             lease: Arc::clone(lease),
+            span: tracing::Span::current(),
             answer,
         };
         let ended = || LogError::Away("this replica is leaving its group".to_owned());
@@ -141,6 +145,7 @@ impl Transactor {
                         refused => LogError::Away(refused.to_string()),
                     });
                 }
+                Err(Trouble::TooLong) => return Err(too_long()),
                 Err(trouble) => {
                     return Err(LogError::Away(format!(
                         "no transaction coordinator within {} s: {trouble:?}",
@@ -251,6 +256,7 @@ impl Transactor {
                     id: self.id.clone(),
                     reason: reason.clone(),
                 }),
+                Err(Trouble::TooLong) => Err(too_long()),
                 Err(Trouble::Broken(doing, error)) => Err(LogError::kafka(doing, error.clone())),
                 Err(Trouble::GivenUp) => Err(LogError::Away(
                     "the replica ended before the brokers answered".to_owned(),
@@ -306,11 +312,17 @@ impl Transactor {
         let (requests, partitions) = (Arc::clone(&work), Arc::clone(&self.partitions));
         let (consumer, abandon) = (Arc::clone(consumer), Arc::clone(&self.abandon));
         let frames = self.connection.frames().cloned();
+        let span =
+            tracing::info_span!(parent: None, "transaction", id = self.id, commits = work.len());
+        for request in work.iter() {
+            span.follows_from(&request.span);
+        }
         let spawned = std::thread::Builder::new()
             .name("transaction".to_owned())
             .spawn(move || {
                 let to = (&*producer, &*partitions, frames.as_deref());
-                let outcome = attempt(to, &requests, &consumer, &abandon);
+                let outcome = span.in_scope(|| attempt(to, &requests, &consumer, &abandon));
+                drop(span);
                 // First, so that whoever waits finds itself alone with them.
                 drop((requests, consumer, producer));
                 // Nobody waits any more where it came too late.
@@ -402,6 +414,12 @@ impl Transactor {
             )));
         }
         spread(commit, &self.partitions, |_, _, _| Ok(()))
+    }
+}
+
+fn too_long() -> LogError {
+    LogError::TransactionTimeout {
+        needed_ms: TRANSACTION_TIMEOUT_MS,
     }
 }
 

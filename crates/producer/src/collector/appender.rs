@@ -229,6 +229,8 @@ impl Writer {
             bytes += job.records.bytes();
             self.batch.push(job);
         }
+        let span = tracing::info_span!("append", requests = self.batch.len(), bytes);
+        let _within = span.enter();
         let records = self.batch.iter().map(|job| &job.records);
         let outcome = self.home.write(records, Durability::Durable);
         if let Err(error) = &outcome {

@@ -3,7 +3,7 @@
 //! One thread hands records in ([`Outbox::append`]), one of the outbox's own drains the spool.
 //! Records go straight to Kafka only while the spool is empty and were taken out of it only when
 //! Kafka had them, so those of one key keep their order. What Kafka may have taken without saying
-//! so goes through the spool again: hits with ids count once all the same.
+//! so goes through the spool again, with the ids it has: it counts once all the same.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -129,7 +129,11 @@ impl Outbox {
             for records in records.clone() {
                 records.append_to(&mut self.commit);
             }
-            match producer.append(&self.commit, PATIENCE) {
+            let produced = {
+                let _within = tracing::info_span!("produce").entered();
+                producer.append(&self.commit, PATIENCE)
+            };
+            match produced {
                 Ok(()) => return Ok(()),
                 // No try will be better, and the records behind must not wait for it.
                 Err(error @ LogError::TooLarge(_)) => {
@@ -143,6 +147,7 @@ impl Outbox {
             records.encode(&mut self.entry);
         }
         let appended = {
+            let _within = tracing::info_span!("spool", bytes = self.entry.len()).entered();
             let mut inner = self.shared.lock();
             let appended = inner.spool.append(&self.entry);
             SpoolState {
@@ -297,6 +302,8 @@ impl Drain {
         let Some(entries) = next else {
             return Ok(());
         };
+        let bytes: u64 = entries.iter().map(|entry| entry.len() as u64).sum();
+        let _within = tracing::info_span!("drain", bytes).entered();
         commit.clear();
         for entry in entries.iter() {
             append_encoded(entry, commit).map_err(|error| Hitch::Later(error.to_string()))?;
@@ -309,10 +316,7 @@ impl Drain {
             })?;
         let mut inner = self.shared.lock();
         inner.spool.release(&entries).map_err(words)?;
-        SpoolDrained {
-            bytes: entries.iter().map(|entry| entry.len() as u64).sum(),
-        }
-        .emit();
+        SpoolDrained { bytes }.emit();
         SpoolState {
             bytes: inner.spool.bytes(),
         }

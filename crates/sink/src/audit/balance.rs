@@ -125,7 +125,8 @@ async fn unbalanced(client: &Client, balance: &Balance, depth: Depth) -> Result<
         .map(|(index, sum)| format!("toFloat64(ifNull({sum}, 0)) AS s{index}"))
         .collect();
     // A setting inside a query does not keep the planner from projections; a condition on a column
-    // that they do not group by does.
+    // that they do not group by does. The side without it is to come from this projection and no other:
+    // two that are grouped by the same first key would both be answered from the smaller one.
     let side = |from_rows: u8| {
         format!(
             "SELECT {from_rows} AS from_rows, {}, {} FROM {DATABASE}.{} {} GROUP BY {}",
@@ -155,9 +156,29 @@ async fn unbalanced(client: &Client, balance: &Balance, depth: Depth) -> Result<
         keys.join(", "),
         differs.join(" OR "),
     );
-    client
+    let mut query = client
         .query(&sql)
+        .with_setting("preferred_optimize_projection_name", balance.projection);
+    if is_kept(client, balance).await? {
+        query = query.with_setting("force_optimize_projection_name", balance.projection);
+    }
+    let groups = query.fetch_one::<u64>().await;
+    groups.map_err(SinkError::ClickHouse)
+}
+
+/// True where some part has the projection. A table without rows has none, and one that was made
+/// without it is read from its rows by everybody: then there is nothing that could disagree, and the engine
+/// would refuse to be held to it.
+async fn is_kept(client: &Client, balance: &Balance) -> Result<bool, SinkError> {
+    let parts = client
+        .query(
+            "SELECT count() FROM system.projection_parts \
+             WHERE database = ? AND table = ? AND name = ? AND active",
+        )
+        .bind(DATABASE)
+        .bind(balance.table)
+        .bind(balance.projection)
         .fetch_one::<u64>()
-        .await
-        .map_err(SinkError::ClickHouse)
+        .await;
+    Ok(parts.map_err(SinkError::ClickHouse)? > 0)
 }

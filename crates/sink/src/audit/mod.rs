@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::SinkError;
 use crate::plan::Standing;
 use crate::rows::{TABLES, Table};
-use crate::{CONSUMER_STAGE, DATABASE};
+use crate::{CONSUMER_STAGE, DATABASE, startup};
 
 pub use repair::{Repair, repair};
 pub use view::{KafkaView, LogView};
@@ -191,6 +191,9 @@ impl Audit {
 pub async fn audit<V: LogView>(log: &V, client: &Client, depth: Depth) -> Result<Audit, SinkError> {
     let mut audit = Audit::default();
     for table in &TABLES {
+        let copies = startup::copies(client, table).await?;
+        let caught_up = copies.catch_up(client, table).await;
+        caught_up.map_err(SinkError::ClickHouse)?;
         for topic in topic(log, client, table).await? {
             audit.problems.extend(judge(table, &topic));
             audit.topics.push(topic);

@@ -24,7 +24,7 @@ use crate::insert::Inserter;
 use crate::month::Month;
 use crate::rows::{Rows, TABLES, Table};
 use crate::settings::Settings;
-use crate::{DATABASE, Options};
+use crate::{DATABASE, Options, startup};
 
 /// Rows of one insert of a repair.
 const ROWS_MAX: usize = 100_000;
@@ -138,6 +138,7 @@ async fn fill<V: LogView>(
     let inserter = Inserter {
         client: client.clone().with_database("default"),
         settings: Settings::agreed(client).await?,
+        copies: startup::copies(client, table).await?,
         answer_max: options.answer_max,
         pause_max: options.pause_max,
     };

@@ -1,9 +1,13 @@
 //! Damage made by hand: the audit sees it, and the repair mends what the log still holds.
 
-use clickhouse::Client;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clickhouse::{Client, Row};
 use grapevine_event::topic;
 use grapevine_log::{Commit, Durability};
 use grapevine_sink::{Audit, Depth, audit, migrate, repair, topics};
+use serde::Deserialize;
 
 use crate::generate::Generator;
 use crate::server::{Turn, block_on, drain, quick};
@@ -154,5 +158,123 @@ fn what_only_its_owner_can_judge_is_left_and_said() {
             done.left
         );
         assert_eq!(said(&looked_at(&turn, Depth::Totals).await), said(&damaged));
+    });
+}
+
+/// Every projection that is audited, by its table.
+const PROJECTIONS: [(&str, &str); 12] = [
+    ("visits", "by_hour"),
+    ("visits", "by_content"),
+    ("visits", "presence"),
+    ("events", "by_hour"),
+    ("events", "presence"),
+    ("shares", "by_hour"),
+    ("shares", "presence"),
+    ("edges", "by_transition"),
+    ("edges", "presence"),
+    ("chain_models", "presence"),
+    ("calibrations", "presence"),
+    ("dead_letters", "presence"),
+];
+
+#[derive(Row, Deserialize)]
+struct Part {
+    partition: String,
+    name: String,
+    table_path: String,
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::remove_dir_all(to).expect("was there");
+    fs::create_dir(to).expect("makes");
+    for entry in fs::read_dir(from).expect("a projection") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("copies");
+    }
+}
+
+/// Puts a projection of the part with the fewest rows in place of that of the part with the most, as a
+/// disk that mixed up its blocks might.
+async fn mix_up(client: &Client, table: &str, projection: &str) {
+    let parts = client
+        .query(
+            "SELECT partition_id AS partition, name, \
+             assumeNotNull((SELECT data_paths[1] FROM system.tables WHERE database = 'grapevine' AND name = ?)) AS table_path \
+             FROM system.parts WHERE database = 'grapevine' AND table = ? AND active ORDER BY rows",
+        )
+        .bind(table)
+        .bind(table)
+        .fetch_all::<Part>()
+        .await
+        .expect("parts");
+    let partitions: std::collections::BTreeSet<&str> =
+        parts.iter().map(|part| part.partition.as_str()).collect();
+    let (small, large) = (&parts[0], &parts[parts.len() - 1]);
+    assert_ne!(small.name, large.name, "{table} is in several parts");
+    for partition in &partitions {
+        harm(
+            client,
+            &format!("ALTER TABLE grapevine.{table} DETACH PARTITION ID '{partition}'"),
+        )
+        .await;
+    }
+    let of = |part: &Part| -> PathBuf {
+        (Path::new(&part.table_path)
+            .join("detached")
+            .join(&part.name))
+        .join(format!("{projection}.proj"))
+    };
+    copy(&of(small), &of(large));
+    for partition in &partitions {
+        harm(
+            client,
+            &format!("ALTER TABLE grapevine.{table} ATTACH PARTITION ID '{partition}'"),
+        )
+        .await;
+    }
+}
+
+#[test]
+fn a_projection_that_is_not_that_of_its_rows_is_seen_and_computed_anew() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 1_500).await;
+        let client = turn.client();
+        let before = figures(&client).await;
+        for (number, (table, projection)) in PROJECTIONS.into_iter().enumerate() {
+            // Where two projections share their first keys, totals must tell them apart.
+            let depth = match number % 4 {
+                3 => Depth::Groups,
+                _ => Depth::Totals,
+            };
+            mix_up(&client, table, projection).await;
+            let damaged = looked_at(&turn, depth).await;
+            let [problem] = &said(&damaged)[..] else {
+                panic!("{table}.{projection}, {depth:?}: {:?}", said(&damaged));
+            };
+            let expected =
+                format!("groups of projection {projection} of table {table} differ from its rows");
+            assert!(problem.ends_with(&expected), "{problem}: not {expected}");
+            let done = repair(&turn.log, &client, &damaged).await.expect("repairs");
+            assert_eq!(done.rebuilt, [format!("{table}.{projection}")]);
+            assert_eq!((done.inserted, done.removed), (0, 0), "{done:?}");
+            let mended = looked_at(&turn, depth).await;
+            assert!(mended.is_clean(), "{:?}", said(&mended));
+        }
+        let mended = looked_at(&turn, Depth::Groups).await;
+        assert!(mended.is_clean(), "{:?}", said(&mended));
+        assert_eq!(figures(&client).await, before);
+    });
+}
+
+#[test]
+fn empty_tables_agree_with_themselves() {
+    let turn = Turn::take();
+    block_on(async {
+        migrate(&turn.client()).await.expect("migrates");
+        for depth in [Depth::Totals, Depth::Groups] {
+            let clean = looked_at(&turn, depth).await;
+            assert!(clean.is_clean(), "{:?}", said(&clean));
+        }
     });
 }

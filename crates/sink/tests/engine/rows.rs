@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grapevine_event::{Id, ParentKind, Record, topic};
+use grapevine_event::{DEAD_LETTER_BYTES_MAX, Id, ParentKind, Record, Visit, topic};
 use grapevine_log::{Commit, Durability};
 use grapevine_sink::{Depth, audit, migrate, topics};
 use serde_json::{Value, json};
@@ -484,6 +484,9 @@ fn of_a_spread_the_newest_record_counts_and_what_is_taken_back_does_not() {
     });
 }
 
+/// More than a dead letter keeps.
+const LARGE: usize = 100_000;
+
 #[test]
 fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
     let turn = Turn::take();
@@ -491,14 +494,29 @@ fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
         migrate(&turn.client()).await.expect("migrates");
         let mut generator = Generator::new(5);
         let mut commit = Commit::default();
-        let mut out_of_range = Vec::new();
-        generator.visit(1, &mut out_of_range);
+        let mut visit = Vec::new();
+        generator.visit(1, &mut visit);
+        let mut late = Vec::new();
+        let Ok(Record::Visit(decoded)) = Record::decode(&visit) else {
+            panic!("the generator makes visits");
+        };
+        let year_2150 = 5_680_281_600_000;
+        let decoded = Visit {
+            time: year_2150,
+            ..decoded
+        };
+        decoded.encode(&mut late).expect("encodes");
+        let mut of_tomorrow = visit.clone();
+        of_tomorrow[2] ^= 0xFF;
         for index in 0..500 {
             generator.append(topic::VISITS, &mut commit, 40);
             match index % 100 {
                 10 => commit.append(topic::VISITS, b"garbage"),
                 20 => commit.append(topic::VISITS, b""),
-                30 => commit.append(topic::VISITS, &out_of_range[..out_of_range.len() / 2]),
+                30 => commit.append(topic::VISITS, &visit[..visit.len() / 2]),
+                50 => commit.append(topic::VISITS, &late),
+                60 => commit.append(topic::VISITS, &of_tomorrow),
+                70 => commit.append(topic::VISITS, &[7; LARGE]),
                 40 => {
                     commit.append_with(topic::VISITS, |out| {
                         let beat = grapevine_event::Heartbeat {
@@ -532,10 +550,36 @@ fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
             reasons,
             [
                 ("dead-letters", "undecodable", 1),
-                ("visits", "undecodable", 15),
+                ("visits", "time_out_of_range", 5),
+                ("visits", "undecodable", 20),
+                ("visits", "unknown_schema", 5),
                 ("visits", "wrong_record", 5)
             ]
         );
+        let cut: Vec<(u64, i64, u64)> = turn
+            .client()
+            .query(
+                "SELECT length(payload), payload_length, count() FROM grapevine.dead_letters \
+                 WHERE payload_length > length(payload) GROUP BY ALL",
+            )
+            .fetch_all()
+            .await
+            .expect("asks");
+        assert_eq!(cut, [(DEAD_LETTER_BYTES_MAX as u64, LARGE as i64, 5)]);
+        for (reason, says) in [
+            ("time_out_of_range", "the clock that gave it is wrong"),
+            ("unknown_schema", "use the newer grapevine"),
+            ("wrong_record", "stop whatever writes it there"),
+        ] {
+            let detail: String = turn
+                .client()
+                .query("SELECT any(detail) FROM grapevine.dead_letters WHERE reason = ?")
+                .bind(reason)
+                .fetch_one()
+                .await
+                .expect("asks");
+            assert!(detail.contains(says), "{reason}: {detail}");
+        }
         let visits: u64 = turn
             .client()
             .query("SELECT count() FROM grapevine.visits")
@@ -548,6 +592,6 @@ fn what_is_no_row_becomes_a_dead_letter_and_stops_nothing() {
             .expect("audits");
         assert!(audit.is_clean(), "{:?}", audit.problems);
         let visits = &audit.topics[0];
-        assert_eq!(visits.expected, Some(visits.committed - 20));
+        assert_eq!(visits.expected, Some(visits.committed - 35));
     });
 }

@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::super::hits::NAMELESS;
 use super::super::services::{PARTITIONS, Services};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,8 +27,10 @@ pub(super) type Place = (i32, i64);
 pub(super) struct Logs {
     /// Places of the records of each topic.
     pub(super) places: BTreeMap<&'static str, BTreeSet<Place>>,
-    /// How often each hit is in `hits.raw`.
+    /// How often each hit that has an id is in `hits.raw`.
     pub(super) hits: BTreeMap<Id, u64>,
+    /// How often each hit without one is there, by its content.
+    pub(super) nameless: BTreeMap<String, u64>,
     /// Records of `hits.raw` that are none.
     pub(super) garbage: BTreeSet<Place>,
     /// The newest record of what `cascades`, `spreads` and `surges` are about.
@@ -137,6 +140,10 @@ impl Logs {
     fn add(&mut self, topic: &'static str, place: Place, record: &[u8]) {
         self.places.entry(topic).or_default().insert(place);
         let about = match (topic, Record::decode(record)) {
+            (topic::HITS_RAW, Ok(Record::Hit(hit))) if hit.site == NAMELESS => {
+                *self.nameless.entry(hit.url.to_owned()).or_default() += 1;
+                return;
+            }
             (topic::HITS_RAW, Ok(Record::Hit(hit))) => {
                 *self.hits.entry(hit.hit_id).or_default() += 1;
                 return;

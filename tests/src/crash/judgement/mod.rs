@@ -4,6 +4,7 @@
 mod aggregates;
 mod edges;
 mod kafka;
+mod nameless;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -69,33 +70,48 @@ pub(super) fn keep(services: &Services, home: &Path, Failed(mut reason): Failed)
     Failed(reason)
 }
 
-/// Judges once. The rows of each table.
-pub(super) fn judge(
-    services: &Services,
-    acknowledged: &Acknowledged,
-) -> Result<BTreeMap<&'static str, u64>, Failed> {
+/// What a judgement without complaints counted.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// The rows of each table.
+    pub(super) rows: BTreeMap<&'static str, u64>,
+    /// Copies of hits without an id in `hits.raw` that count no more.
+    pub(super) repeated: u64,
+}
+
+/// Judges once.
+pub(super) fn judge(services: &Services, acknowledged: &Acknowledged) -> Result<Judged, Failed> {
     let asked = services.asked();
     let mut complaints = Complaints::default();
     let logs = kafka::read(services).map_err(Failed)?;
     rows::judge(&asked, &logs, acknowledged, &mut complaints).map_err(Failed)?;
+    nameless::judge(&asked, &logs, acknowledged, &mut complaints).map_err(Failed)?;
     edges::judge(&asked, acknowledged, &mut complaints).map_err(Failed)?;
     aggregates::judge(&asked, &mut complaints).map_err(Failed)?;
     if !complaints.0.is_empty() {
         return Err(Failed(complaints.0.join("\n")));
     }
     let counts = rows::counts(&asked).map_err(Failed)?;
-    Ok(counts.into_iter().collect())
+    Ok(Judged {
+        rows: counts.into_iter().collect(),
+        repeated: nameless::repeated(&logs),
+    })
 }
 
 /// Damage as a broken pipeline would leave it, and the words that must be found for it.
-const DAMAGE: [(&str, &[&str]); 4] = [
+const DAMAGE: [(&str, &[&str]); 5] = [
     (
         "ALTER TABLE grapevine.visits DELETE WHERE visit_id = \
-         (SELECT min(visit_id) FROM grapevine.visits WHERE channel != 'bot')",
+         (SELECT min(visit_id) FROM grapevine.visits WHERE channel != 'bot' AND site != 'nameless.example')",
         &[
             "acknowledged hits without a row",
             "records of visits without a row",
         ],
+    ),
+    (
+        "INSERT INTO grapevine.visits SELECT * REPLACE (offset + 2000000 AS offset) \
+         FROM grapevine.visits WHERE site = 'nameless.example' ORDER BY visit_id LIMIT 1",
+        &["hits without an id that are there more than once"],
     ),
     (
         "INSERT INTO grapevine.events SELECT * FROM grapevine.events ORDER BY event_id LIMIT 1",
@@ -106,7 +122,7 @@ const DAMAGE: [(&str, &[&str]); 4] = [
     ),
     (
         "INSERT INTO grapevine.visits SELECT * REPLACE (generateUUIDv4() AS visit_id, offset + 1000000 AS offset) \
-         FROM grapevine.visits WHERE channel != 'bot' ORDER BY visit_id LIMIT 1",
+         FROM grapevine.visits WHERE channel != 'bot' AND site != 'nameless.example' ORDER BY visit_id LIMIT 1",
         &[
             "rows that nobody sent",
             "rows of visits at no committed record",

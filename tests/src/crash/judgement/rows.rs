@@ -163,11 +163,11 @@ fn made(asked: &Asked) -> Result<BTreeMap<String, Vec<Row>>, String> {
     for (table, sql) in [
         (
             "visits",
-            "SELECT visit_id, content, '', channel = 'bot' FROM grapevine.visits",
+            "SELECT visit_id, content, '', channel = 'bot' FROM grapevine.visits WHERE site != 'nameless.example'",
         ),
         (
             "events",
-            "SELECT event_id, content, ifNull(toString(visit_id), ''), 0 FROM grapevine.events",
+            "SELECT event_id, content, ifNull(toString(visit_id), ''), 0 FROM grapevine.events WHERE site != 'nameless.example'",
         ),
         (
             "shares",
