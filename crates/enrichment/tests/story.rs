@@ -8,7 +8,8 @@ use grapevine_enrichment::{
     lag, run, snapshot_offset,
 };
 use grapevine_event::*;
-use grapevine_inference::{Classifier, Model};
+use grapevine_inference::causes::Weights;
+use grapevine_inference::{COLLECTOR, Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_signals::Signals;
 
@@ -408,4 +409,39 @@ fn a_crash_in_the_determinism_test_really_loses_something() {
         0
     );
     assert_eq!(crashed.end(topic::HITS_RAW).expect("reads"), 1);
+}
+
+#[test]
+fn inferred_edges_name_the_weights_that_are_deployed_also_after_a_restart() {
+    let shipped = Weights::builtin();
+    let line = format!("version = {:?}", shipped.version());
+    let own = shipped.render().replace(&line, "version = \"ours-1\"");
+    let own = Arc::new(Weights::parse(&own).expect("weights"));
+    let mut world = World::new();
+    let run_both = |world: &World| {
+        let stop = StopSignal::new();
+        stop.drain();
+        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        let chain = ChainStage::new(classifier()).with_weights(own.clone());
+        run(chain, &world.log, &stop).expect("runs");
+    };
+    world.heartbeat(COLLECTOR, T0);
+    for reader in 0..4 {
+        world.hit(reader, T0 + reader * MINUTE, |_| {});
+    }
+    run_both(&world);
+    // A stage that begins anew reads its state back first.
+    for reader in 4..8 {
+        world.hit(reader, T0 + reader * MINUTE, |_| {});
+    }
+    world.heartbeat(COLLECTOR, T0 + 24 * 60 * MINUTE);
+    run_both(&world);
+    let edges = world.topic(topic::EDGES);
+    assert!(edges.len() >= 7, "{}", edges.len());
+    for edge in &edges {
+        let Ok(Record::Edge(edge)) = Record::decode(edge) else {
+            panic!("an edge");
+        };
+        assert_eq!(edge.model_version, "ours-1");
+    }
 }

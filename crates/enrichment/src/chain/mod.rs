@@ -8,6 +8,7 @@ mod state;
 use std::sync::Arc;
 
 use grapevine_event::{Record, topic};
+use grapevine_inference::causes::Weights;
 use grapevine_inference::{Classifier, StateError};
 
 use crate::classify::kind_of;
@@ -21,6 +22,7 @@ use state::State;
 /// needs all but the first.
 pub struct ChainStage {
     classifier: Arc<Classifier>,
+    weights: Option<Arc<Weights>>,
     state: State,
 }
 
@@ -29,8 +31,18 @@ impl ChainStage {
     pub fn new(classifier: Arc<Classifier>) -> ChainStage {
         ChainStage {
             classifier,
+            weights: None,
             state: State::default(),
         }
+    }
+
+    /// The same stage, whose sites start from other weights of causes than those shipped. A site
+    /// that has learned from its own edges keeps what it learned.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<Weights>) -> ChainStage {
+        self.state.chains.deploy(weights.clone());
+        self.weights = Some(weights);
+        self
     }
 }
 
@@ -80,6 +92,9 @@ impl Stage for ChainStage {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
         self.state = saved::read(snapshot)?;
+        if let Some(weights) = &self.weights {
+            self.state.chains.deploy(weights.clone());
+        }
         Ok(())
     }
 

@@ -62,9 +62,10 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier; its version is the model's and the catalogue's.
+    /// A classifier; its version is the model's and the catalogue's, with the fingerprint of a
+    /// user's own entries where there are any: `2026.1+2026-11-23+own.0701c24e`.
     pub fn new(signals: std::sync::Arc<Signals>, model: Model) -> Classifier {
-        let version = format!("{}+{}", model.version(), signals.data_date());
+        let version = format!("{}+{}", model.version(), signals.version());
         Classifier {
             signals,
             model,
