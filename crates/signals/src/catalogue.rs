@@ -234,6 +234,23 @@ impl Catalogue {
     }
 }
 
+/// Table, id, source and date of every built-in row.
+#[cfg(test)]
+pub(crate) fn provenance() -> Vec<(&'static str, String, String, String)> {
+    let mut entries = vendored().unwrap();
+    for (name, text) in FILES {
+        entries.extend(read(name, text).unwrap());
+    }
+    let text = |entry: &RawEntry, key: &str| {
+        let value = entry.keys.get(key).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    entries
+        .iter()
+        .map(|e| (e.table, e.id.clone(), text(e, "source"), text(e, "date")))
+        .collect()
+}
+
 fn vendored() -> Result<Vec<RawEntry>, SignalsError> {
     let (file, text) = VENDORED;
     let list: VendoredList = toml::from_str(text).map_err(|e| syntax(file, &e))?;

@@ -39,6 +39,8 @@ mod origins;
 mod pages;
 mod pattern;
 mod platforms;
+#[cfg(test)]
+mod provenance_tests;
 mod referrer;
 #[cfg(test)]
 mod robot_list_tests;
