@@ -445,3 +445,53 @@ fn inferred_edges_name_the_weights_that_are_deployed_also_after_a_restart() {
         assert_eq!(edge.model_version, "ours-1");
     }
 }
+
+#[test]
+fn a_scanner_that_looks_like_a_reader_is_told_by_its_speed() {
+    let mut world = World::new();
+    let links = [
+        "https://example.org/politics/the-long-story-of-a-small-town?utm_medium=email",
+        "https://example.org/culture/another-long-story?utm_medium=email",
+        "https://example.org/sports/a-third-long-story?utm_medium=email",
+        "https://example.org/science/a-fourth-long-story",
+    ];
+    for (at, url) in (0..).zip(links) {
+        world.hit(5, T0 + at * 300, |hit| {
+            hit.url = url;
+            (hit.visitor_basis, hit.status) = (VisitorBasis::Address, Some(200));
+        });
+    }
+    // The reader, a while later, by a click of his own.
+    world.hit(6, T0 + 5 * MINUTE, |hit| hit.url = links[0]);
+    world.drain();
+    read!(world, topic::VISITS, Visit, visit_bytes, visits);
+    let channels: Vec<_> = visits.iter().map(|visit| visit.channel).collect();
+    let [mail, bot] = [Channel::Mail, Channel::Bot];
+    assert_eq!(channels, [mail, mail, bot, bot, mail]);
+    for scanned in &visits[2..4] {
+        assert_eq!(scanned.robot.as_deref(), Some("unnamed scanner of links"));
+        assert_eq!(scanned.evidence[0].name, "burst");
+        assert!(scanned.evidence[0].detail.contains("within two seconds"));
+        assert!(scanned.dark_probability <= 0.05 && scanned.dark_probability_high >= 0.1);
+        assert_eq!(scanned.cascade_id, None);
+    }
+}
+
+#[test]
+fn what_the_browser_loads_as_no_page_or_into_a_frame_is_no_landing() {
+    let mut world = World::new();
+    for (mode, dest) in [
+        ("cors", "empty"),
+        ("navigate", "iframe"),
+        ("navigate", "document"),
+    ] {
+        world.hit(5, T0, |hit| {
+            hit.fetch_site = Some("cross-site");
+            (hit.fetch_mode, hit.fetch_dest) = (Some(mode), Some(dest));
+        });
+    }
+    world.drain();
+    assert_eq!(world.topic(topic::VISITS).len(), 1);
+    let counted = counts(&world.log, CLASSIFY).expect("reads");
+    assert_eq!(counted["not_pages"], 2);
+}

@@ -2,6 +2,7 @@
 //! preview fetches and acts on the page shares.
 
 mod agents;
+mod bursts;
 mod language;
 mod records;
 mod sessions;
@@ -14,19 +15,20 @@ use grapevine_inference::{
     COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
     is_internal, to_bytes,
 };
-use grapevine_signals::headers::{Speculation, speculation};
-use grapevine_signals::{KnownPages, Link, Resource};
+use grapevine_signals::headers::{Navigation, Speculation, speculation};
+use grapevine_signals::{AgentKind, KnownPages, Link, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use agents::Agents;
+use bursts::Bursts;
 use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
 
 /// Format of the saved state.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// That of release 0.1.0.
 const WITH_MARKING: u32 = 2;
 /// Ids of clients remembered to recognise retries: 40 bytes each.
@@ -51,6 +53,7 @@ struct State {
     /// Ids that clients gave; the values are nothing.
     client_ids: Recent<()>,
     previews: Previews,
+    bursts: Bursts,
     /// Event time of the last record that could be used.
     time: i64,
     counts: Counts,
@@ -90,6 +93,7 @@ impl ClassifyStage {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
                 previews: Previews::default(),
+                bursts: Bursts::default(),
                 time: 0,
                 counts: Counts::default(),
             },
@@ -143,6 +147,7 @@ impl Stage for ClassifyStage {
                 sessions: saved.sessions,
                 client_ids: saved.client_ids,
                 previews: saved.previews,
+                bursts: Bursts::default(),
                 time: saved.time,
                 counts: saved.counts,
             };
@@ -154,7 +159,10 @@ impl Stage for ClassifyStage {
 
     fn entries(&self) -> usize {
         let state = &self.state;
-        state.sessions.len() + state.client_ids.len() + state.previews.entries()
+        state.sessions.len()
+            + state.client_ids.len()
+            + state.previews.entries()
+            + state.bursts.len()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -289,7 +297,14 @@ impl State {
         }
         // A page that reports itself is one; a log holds everything that a server sends.
         let page = |resource| matches!(resource, Resource::Page | Resource::Document);
-        if hit.protocol == Protocol::Log && !page(signals.resource(link.path())) {
+        let loaded_as = Navigation::read(
+            hit.fetch_site.unwrap_or_default(),
+            hit.fetch_mode.unwrap_or_default(),
+            hit.fetch_dest.unwrap_or_default(),
+        );
+        let shown = !matches!(loaded_as, Navigation::NotPage | Navigation::Framed);
+        let served = hit.protocol != Protocol::Log || page(signals.resource(link.path()));
+        if !shown || !served {
             self.counts.not_pages += 1;
             return;
         }
@@ -307,6 +322,17 @@ impl State {
             };
             let mut emit = |share: &Share<'_>| out.share(topic::HITS_CLASSIFIED, share);
             self.previews.observe(&fetch, classifier.model(), &mut emit);
+            return;
+        }
+        let known = self.sessions.knows(clock, &hit);
+        if matches!(agent.kind, AgentKind::Person)
+            && self.bursts.is_one(clock, &hit, &link.canonical, known)
+        {
+            let judged = classifier.scanner();
+            let referrer = signals.referrer("");
+            let version = classifier.version();
+            let visit = records::visit(&hit, &agent, &referrer, link, known, judged, version);
+            out.visit(topic::HITS_CLASSIFIED, &visit);
             return;
         }
         let referrer = signals.referrer(hit.referrer.unwrap_or_default());

@@ -70,6 +70,17 @@ impl Classifier {
         judged
     }
 
+    /// A landing that came with others, faster than a person opens links.
+    pub fn scanner(&self) -> Classification<'_> {
+        let dark = self.model().fact.burst;
+        let judged = Classification::certain(Channel::Bot, "", Method::Agent, dark);
+        let detail = "one machine opened three pages or more within two seconds, none from a page or by \
+                      a person's act: a scanner of mail links, or a browser that restores its tabs";
+        let mut judged = judged.because(evidence::BURST, detail);
+        judged.robot = Some("unnamed scanner of links");
+        judged
+    }
+
     /// A share token: somebody passed the link on. Whether in private is another question where
     /// the last hop shows a public place.
     fn token<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {

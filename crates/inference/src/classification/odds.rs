@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 
 use grapevine_event::{Channel, Evidence, Method, VisitorBasis};
-use grapevine_signals::headers::{FetchMetadata, Navigation, brands_name_webview};
+use grapevine_signals::headers::{Navigation, brands_name_webview};
 use grapevine_signals::{AgentKind, Device};
 
 use super::{Classification, Classifier, Landing};
@@ -271,13 +271,12 @@ impl Classifier {
         let weights = &self.model().weight;
         let hit = landing.hit;
         let text = |header: Option<&'a str>| header.unwrap_or_default();
-        let fetch = FetchMetadata::read(
+        let navigation = Navigation::read(
             text(hit.fetch_site),
             text(hit.fetch_mode),
             text(hit.fetch_dest),
-            text(hit.fetch_user),
         );
-        match fetch.navigation {
+        match navigation {
             Navigation::CrossSite => {
                 let detail = match landing.agent.browser {
                     "firefox" => "Firefox: a page that hides itself, or another app",
@@ -297,6 +296,7 @@ impl Classifier {
                 let detail = "opened from a page of the site itself";
                 grey.fact(evidence::FETCH_SAME_SITE, detail, &weights.fetch_same_site);
             }
+            // Whoever asks has left out what is no page.
             Navigation::Absent | Navigation::NotPage | Navigation::Framed => {}
         }
         let view = landing.agent.webview;
