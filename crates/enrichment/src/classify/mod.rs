@@ -9,7 +9,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-use grapevine_event::{Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
+use grapevine_event::{Evidence, Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
 use grapevine_inference::shares::{Fetch, Previews};
 use grapevine_inference::{
     COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
@@ -44,6 +44,8 @@ pub struct ClassifyStage {
     classifier: Arc<Classifier>,
     agents: Agents,
     pages: KnownPages,
+    /// An empty list for the evidence of the next landing.
+    list: Vec<Evidence<'static>>,
     state: State,
 }
 
@@ -89,6 +91,7 @@ impl ClassifyStage {
             classifier,
             agents: Agents::default(),
             pages: KnownPages::default(),
+            list: Vec::new(),
             state: State {
                 sessions: Sessions::default(),
                 client_ids: Recent::new(CLIENT_IDS_MAX),
@@ -109,7 +112,7 @@ impl Stage for ClassifyStage {
         let rejected = match Record::decode(record) {
             Ok(Record::Hit(hit)) => {
                 let site = hit.site;
-                let known = (&mut self.agents, &mut self.pages);
+                let known = (&mut self.agents, &mut self.pages, &mut self.list);
                 let taken = self.state.hit(&self.classifier, known, hit, out);
                 taken.err().map(|(reason, detail)| (reason, detail, site))
             }
@@ -179,6 +182,13 @@ impl Stage for ClassifyStage {
     }
 }
 
+/// The list without what was in it, which was borrowed for one record, and with its room.
+pub(crate) fn emptied(mut list: Vec<Evidence<'_>>) -> Vec<Evidence<'static>> {
+    list.clear();
+    // Nothing is left to be mapped; elements of one layout are collected in place.
+    list.into_iter().map_while(|_| None).collect()
+}
+
 pub(crate) fn kind_of(record: &Record<'_>) -> String {
     let kind = match record {
         Record::Hit(_) => "hit",
@@ -217,7 +227,7 @@ impl State {
     fn hit(
         &mut self,
         classifier: &Classifier,
-        (agents, pages): (&mut Agents, &mut KnownPages),
+        (agents, pages, list): (&mut Agents, &mut KnownPages, &mut Vec<Evidence<'static>>),
         mut hit: Hit<'_>,
         out: &mut Outputs,
     ) -> Result<(), Rejected> {
@@ -255,7 +265,7 @@ impl State {
             self.previews.pass(clock, hit.event_time, &mut emit);
         }
         match hit.kind {
-            HitKind::PageView => self.page_view(classifier, agents, clock, hit, link, out),
+            HitKind::PageView => self.page_view(classifier, (agents, list), clock, hit, link, out),
             HitKind::Copy | HitKind::Share => {
                 let visit = self.sessions.of_event(clock, &hit);
                 let share = records::share_on_page(classifier, &hit, &link, visit);
@@ -273,7 +283,7 @@ impl State {
     fn page_view(
         &mut self,
         classifier: &Classifier,
-        agents: &mut Agents,
+        (agents, list): (&mut Agents, &mut Vec<Evidence<'static>>),
         clock: Clock,
         hit: Hit<'_>,
         link: Link<'_>,
@@ -354,11 +364,14 @@ impl State {
                     basis: hit.visitor_basis,
                     token_again,
                 };
-                let judged = classifier.classify(&hit, &agent, &referrer, &link, &visitor);
+                let evidence = std::mem::take(list);
+                let judged =
+                    classifier.classify_into(&hit, &agent, &referrer, &link, &visitor, evidence);
                 let version = classifier.version();
                 let visit =
                     records::visit(&hit, &agent, &referrer, link, returning, judged, version);
                 out.visit(topic::HITS_CLASSIFIED, &visit);
+                *list = emptied(visit.evidence);
             }
         }
     }

@@ -31,6 +31,9 @@ const LONG_PATH_BYTES_MIN: u16 = 32;
 /// Levels of a path that nobody is taken to type (MozCon 2015).
 const DEEP_PATH_LEVELS_MIN: u16 = 3;
 
+/// Most facts that one landing has besides those of its content's history.
+const EVIDENCE: usize = 10;
+
 /// Log-odds of both rivals of a typed address, with the distances of the ends of the first.
 #[derive(Clone, Copy, Debug)]
 struct Odds {
@@ -177,16 +180,20 @@ impl<'a> Grey<'a> {
 
 impl Classifier {
     /// The log-odds of a private link that the grey rest gives, facts that decide left aside.
-    pub(super) fn log_odds(&self, landing: &Landing<'_, '_>) -> f64 {
-        self.grey(landing).odds.private()
+    pub(super) fn log_odds<'a>(&'a self, landing: &Landing<'_, 'a>) -> f64 {
+        let mut grey = self.grey(landing);
+        grey.evidence.clear();
+        landing.list.set(grey.evidence);
+        grey.odds.private()
     }
 
     fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {
         let model = self.model();
         let mut grey = Grey {
             odds: Odds::prior(model),
-            evidence: Vec::with_capacity(10),
+            evidence: landing.list.take(),
         };
+        grey.evidence.reserve(EVIDENCE);
         grey.evidence.push(Evidence {
             name: evidence::PRIOR,
             detail: Cow::Borrowed("landings without referrer, before any fact of this one"),
