@@ -495,3 +495,91 @@ fn what_the_browser_loads_as_no_page_or_into_a_frame_is_no_landing() {
     let counted = counts(&world.log, CLASSIFY).expect("reads");
     assert_eq!(counted["not_pages"], 2);
 }
+
+/// Two partitions of the classify stage, each with its own memory, before one of the chain stage: as
+/// on Kafka, where readers and fetchers are spread by who they are and contents by their address.
+#[test]
+fn one_act_that_two_partitions_saw_is_one_share() {
+    let fetch = |network: i64, agent: &'static str, after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.visitor, hit.user_agent) = (Some(network), agent);
+            hit.network = Some(network);
+            hit.event_time = T0 + after;
+        }
+    };
+    let copy = |after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.kind, hit.visitor) = (HitKind::Copy, Some(77));
+            hit.event_time = T0 + after;
+        }
+    };
+    let mut worlds = [World::new(), World::new()];
+    // A service from two of its addresses, a copy that is reported by two ways, and another act of each.
+    worlds[0].hit(
+        1,
+        T0,
+        fetch(
+            1,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            0,
+        ),
+    );
+    worlds[0].hits += 10;
+    worlds[0].hit(77, T0, copy(1_000));
+    worlds[1].hits += 100;
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            900,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(1_900));
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            300_000,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(400_000));
+    let stop = StopSignal::new();
+    stop.drain();
+    let chained = World::new();
+    for world in &worlds {
+        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        let mut commit = Commit::default();
+        for record in world.topic(topic::HITS_CLASSIFIED) {
+            commit.append(topic::HITS_CLASSIFIED, &record);
+        }
+        chained
+            .log
+            .commit(&commit, Durability::Durable)
+            .expect("commits");
+    }
+    assert_eq!(chained.topic(topic::HITS_CLASSIFIED).len(), 6);
+    run(ChainStage::new(classifier()), &chained.log, &stop).expect("runs");
+    read!(chained, topic::SHARES, Share, share_bytes, shares);
+    let acts: Vec<_> = shares
+        .iter()
+        .map(|share| (share.kind, share.time - T0))
+        .collect();
+    let [preview, copied] = [ShareKind::Preview, ShareKind::Copy];
+    assert_eq!(
+        acts,
+        [
+            (preview, 0),
+            (copied, 1_000),
+            (preview, 300_000),
+            (copied, 400_000)
+        ]
+    );
+    assert_eq!(
+        counts(&chained.log, CHAIN).expect("reads")["shares_joined"],
+        2
+    );
+}

@@ -99,7 +99,11 @@ impl Stage for ChainStage {
     }
 
     fn entries(&self) -> usize {
-        self.state.chains.entries() + self.state.surges.entries() + self.state.calibrating.entries()
+        let state = &self.state;
+        state.chains.entries()
+            + state.surges.entries()
+            + state.calibrating.entries()
+            + state.acts.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -108,6 +112,7 @@ impl Stage for ChainStage {
         let not_followed = self.state.chains.not_followed();
         vec![
             ("returns", counts.returns),
+            ("shares_joined", self.state.acts.joined()),
             ("tokens_unknown", counts.tokens_unknown),
             ("calibration_alarms", counts.calibration_alarms),
             ("late_tokens", not_followed.late_tokens),
