@@ -69,8 +69,8 @@ fn every_visit_is_joined_with_its_truth_by_both_doors() {
 /// The bar for P(private link) over all visits of sites whose parameters no fit has seen, every site
 /// counting the same.
 const ALL_ECE_MAX: f64 = 0.03;
-/// Of what ordinary analytics books as direct, which is half of the visits: twice as much.
-const DIRECT_ECE_MAX: f64 = 0.06;
+/// Of what ordinary analytics books as direct, which is half of the visits.
+const DIRECT_ECE_MAX: f64 = 0.04;
 /// Sites are many, since one differs from another by a standard deviation of about half a unit of
 /// log-odds, which moves all its visits by some .04: the mean of sixty by .005.
 const SITES: u64 = 60;
@@ -89,7 +89,6 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
         let (all, direct) = (measures.all, measures.direct);
         assert!(all.held && direct.held, "{rate}: {direct:?}");
         let [of_all, of_direct] = [false, true].map(|direct| ece_of_sites(&outcomes, direct));
-        eprintln!("{rate}: {of_all} of all, {of_direct} of direct");
         assert!(of_all <= ALL_ECE_MAX, "{rate}: {of_all}");
         assert!(of_direct <= DIRECT_ECE_MAX, "{rate}: {of_direct}");
         let held = outcomes
