@@ -8,7 +8,8 @@ use grapevine_enrichment::{
     lag, run, snapshot_offset,
 };
 use grapevine_event::*;
-use grapevine_inference::{Classifier, Model};
+use grapevine_inference::causes::Weights;
+use grapevine_inference::{COLLECTOR, Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_signals::Signals;
 
@@ -411,4 +412,177 @@ fn a_crash_in_the_determinism_test_really_loses_something() {
         0
     );
     assert_eq!(crashed.end(topic::HITS_RAW).expect("reads"), 1);
+}
+
+#[test]
+fn inferred_edges_name_the_weights_that_are_deployed_also_after_a_restart() {
+    let shipped = Weights::builtin();
+    let line = format!("version = {:?}", shipped.version());
+    let own = shipped.render().replace(&line, "version = \"ours-1\"");
+    let own = Arc::new(Weights::parse(&own).expect("weights"));
+    let mut world = World::new();
+    let run_both = |world: &World| {
+        let stop = StopSignal::new();
+        stop.drain();
+        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        let chain = ChainStage::new(classifier()).with_weights(own.clone());
+        run(chain, &world.log, &stop).expect("runs");
+    };
+    world.heartbeat(COLLECTOR, T0);
+    for reader in 0..4 {
+        world.hit(reader, T0 + reader * MINUTE, |_| {});
+    }
+    run_both(&world);
+    // A stage that begins anew reads its state back first.
+    for reader in 4..8 {
+        world.hit(reader, T0 + reader * MINUTE, |_| {});
+    }
+    world.heartbeat(COLLECTOR, T0 + 24 * 60 * MINUTE);
+    run_both(&world);
+    let edges = world.topic(topic::EDGES);
+    assert!(edges.len() >= 7, "{}", edges.len());
+    for edge in &edges {
+        let Ok(Record::Edge(edge)) = Record::decode(edge) else {
+            panic!("an edge");
+        };
+        assert_eq!(edge.model_version, "ours-1");
+    }
+}
+
+#[test]
+fn a_scanner_that_looks_like_a_reader_is_told_by_its_speed() {
+    let mut world = World::new();
+    let links = [
+        "https://example.org/politics/the-long-story-of-a-small-town?utm_medium=email",
+        "https://example.org/culture/another-long-story?utm_medium=email",
+        "https://example.org/sports/a-third-long-story?utm_medium=email",
+        "https://example.org/science/a-fourth-long-story",
+    ];
+    for (at, url) in (0..).zip(links) {
+        world.hit(5, T0 + at * 300, |hit| {
+            hit.url = url;
+            (hit.visitor_basis, hit.status) = (VisitorBasis::Address, Some(200));
+        });
+    }
+    // The reader, a while later, by a click of his own.
+    world.hit(6, T0 + 5 * MINUTE, |hit| hit.url = links[0]);
+    world.drain();
+    read!(world, topic::VISITS, Visit, visit_bytes, visits);
+    let channels: Vec<_> = visits.iter().map(|visit| visit.channel).collect();
+    let [mail, bot] = [Channel::Mail, Channel::Bot];
+    assert_eq!(channels, [mail, mail, bot, bot, mail]);
+    for scanned in &visits[2..4] {
+        assert_eq!(scanned.robot.as_deref(), Some("unnamed scanner of links"));
+        assert_eq!(scanned.evidence[0].name, "burst");
+        assert!(scanned.evidence[0].detail.contains("within two seconds"));
+        assert!(scanned.dark_probability <= 0.05 && scanned.dark_probability_high >= 0.1);
+        assert_eq!(scanned.cascade_id, None);
+    }
+}
+
+#[test]
+fn what_the_browser_loads_as_no_page_or_into_a_frame_is_no_landing() {
+    let mut world = World::new();
+    for (mode, dest) in [
+        ("cors", "empty"),
+        ("navigate", "iframe"),
+        ("navigate", "document"),
+    ] {
+        world.hit(5, T0, |hit| {
+            hit.fetch_site = Some("cross-site");
+            (hit.fetch_mode, hit.fetch_dest) = (Some(mode), Some(dest));
+        });
+    }
+    world.drain();
+    assert_eq!(world.topic(topic::VISITS).len(), 1);
+    let counted = counts(&world.log, CLASSIFY).expect("reads");
+    assert_eq!(counted["not_pages"], 2);
+}
+
+/// Two partitions of the classify stage, each with its own memory, before one of the chain stage: as
+/// on Kafka, where readers and fetchers are spread by who they are and contents by their address.
+#[test]
+fn one_act_that_two_partitions_saw_is_one_share() {
+    let fetch = |network: i64, agent: &'static str, after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.visitor, hit.user_agent) = (Some(network), agent);
+            hit.network = Some(network);
+            hit.event_time = T0 + after;
+        }
+    };
+    let copy = |after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.kind, hit.visitor) = (HitKind::Copy, Some(77));
+            hit.event_time = T0 + after;
+        }
+    };
+    let mut worlds = [World::new(), World::new()];
+    // A service from two of its addresses, a copy that is reported by two ways, and another act of each.
+    worlds[0].hit(
+        1,
+        T0,
+        fetch(
+            1,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            0,
+        ),
+    );
+    worlds[0].hits += 10;
+    worlds[0].hit(77, T0, copy(1_000));
+    worlds[1].hits += 100;
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            900,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(1_900));
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            300_000,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(400_000));
+    let stop = StopSignal::new();
+    stop.drain();
+    let chained = World::new();
+    for world in &worlds {
+        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        let mut commit = Commit::default();
+        for record in world.topic(topic::HITS_CLASSIFIED) {
+            commit.append(topic::HITS_CLASSIFIED, &record);
+        }
+        chained
+            .log
+            .commit(&commit, Durability::Durable)
+            .expect("commits");
+    }
+    assert_eq!(chained.topic(topic::HITS_CLASSIFIED).len(), 6);
+    run(ChainStage::new(classifier()), &chained.log, &stop).expect("runs");
+    read!(chained, topic::SHARES, Share, share_bytes, shares);
+    let acts: Vec<_> = shares
+        .iter()
+        .map(|share| (share.kind, share.time - T0))
+        .collect();
+    let [preview, copied] = [ShareKind::Preview, ShareKind::Copy];
+    assert_eq!(
+        acts,
+        [
+            (preview, 0),
+            (copied, 1_000),
+            (preview, 300_000),
+            (copied, 400_000)
+        ]
+    );
+    assert_eq!(
+        counts(&chained.log, CHAIN).expect("reads")["shares_joined"],
+        2
+    );
 }

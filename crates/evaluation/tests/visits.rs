@@ -69,16 +69,16 @@ fn every_visit_is_joined_with_its_truth_by_both_doors() {
 /// The bar for P(private link) over all visits of sites whose parameters no fit has seen, every site
 /// counting the same.
 const ALL_ECE_MAX: f64 = 0.03;
-/// Of what ordinary analytics books as direct, which is half of the visits: twice as much.
-const DIRECT_ECE_MAX: f64 = 0.06;
-/// What twenty small sites may add by chance: sites differ by a standard deviation of about half a
-/// unit of log-odds, which moves all visits of one by some .04, so the mean of twenty by .01.
-const CHANCE: f64 = 0.01;
+/// Of what ordinary analytics books as direct, which is half of the visits.
+const DIRECT_ECE_MAX: f64 = 0.04;
+/// Sites are many, since one differs from another by a standard deviation of about half a unit of
+/// log-odds, which moves all its visits by some .04: the mean of sixty by .005.
+const SITES: u64 = 60;
 
 #[test]
 fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
     for rate in [0.0, 0.5] {
-        let outcomes: Vec<Outcome> = (0..20)
+        let outcomes: Vec<Outcome> = (0..SITES)
             .map(|number| {
                 let scenario = scaled_to(&Scenario::drawn(70_001 + number), 800.0);
                 let via = [Via::Hits, Via::Log][(number % 2) as usize];
@@ -89,13 +89,16 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
         let (all, direct) = (measures.all, measures.direct);
         assert!(all.held && direct.held, "{rate}: {direct:?}");
         let [of_all, of_direct] = [false, true].map(|direct| ece_of_sites(&outcomes, direct));
-        assert!(of_all <= ALL_ECE_MAX + CHANCE, "{rate}: {of_all}");
+        assert!(of_all <= ALL_ECE_MAX, "{rate}: {of_all}");
         assert!(of_direct <= DIRECT_ECE_MAX, "{rate}: {of_direct}");
         let held = outcomes
             .iter()
             .filter(|site| measure(std::slice::from_ref(site), rate).direct.held)
             .count();
-        assert!(held >= 16, "{rate}: the range of {held} of 20 sites holds");
+        assert!(
+            held >= 48,
+            "{rate}: the range of {held} of {SITES} sites holds"
+        );
     }
 }
 

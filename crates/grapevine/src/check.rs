@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::cli::ConfigCheckArgs;
 use crate::exit::{Ends, ExitKind, Failure, chain};
+use crate::judging::Judging;
 use crate::settings::{Loaded, Settings, registry_failure};
-use crate::{collect, pipeline, reachable, warehouse};
+use crate::{collect, reachable, warehouse};
 
 /// Runs the command.
 ///
@@ -92,7 +93,7 @@ async fn read_everything(settings: &Settings) -> Result<(), Failure> {
         warehouse::client(&settings.clickhouse)?;
     }
     collect::shared_pseudonym_key(settings)?;
-    pipeline::signals(settings)?;
+    Judging::load(settings)?;
     Ok(())
 }
 

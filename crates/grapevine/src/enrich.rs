@@ -8,7 +8,6 @@ use grapevine_enrichment::{
     StateStore, StopSignal, run_replica,
 };
 use grapevine_event::topic;
-use grapevine_inference::{Classifier, Model};
 use grapevine_log::LogError;
 use grapevine_log::kafka::topics::{self, TopicsError};
 use grapevine_registry::Frames;
@@ -16,9 +15,10 @@ use tokio::sync::mpsc;
 
 use crate::cli::{EnrichArgs, EnrichStage};
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::judging::Judging;
 use crate::operations::Service;
 use crate::settings::Settings;
-use crate::{pipeline, reachable, registry};
+use crate::{reachable, registry};
 
 /// Runs the command.
 ///
@@ -85,8 +85,7 @@ fn start(
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     settings.check_replica()?;
     let kafka = &settings.kafka;
-    let signals = Arc::new(pipeline::signals(settings)?);
-    let classifier = Arc::new(Classifier::new(signals, Model::builtin()));
+    let judging = Arc::new(Judging::load(settings)?);
     let connection = kafka.connection()?.framed(frames);
     let partitions = topics::ensure(&connection, &kafka.wishes(), kafka.creation());
     let partitions = partitions.map_err(|error| {
@@ -109,13 +108,14 @@ fn start(
     };
     let mut stages = Vec::new();
     if which != EnrichStage::Chain {
-        let (options, classifier) = (options(ClassifyStage::NAME, true)?, classifier.clone());
+        let options = options(ClassifyStage::NAME, true)?;
+        let classifier = Arc::clone(&judging.classifier);
         let new = move || ClassifyStage::new(classifier.clone());
         stages.push(spawn(options, new, stop, report)?);
     }
     if which != EnrichStage::Classify {
         let options = options(ChainStage::NAME, false)?;
-        let new = move || Merged::new(ChainStage::new(classifier.clone()), sources.unsigned_abs());
+        let new = move || Merged::new(judging.chain_stage(), sources.unsigned_abs());
         stages.push(spawn(options, new, stop, report)?);
     }
     Ok(stages)

@@ -11,18 +11,19 @@ use grapevine_inference::causes::Weights;
 
 use crate::cli::{EvaluateArgs, EvaluateFitArgs, EvaluateWhat};
 use crate::exit::{ExitKind, Failure};
+use crate::settings::Settings;
 
 /// Runs the command.
 ///
 /// # Errors
 /// A file that is not there or is no cascade file or no weights, nothing to score, an output that
 /// cannot be written.
-pub fn run(arguments: &EvaluateArgs) -> Result<(), Failure> {
+pub fn run(arguments: &EvaluateArgs, settings: &Settings) -> Result<(), Failure> {
     match &arguments.what {
         EvaluateWhat::Chains(arguments) => chains::evaluate_chains(arguments),
         EvaluateWhat::Fit(arguments) => fit_weights(arguments),
-        EvaluateWhat::Visits(arguments) => visits::evaluate_visits(arguments),
-        EvaluateWhat::FitVisits(arguments) => visits::fit(arguments),
+        EvaluateWhat::Visits(arguments) => visits::evaluate_visits(arguments, settings),
+        EvaluateWhat::FitVisits(arguments) => visits::fit(arguments, settings),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod exit;
 pub mod health;
 pub mod import;
+pub mod judging;
 pub mod kafka;
 pub mod local;
 pub mod numerals;

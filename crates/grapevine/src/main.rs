@@ -83,7 +83,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Report(arguments) => report::run(arguments, settings).await,
             Command::Query(arguments) => query::run(arguments, settings).await,
             Command::Simulate(arguments) => simulate::run(arguments, settings).await,
-            Command::Evaluate(arguments) => evaluate::run(arguments),
+            Command::Evaluate(arguments) => evaluate::run(arguments, settings),
             Command::Demo(arguments) => demo::run(arguments, settings).await,
             Command::Health(arguments) => health::run(arguments, settings).await,
             Command::Config(arguments) => match &arguments.what {

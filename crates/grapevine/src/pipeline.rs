@@ -10,7 +10,6 @@ use clickhouse::Client;
 use grapevine_embedded::EngineLibrary;
 use grapevine_enrichment::{ChainStage, ClassifyStage, Stage, StopSignal};
 use grapevine_event::topic;
-use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Log, PARTITION};
 use grapevine_metrics::PartitionLag;
 use grapevine_signals::Signals;
@@ -21,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::data_directory::{DataDirectory, Secrets};
 use crate::engine::{self, OWNER, RunningEngine};
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::judging::Judging;
 use crate::settings::Settings;
 
 /// How often a waiting command looks whether the stages have caught up.
@@ -64,11 +64,11 @@ impl Pipeline {
         let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let listener =
             engine::listen(address, "ClickHouse's interface", "--clickhouse-listen").await?;
-        let signals = Arc::new(signals(settings)?);
+        let judging = Judging::load(settings)?;
         let library = engine::load(settings).await?;
         let log = Arc::new(open_log(&directory)?);
         Self::run(
-            settings, directory, secrets, listener, signals, library, log,
+            settings, directory, secrets, listener, judging, library, log,
         )
         .await
     }
@@ -78,7 +78,7 @@ impl Pipeline {
         directory: DataDirectory,
         secrets: Secrets,
         listener: tokio::net::TcpListener,
-        signals: Arc<Signals>,
+        judging: Judging,
         library: EngineLibrary,
         log: Arc<Log>,
     ) -> Result<Pipeline, Failure> {
@@ -94,9 +94,9 @@ impl Pipeline {
         sink_ends(grapevine_sink::migrate(&client).await)?;
 
         let (failed, failures) = mpsc::unbounded_channel();
-        let classifier = Arc::new(Classifier::new(Arc::clone(&signals), Model::builtin()));
-        let classify = spawn_stage(ClassifyStage::new(Arc::clone(&classifier)), &log, &failed)?;
-        let chain = spawn_stage(ChainStage::new(classifier), &log, &failed)?;
+        let classify = ClassifyStage::new(Arc::clone(&judging.classifier));
+        let classify = spawn_stage(classify, &log, &failed)?;
+        let chain = spawn_stage(judging.chain_stage(), &log, &failed)?;
 
         let (stop_sink, stopped) = watch::channel(false);
         let sink = tokio::spawn({
@@ -129,7 +129,7 @@ impl Pipeline {
             directory,
             secrets,
             log,
-            signals,
+            signals: judging.signals,
             client,
             engine,
             classify,
@@ -269,24 +269,6 @@ fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
         };
         Failure::of(kind, error)
     })
-}
-
-/// What is known of apps and links, with entries of the user's own.
-///
-/// # Errors
-/// A file of such entries that cannot be read or used.
-pub fn signals(settings: &Settings) -> Result<Signals, Failure> {
-    let Some(path) = &settings.signals else {
-        return Ok(Signals::builtin());
-    };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(
-            ExitKind::Config,
-            format!("signals {name}: {error}; check the key `signals`"),
-        )
-    })?;
-    Signals::with_overrides(&text, &name).ends(ExitKind::Config)
 }
 
 fn spawn_stage<S: Stage + Send + 'static>(

@@ -33,8 +33,14 @@ pub struct Settings {
     pub engine: Option<PathBuf>,
     /// Directory of the fetched engine. Default: `grapevine` in the user's cache directory.
     pub cache: Option<PathBuf>,
-    /// TOML file with signal entries of one's own; see `crates/signals/README.md`.
+    /// TOML file with signal entries of one's own; see `docs/own-signals.md`.
     pub signals: Option<PathBuf>,
+    /// Weights of classification, as `grapevine evaluate fit-visits` writes them. Default: those
+    /// shipped.
+    pub model: Option<PathBuf>,
+    /// Weights of the causes of arrivals, as `grapevine evaluate fit` writes them. Default: those
+    /// shipped.
+    pub chain_model: Option<PathBuf>,
     /// The collector.
     #[serde(default)]
     pub collector: CollectorSettings,

@@ -69,6 +69,10 @@ pub const NAMES: &[(&str, &str)] = &[
         RANGE,
         "a Range header asks for the beginning of the page only, which browsers do not do",
     ),
+    (
+        BURST,
+        "one machine opened three pages or more within two seconds, none from a page or by a person's act",
+    ),
     (HOME_PAGE, "the landing is the home page"),
     (SECTION_FRONT, "the landing is the front of a section"),
     (LONG_PATH, "the path is too long to type"),
@@ -140,6 +144,7 @@ names! {
     ROBOT = "robot",
     PREVIEW_FETCHER = "preview_fetcher",
     RANGE = "range",
+    BURST = "burst",
     HOME_PAGE = "home_page",
     SECTION_FRONT = "section_front",
     LONG_PATH = "long_path",

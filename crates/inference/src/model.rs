@@ -136,6 +136,7 @@ table!(Facts of Range {
     campaign_messenger,
     public_referrer,
     paid_without_referrer,
+    burst,
 });
 
 table!(ShareTimes of f64 {

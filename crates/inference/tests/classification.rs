@@ -599,3 +599,46 @@ fn every_weight_moves_the_probability_its_own_way() {
         ]
     );
 }
+
+/// A post on Facebook and a message in Messenger arrive alike where a browser, a package, a script, a
+/// referrer or a click id names Facebook only. Then neither is stated.
+#[test]
+fn a_post_and_a_message_that_nothing_tells_apart_are_said_to_be_unknown() {
+    let facebook = format!("{IPHONE} [FBAN/FBIOS;FBAV/500.0;FBBV/1;FBDV/iPhone15,3;IABMV/1]");
+    let clicked = with("fbclid=IwAR0abc");
+    let package = |package| Hit {
+        requested_with: Some(package),
+        ..landing(ARTICLE, "", IPHONE)
+    };
+    let script = |app| Hit {
+        app: Some(app),
+        ..landing(ARTICLE, "", IPHONE)
+    };
+    for hit in [
+        landing(ARTICLE, "", &facebook),
+        package("com.facebook.katana"),
+        script("facebook"),
+        landing(ARTICLE, "https://l.facebook.com/", IPHONE),
+        landing(&clicked, "", IPHONE),
+    ] {
+        let judged = judge(&hit, &NEW);
+        assert_eq!(judged.app, "facebook", "{judged:?}");
+        let said = &judged.evidence[0].detail;
+        assert!(said.contains("it does not say"), "{said}");
+        let [low, high] = [judged.dark_probability_low, judged.dark_probability_high];
+        assert!(low < 0.2 && high - low > 0.2, "{low} to {high}: {said}");
+    }
+    // What is Messenger's alone is stated, and says nothing of not knowing.
+    for hit in [
+        package("com.facebook.orca"),
+        landing(ARTICLE, "https://l.messenger.com/", IPHONE),
+    ] {
+        let judged = judge(&hit, &NEW);
+        assert_eq!(
+            (judged.app, judged.channel),
+            ("messenger", Channel::DarkSocial)
+        );
+        assert!(judged.dark_probability_low > 0.8);
+        assert!(!judged.evidence[0].detail.contains("does not say"));
+    }
+}

@@ -44,7 +44,6 @@ pub enum CampaignCategory {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CampaignRule {
-    #[expect(dead_code, reason = "names the row in overrides and errors")]
     pub(crate) id: String,
     pub(crate) category: CampaignCategory,
     /// `utm_medium` is one of these.

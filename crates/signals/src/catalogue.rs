@@ -101,6 +101,10 @@ pub(crate) struct Catalogue {
     pub(crate) platforms: Vec<PlatformRule>,
     /// Date of the newest entry or list.
     pub(crate) date: String,
+    /// Tables and ids of the user's own entries, but for those that only take others out.
+    pub(crate) own: Vec<(&'static str, String)>,
+    /// What the user's own file says, in eight hexadecimal digits; `None` where it says nothing.
+    pub(crate) fingerprint: Option<String>,
     /// The file of each table and id.
     files: HashMap<(&'static str, String), String>,
 }
@@ -134,12 +138,22 @@ impl Catalogue {
             }
         }
         unique(&entries)?;
-        if let Some((text, name)) = overrides {
-            let own = read(name, text)?;
-            unique(&own)?;
-            entries = lay_over(entries, own);
-        }
-        Catalogue::typed(&entries)
+        let Some((text, name)) = overrides else {
+            return Catalogue::typed(&entries);
+        };
+        let mut own = read(name, text)?;
+        unique(&own)?;
+        own.sort_by(|a, b| (a.table, &a.id).cmp(&(b.table, &b.id)));
+        let fingerprint = fingerprint(&own);
+        let stays = |e: &&RawEntry| !removes(e);
+        let kept = own.iter().filter(stays).map(|e| (e.table, e.id.clone()));
+        let kept = kept.collect();
+        let catalogue = Catalogue::typed(&lay_over(entries, own))?;
+        Ok(Catalogue {
+            own: kept,
+            fingerprint,
+            ..catalogue
+        })
     }
 
     fn typed(entries: &[RawEntry]) -> Result<Self, SignalsError> {
@@ -172,6 +186,8 @@ impl Catalogue {
             pages: rows(entries, "page")?,
             platforms: rows(entries, "platform")?,
             date: entries.iter().filter_map(date).max().unwrap_or_default(),
+            own: Vec::new(),
+            fingerprint: None,
             files: entries
                 .iter()
                 .map(|e| ((e.table, e.id.clone()), e.file.clone()))
@@ -181,15 +197,16 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// The file that an entry stands in.
+    pub(crate) fn file(&self, table: &'static str, id: &str) -> String {
+        let file = self.files.get(&(table, id.to_owned()));
+        file.cloned().unwrap_or_default()
+    }
+
     /// An error of an entry found only when matchers are built, with the file it stands in.
     pub(crate) fn error(&self, table: &'static str, id: &str, problem: String) -> SignalsError {
-        let file = self
-            .files
-            .get(&(table, id.to_owned()))
-            .cloned()
-            .unwrap_or_default();
         SignalsError::Entry {
-            file,
+            file: self.file(table, id),
             table,
             entry: id.to_owned(),
             problem,
@@ -215,6 +232,23 @@ impl Catalogue {
         }
         Ok(())
     }
+}
+
+/// Table, id, source and date of every built-in row.
+#[cfg(test)]
+pub(crate) fn provenance() -> Vec<(&'static str, String, String, String)> {
+    let mut entries = vendored().unwrap();
+    for (name, text) in FILES {
+        entries.extend(read(name, text).unwrap());
+    }
+    let text = |entry: &RawEntry, key: &str| {
+        let value = entry.keys.get(key).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    entries
+        .iter()
+        .map(|e| (e.table, e.id.clone(), text(e, "source"), text(e, "date")))
+        .collect()
 }
 
 fn vendored() -> Result<Vec<RawEntry>, SignalsError> {
@@ -312,13 +346,61 @@ fn unique(entries: &[RawEntry]) -> Result<(), SignalsError> {
     Ok(())
 }
 
+/// True where an entry only takes another one out.
+fn removes(entry: &RawEntry) -> bool {
+    entry.keys.get("remove") == Some(&Value::Boolean(true))
+}
+
+/// A name for what the entries say, in whatever order, spacing and comments they say it.
+fn fingerprint(sorted: &[RawEntry]) -> Option<String> {
+    if sorted.is_empty() {
+        return None;
+    }
+    let mut hasher = blake3::Hasher::new();
+    for entry in sorted {
+        feed(&mut hasher, &Value::String(entry.table.to_owned()));
+        feed(&mut hasher, &Value::Table(entry.keys.clone()));
+    }
+    Some(hasher.finalize().to_hex()[..8].to_owned())
+}
+
+/// Every part of a value with its kind and length, so that no two values feed the same bytes.
+fn feed(hasher: &mut blake3::Hasher, value: &Value) {
+    let mut put = |kind: u8, bytes: &[u8]| {
+        hasher.update(&[kind]);
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    match value {
+        Value::String(text) => put(0, text.as_bytes()),
+        Value::Integer(number) => put(1, &number.to_le_bytes()),
+        Value::Float(number) => put(2, &number.to_le_bytes()),
+        Value::Boolean(truth) => put(3, &[u8::from(*truth)]),
+        Value::Datetime(time) => put(4, time.to_string().as_bytes()),
+        Value::Array(items) => {
+            put(5, &(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| feed(hasher, item));
+        }
+        Value::Table(keys) => {
+            put(6, &(keys.len() as u64).to_le_bytes());
+            let mut sorted: Vec<_> = keys.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            for (key, value) in sorted {
+                feed(hasher, &Value::String(key.clone()));
+                feed(hasher, value);
+            }
+        }
+    }
+}
+
 /// Own entries replace key by key what has their id; the others go before all built-in ones,
 /// sorted by id, so that the order of the user's file never matters.
 fn lay_over(built_in: Vec<RawEntry>, own: Vec<RawEntry>) -> Vec<RawEntry> {
     let mut entries = built_in;
     let mut added = Vec::new();
     for mut new in own {
-        let removes = new.keys.remove("remove") == Some(Value::Boolean(true));
+        let removes = removes(&new);
+        new.keys.remove("remove");
         let same = |e: &RawEntry| e.table == new.table && e.id == new.id;
         match entries.iter().position(same) {
             Some(at) if removes => drop(entries.remove(at)),

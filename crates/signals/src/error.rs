@@ -23,7 +23,7 @@ pub enum SignalsError {
         /// The tables that exist.
         known: String,
     },
-    /// An entry with a missing, unknown or wrong key.
+    /// An entry with a missing, unknown or wrong key, or one that its own examples do not find.
     #[error("{file}: {table} `{entry}`: {problem}; {fix}")]
     Entry {
         /// The name the caller gave to the text.

@@ -20,21 +20,12 @@ pub enum Navigation {
     SameSite,
 }
 
-/// What the `Sec-Fetch-*` headers say together. `user` is whether a person's act began it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FetchMetadata {
-    /// How the page came to be loaded.
-    pub navigation: Navigation,
-    /// `Sec-Fetch-User: ?1`. Without it on a page: a script, a redirect or a scanner.
-    pub user: bool,
-}
-
-impl FetchMetadata {
-    /// Reads `Sec-Fetch-Site`, `-Mode`, `-Dest` and `-User`; pass the empty text for an absent
-    /// header. Source: W3C Fetch Metadata Request Headers.
-    pub fn read(site: &str, mode: &str, dest: &str, user: &str) -> Self {
+impl Navigation {
+    /// Reads `Sec-Fetch-Site`, `-Mode` and `-Dest`; pass the empty text for an absent header.
+    /// Source: W3C Fetch Metadata Request Headers.
+    pub fn read(site: &str, mode: &str, dest: &str) -> Self {
         let is = |value: &str, word: &str| value.trim().eq_ignore_ascii_case(word);
-        let navigation = if site.is_empty() && mode.is_empty() && dest.is_empty() {
+        if site.is_empty() && mode.is_empty() && dest.is_empty() {
             Navigation::Absent
         } else if is(dest, "iframe") || is(dest, "frame") || is(dest, "embed") || is(dest, "object")
         {
@@ -51,12 +42,14 @@ impl FetchMetadata {
             Navigation::SameSite
         } else {
             Navigation::Absent
-        };
-        FetchMetadata {
-            navigation,
-            user: is(user, "?1"),
         }
     }
+}
+
+/// Whether `Sec-Fetch-User` says that a person's act began the load. Without it on a page: a script,
+/// a redirect, a restored tab or a scanner. Source: W3C Fetch Metadata Request Headers.
+pub fn is_by_a_person(user: &str) -> bool {
+    user.trim() == "?1"
 }
 
 /// Whether a load was made before anybody asked for the page.
@@ -105,36 +98,17 @@ mod tests {
 
     #[test]
     fn tells_typed_from_linked_from_asset() {
-        let read = |s, m, d, u| FetchMetadata::read(s, m, d, u);
-        let typed = read("none", "navigate", "document", "?1");
+        let read = Navigation::read;
+        assert_eq!(read("none", "navigate", "document"), Navigation::Direct);
         assert_eq!(
-            typed,
-            FetchMetadata {
-                navigation: Navigation::Direct,
-                user: true
-            }
+            read("cross-site", "navigate", "document"),
+            Navigation::CrossSite
         );
-        let chat = read("cross-site", "navigate", "document", "");
-        assert_eq!(
-            chat,
-            FetchMetadata {
-                navigation: Navigation::CrossSite,
-                user: false
-            }
-        );
-        assert_eq!(
-            read("same-origin", "cors", "empty", "").navigation,
-            Navigation::NotPage
-        );
-        assert_eq!(
-            read("cross-site", "navigate", "iframe", "").navigation,
-            Navigation::Framed
-        );
-        assert_eq!(read("", "", "", "").navigation, Navigation::Absent);
-        assert_eq!(
-            read("\u{0}", "navigate", "document", "").navigation,
-            Navigation::Absent
-        );
+        assert_eq!(read("same-origin", "cors", "empty"), Navigation::NotPage);
+        assert_eq!(read("cross-site", "navigate", "iframe"), Navigation::Framed);
+        assert_eq!(read("", "", ""), Navigation::Absent);
+        assert_eq!(read("\u{0}", "navigate", "document"), Navigation::Absent);
+        assert!(is_by_a_person("?1") && !is_by_a_person("?0") && !is_by_a_person(""));
     }
 
     #[test]

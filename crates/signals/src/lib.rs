@@ -30,6 +30,7 @@ mod catalogue;
 mod decorations;
 mod error;
 mod escape;
+mod examples;
 mod fact;
 pub mod headers;
 mod link;
@@ -38,6 +39,8 @@ mod origins;
 mod pages;
 mod pattern;
 mod platforms;
+#[cfg(test)]
+mod provenance_tests;
 mod referrer;
 #[cfg(test)]
 mod robot_list_tests;
@@ -65,6 +68,7 @@ pub use shape::Shape;
 use campaigns::CampaignIndex;
 use catalogue::Catalogue;
 use decorations::DecorationIndex;
+use examples::Words;
 use matching::{Conditions, Matcher, MatcherBuilder};
 use origins::HostIndex;
 use pages::Pages;
@@ -90,6 +94,7 @@ pub struct Signals {
     campaigns: CampaignIndex,
     pages: Pages,
     date: String,
+    fingerprint: Option<String>,
 }
 
 impl Signals {
@@ -106,14 +111,30 @@ impl Signals {
     ///
     /// # Errors
     /// Text that is no TOML, unknown tables or keys, missing keys, patterns that do not
-    /// compile, and apps that are no origin: each named with file, row, key and fix.
+    /// compile, apps that are no origin, and rows that their own examples (or hosts, packages,
+    /// names and words) do not find: each named with file, row, key and fix.
     pub fn with_overrides(text: &str, name: &str) -> Result<Signals, SignalsError> {
         Signals::build(Some((text, name)))
     }
 
-    /// Date of the newest row, as `YYYY-MM-DD`, `YYYY-MM` or `YYYY`: the version of the data.
+    /// Date of the newest row, as `YYYY-MM-DD`, `YYYY-MM` or `YYYY`.
     pub fn data_date(&self) -> &str {
         &self.date
+    }
+
+    /// Version of the data: its date, and the fingerprint of a user's own rows where there are any,
+    /// as in `2026-11-23+own.0701c24e`.
+    pub fn version(&self) -> String {
+        match &self.fingerprint {
+            Some(fingerprint) => format!("{}+own.{fingerprint}", self.date),
+            None => self.date.clone(),
+        }
+    }
+
+    /// What a user's own rows say, in eight hexadecimal digits that no order, spacing or comment
+    /// changes; `None` where there are none.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
     }
 
     /// Who or what sends this user agent, in which app, on what. Looks at the first 2,048 bytes.
@@ -366,7 +387,13 @@ impl Signals {
         let rows = std::mem::take(&mut catalogue.decorations);
         let decorations = DecorationIndex::new(rows)
             .map_err(|(id, problem)| catalogue.error("decoration", &id, problem))?;
-        Ok(Signals {
+        let (own, date) = (
+            std::mem::take(&mut catalogue.own),
+            std::mem::take(&mut catalogue.date),
+        );
+        let fingerprint = catalogue.fingerprint.take();
+        let files: Vec<String> = own.iter().map(|(t, id)| catalogue.file(t, id)).collect();
+        let signals = Signals {
             fetchers: catalogue.fetchers,
             robots: catalogue.robots,
             unnamed: catalogue.unnamed,
@@ -383,8 +410,26 @@ impl Signals {
             decorations,
             campaigns: CampaignIndex::new(&catalogue.campaigns),
             pages: Pages::new(&catalogue.pages),
-            date: catalogue.date,
-        })
+            date,
+            fingerprint,
+        };
+        let words = Words {
+            campaigns: &catalogue.campaigns,
+            pages: &catalogue.pages,
+            platforms: &catalogue.platforms,
+        };
+        for ((table, entry), file) in own.into_iter().zip(files) {
+            examples::check(&signals, &words, table, &entry).map_err(|missed| {
+                SignalsError::Entry {
+                    file,
+                    table,
+                    entry,
+                    problem: missed.problem,
+                    fix: missed.fix,
+                }
+            })?;
+        }
+        Ok(signals)
     }
 }
 

@@ -22,7 +22,6 @@ pub enum Resource {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageRule {
-    #[expect(dead_code, reason = "names the row in overrides and errors")]
     pub(crate) id: String,
     pub(crate) kind: PageRuleKind,
     pub(crate) names: Vec<String>,

@@ -2,6 +2,9 @@
 
 use grapevine_signals::{AgentKind, ReferrerKind, Signals};
 
+/// What `docs/own-signals.md` goes through.
+const OF_DOCS: &str = include_str!("../../../docs/own-signals.toml");
+
 const OWN: &str = r#"
 [[origin]]
 id = "chirp"
@@ -85,6 +88,44 @@ fn own_rows_add_replace_and_remove() {
 }
 
 #[test]
+fn the_file_of_the_docs_adds_an_app_a_host_and_a_robot() {
+    let own = Signals::with_overrides(OF_DOCS, "docs/own-signals.toml").unwrap();
+    let reading = own.agent(
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 ChirpInApp/3",
+    );
+    assert!(reading.is_person());
+    assert_eq!(reading.in_app.map(|row| row.app.as_str()), Some("chirp"));
+    let pasted = own.agent("ChirpPreview/1.1");
+    assert_eq!(pasted.share().map(|row| row.app.as_str()), Some("chirp"));
+    let from = own.referrer("https://intranet.example.com/chat/7");
+    assert!(matches!(from.kind, ReferrerKind::PrivateApp(origin) if origin.id == "intranet"));
+    assert_eq!(
+        own.agent("ExampleUptime/3")
+            .robot()
+            .map(|row| row.id.as_str()),
+        Some("our-monitor")
+    );
+    let link = own.link("https://example.org/a?ref=b").unwrap();
+    assert_eq!(link.canonical, "https://example.org/a?ref=b");
+}
+
+/// Every entry that the page shows stands in the file, word for word but for its examples.
+#[test]
+fn the_page_shows_what_stands_in_its_file() {
+    let page = include_str!("../../../docs/own-signals.md");
+    let lines = page.lines().map(str::trim);
+    let shown: Vec<&str> = lines
+        .filter(|line| line.starts_with("[[") || line.contains(" = \"") || line.contains(" = ["))
+        .filter(|line| !line.contains('…') && !line.contains("model = ") && !line.contains('`'))
+        .filter(|line| !line.contains("SELECT"))
+        .collect();
+    assert!(shown.len() > 20, "{shown:?}");
+    for line in shown {
+        assert!(OF_DOCS.lines().any(|own| own == line), "{line}");
+    }
+}
+
+#[test]
 fn no_rows_change_nothing() {
     let own = Signals::with_overrides("", "empty.toml").unwrap();
     assert_eq!(own.fetchers().len(), Signals::builtin().fetchers().len());
@@ -100,9 +141,9 @@ fn the_order_of_own_rows_does_not_matter() {
         )
     };
     let rows = [
-        row("b", "Twofold"),
-        row("a", "Twofold Agent"),
-        row("c", "Twofold Agent Three"),
+        row("c", "Twofold"),
+        row("b", "Twofold Agent"),
+        row("a", "Twofold Agent Three"),
     ];
     let texts = ["Twofold/1", "Twofold Agent/1", "Twofold Agent Three/1"];
     let answers = |order: [usize; 3]| {
@@ -113,7 +154,7 @@ fn the_order_of_own_rows_does_not_matter() {
     let first = answers([0, 1, 2]);
     assert_eq!(
         first,
-        [Some("b".into()), Some("a".into()), Some("a".into())]
+        [Some("c".into()), Some("b".into()), Some("a".into())]
     );
     for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         assert_eq!(answers(order), first, "{order:?}");
@@ -177,6 +218,42 @@ fn mistakes_are_named_with_file_row_key_and_fix() {
             vec!["own.toml", "`chirp`", "`hosts`"],
         ),
         (
+            &OWN.replace("ChirpPreview/1.0", "Mozilla/5.0 (X11) Chirp"),
+            vec![
+                "own.toml",
+                "fetcher",
+                "`chirp`",
+                "Mozilla/5.0 (X11) Chirp",
+                "ordinary browser",
+            ],
+        ),
+        (
+            &OWN.replace(
+                "tokens = [\"ChirpPreview/\"]\n",
+                "tokens = [\"WhatsApp/2\"]\n",
+            )
+            .replace("examples = [\"ChirpPreview/1.0\"]", "examples = []"),
+            vec!["own.toml", "fetcher", "`chirp`", "no example", "`examples`"],
+        ),
+        (
+            "[[in_app]]\nid = \"line\"\ntokens = [\"LineBrowser/\"]\nmatch = []",
+            vec![
+                "own.toml",
+                "in_app",
+                "`line`",
+                "ordinary browser",
+                "`examples`",
+            ],
+        ),
+        (
+            "[[robot]]\nid = \"r\"\nname = \"R\"\npurpose = \"seo\"\nsource = \"s\"\ndate = \"2026\"\ntokens = [\"Robbie/\"]\nexamples = [\"TelegramBot (like TwitterBot) Robbie/1\"]",
+            vec!["own.toml", "robot", "`r`", "fetcher `telegram`"],
+        ),
+        (
+            "[[campaign]]\nid = \"z\"\ncategory = \"paid\"\nmediums = [\"zine\"]\nsource = \"s\"\ndate = \"2026\"\n[[campaign]]\nid = \"a\"\ncategory = \"mail\"\nmediums = [\"zine\"]\nsource = \"s\"\ndate = \"2026\"",
+            vec!["own.toml", "campaign", "`z`", "zine", "Mail", "Paid"],
+        ),
+        (
             "[[decoration]]\nname = \"*\"\nsays = \"tracking\"\nsource = \"s\"\ndate = \"2026\"",
             vec!["own.toml", "`*`", "`name`"],
         ),
@@ -205,4 +282,28 @@ fn too_many_rows_are_refused() {
         .unwrap_err()
         .to_string();
     assert!(said.contains("own.toml") && said.contains("4096"), "{said}");
+}
+
+#[test]
+fn what_own_rows_say_has_a_name_that_neither_order_nor_comments_change() {
+    let row = |id: &str| {
+        format!(
+            "[[robot]]\nid = \"{id}\"\nname = \"R\"\npurpose = \"seo\"\ntokens = [\"Rx{id}/\"]\n\
+             source = \"s\"\ndate = \"2010\"\nexamples = [\"Rx{id}/1\"]\n"
+        )
+    };
+    let name = |text: &str| {
+        let signals = Signals::with_overrides(text, "own.toml").unwrap();
+        signals.fingerprint().map(str::to_owned)
+    };
+    assert_eq!(Signals::builtin().fingerprint(), None);
+    assert_eq!(name("# nothing yet"), None);
+    let one = name(&format!("{}{}", row("a"), row("b")));
+    assert_eq!(one.as_ref().map(String::len), Some(8));
+    assert_eq!(name(&format!("# why\n{}\n\n{}", row("b"), row("a"))), one);
+    assert_ne!(name(&row("a")), one);
+    let removal = "[[unnamed]]\nid = \"optimize\"\nremove = true";
+    assert!(name(removal).is_some(), "what is taken out counts too");
+    // The same on every machine and in every version, or versions of visits would tell nothing.
+    assert_eq!(name(removal).as_deref(), Some("0701c24e"));
 }

@@ -100,7 +100,8 @@ proptest! {
         let _ = SIGNALS.resource(&text);
         let _ = headers::speculation(&text);
         let _ = headers::asks_for_head_only(&text);
-        let _ = headers::FetchMetadata::read(&text, &text, &text, &text);
+        let _ = headers::Navigation::read(&text, &text, &text);
+        let _ = headers::is_by_a_person(&text);
         let _ = Signals::link(&SIGNALS, &format!("https://a.example/{text}"));
         let _ = SIGNALS.referrer(&format!("https://l.facebook.com/l.php?u={text}")).target;
     }

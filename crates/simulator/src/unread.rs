@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use grapevine_event::Channel;
 
+use crate::dice::Dice;
 use crate::event::{Actor, Cause, EventKind, Headers, Truth};
 use crate::person::hosting;
 use crate::seat::Seat;
 use crate::simulation::{Draft, Simulation};
+
+/// Stream of the dice of scanners.
+const SCANS: u64 = 0x5ca9;
 
 /// A browser loads a result in advance that is then not read.
 pub(crate) fn prefetch(simulation: &mut Simulation, time: i64, seat: &Seat) {
@@ -65,7 +69,37 @@ pub(crate) fn scan(
         share,
         ..machine(Actor::Scanner, cause, carrier, path)
     };
+    if cause == Cause::Newsletter {
+        open_the_others(simulation, time, &draft, &truth);
+    }
     simulation.emit(time, draft, None, truth);
+}
+
+/// A scanner opens the other links of the mail within two seconds, on dice of its own.
+fn open_the_others(simulation: &mut Simulation, time: i64, first: &Draft, truth: &Truth) {
+    let mut dice = Dice::new(simulation.own_seed() ^ time as u64, SCANS);
+    let query = first.target.split_once('?').map(|(_, query)| query);
+    let mut gone = 0;
+    for _ in 0..dice.between(1, 6) {
+        let page = simulation.catalogue.pick_fresh(&mut dice);
+        let content = simulation.catalogue.page(page);
+        let (path, bytes) = (content.path.clone(), content.bytes);
+        let target = match query {
+            Some(query) => format!("{path}?{query}").into(),
+            None => path.clone(),
+        };
+        gone += dice.between(40, 320);
+        let draft = Draft {
+            target,
+            bytes,
+            ..first.clone()
+        };
+        let truth = Truth {
+            content: path,
+            ..truth.clone()
+        };
+        simulation.emit(time + gone, draft, None, truth);
+    }
 }
 
 /// The truth of a request that no person reads.

@@ -8,6 +8,7 @@ mod state;
 use std::sync::Arc;
 
 use grapevine_event::{Record, topic};
+use grapevine_inference::causes::Weights;
 use grapevine_inference::{Classifier, StateError};
 
 use crate::classify::misplaced;
@@ -21,6 +22,7 @@ use state::State;
 /// needs all but the first.
 pub struct ChainStage {
     classifier: Arc<Classifier>,
+    weights: Option<Arc<Weights>>,
     state: State,
 }
 
@@ -29,8 +31,18 @@ impl ChainStage {
     pub fn new(classifier: Arc<Classifier>) -> ChainStage {
         ChainStage {
             classifier,
+            weights: None,
             state: State::default(),
         }
+    }
+
+    /// The same stage, whose sites start from other weights of causes than those shipped. A site
+    /// that has learned from its own edges keeps what it learned.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<Weights>) -> ChainStage {
+        self.state.chains.deploy(weights.clone());
+        self.weights = Some(weights);
+        self
     }
 }
 
@@ -77,11 +89,18 @@ impl Stage for ChainStage {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
         self.state = saved::read(snapshot)?;
+        if let Some(weights) = &self.weights {
+            self.state.chains.deploy(weights.clone());
+        }
         Ok(())
     }
 
     fn entries(&self) -> usize {
-        self.state.chains.entries() + self.state.surges.entries() + self.state.calibrating.entries()
+        let state = &self.state;
+        state.chains.entries()
+            + state.surges.entries()
+            + state.calibrating.entries()
+            + state.acts.entries()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -90,6 +109,7 @@ impl Stage for ChainStage {
         let not_followed = self.state.chains.not_followed();
         vec![
             ("returns", counts.returns),
+            ("shares_joined", self.state.acts.joined()),
             ("tokens_unknown", counts.tokens_unknown),
             ("calibration_alarms", counts.calibration_alarms),
             ("late_tokens", not_followed.late_tokens),

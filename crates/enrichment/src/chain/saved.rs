@@ -1,6 +1,7 @@
 //! The saved state of the stage, in the format of this version and of those before.
 
 use grapevine_inference::chains::{Chains, SavedChains};
+use grapevine_inference::shares::Acts;
 use grapevine_inference::surges::Surges;
 use grapevine_inference::{StateError, format_of, from_bytes, to_bytes};
 use serde::Deserialize;
@@ -8,8 +9,8 @@ use serde::Deserialize;
 use super::state::{Counts, State};
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 5 since acts of sharing know whether their link had a token. No release
-/// wrote 2 to 4.
+/// Format of the saved state: 5 since acts of sharing are joined and know whether their link had a
+/// token. No release wrote 2 to 4.
 const FORMAT: u32 = 5;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
@@ -44,6 +45,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<State, StateError> {
         chains: Chains::from(saved.chains),
         surges: Surges::default(),
         calibrating: Calibrating::default(),
+        acts: Acts::default(),
         model_version: String::new(),
         due: saved.due,
         time: saved.time,

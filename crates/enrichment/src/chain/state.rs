@@ -10,6 +10,7 @@ use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
     Arrival, Cause, Chains, Finding, Gift, Judgement, add_to_rest, order_evidence,
 };
+use grapevine_inference::shares::Acts;
 use grapevine_inference::surges::{Landing, Surges};
 use grapevine_inference::{COLLECTOR, Classifier, Clock};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ pub(super) struct State {
     pub(super) chains: Chains,
     pub(super) surges: Surges,
     pub(super) calibrating: Calibrating,
+    pub(super) acts: Acts,
     /// Version of the model that judged the last visit, for surges that end without one.
     pub(super) model_version: String,
     /// Event time at which changed cascades are due.
@@ -262,6 +264,9 @@ impl State {
         out: &mut Outputs,
     ) {
         self.pass(classifier, share.time, out);
+        if !self.acts.is_new(self.chains.clock_of(share.time), &share) {
+            return;
+        }
         self.calibrating.share(&share);
         let sharer = self.chains.share(&share);
         self.surges.share(self.chains.clock_of(share.time), &share);

@@ -2,6 +2,7 @@
 //! preview fetches and acts on the page shares.
 
 mod agents;
+mod bursts;
 mod language;
 mod records;
 mod repeats;
@@ -9,19 +10,20 @@ mod sessions;
 
 use std::sync::Arc;
 
-use grapevine_event::{Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
+use grapevine_event::{Evidence, Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
 use grapevine_inference::shares::{Fetch, Previews};
 use grapevine_inference::{
     COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
     is_internal, to_bytes,
 };
-use grapevine_signals::headers::{Speculation, speculation};
-use grapevine_signals::{KnownPages, Link, Resource};
+use grapevine_signals::headers::{Navigation, Speculation, speculation};
+use grapevine_signals::{AgentKind, KnownPages, Link, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
 use agents::Agents;
+use bursts::Bursts;
 use repeats::Repeats;
 use sessions::{Sessions, Step};
 
@@ -42,6 +44,8 @@ pub struct ClassifyStage {
     classifier: Arc<Classifier>,
     agents: Agents,
     pages: KnownPages,
+    /// An empty list for the evidence of the next landing.
+    list: Vec<Evidence<'static>>,
     state: State,
 }
 
@@ -50,6 +54,7 @@ struct State {
     sessions: Sessions,
     repeats: Repeats,
     previews: Previews,
+    bursts: Bursts,
     /// Event time of the last record that could be used.
     time: i64,
     counts: Counts,
@@ -85,10 +90,12 @@ impl ClassifyStage {
             classifier,
             agents: Agents::default(),
             pages: KnownPages::default(),
+            list: Vec::new(),
             state: State {
                 sessions: Sessions::default(),
                 repeats: Repeats::default(),
                 previews: Previews::default(),
+                bursts: Bursts::default(),
                 time: 0,
                 counts: Counts::default(),
             },
@@ -104,7 +111,7 @@ impl Stage for ClassifyStage {
         let rejected = match Record::decode(record) {
             Ok(Record::Hit(hit)) => {
                 let site = hit.site;
-                let known = (&mut self.agents, &mut self.pages);
+                let known = (&mut self.agents, &mut self.pages, &mut self.list);
                 let taken = self.state.hit(&self.classifier, known, hit, out);
                 taken.err().map(|(reason, detail)| (reason, detail, site))
             }
@@ -138,6 +145,7 @@ impl Stage for ClassifyStage {
                 sessions: saved.sessions,
                 repeats: Repeats::after(saved.client_ids),
                 previews: saved.previews,
+                bursts: Bursts::default(),
                 time: saved.time,
                 counts: saved.counts,
             };
@@ -149,7 +157,7 @@ impl Stage for ClassifyStage {
 
     fn entries(&self) -> usize {
         let state = &self.state;
-        state.sessions.len() + state.repeats.len() + state.previews.entries()
+        state.sessions.len() + state.repeats.len() + state.previews.entries() + state.bursts.len()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -164,6 +172,13 @@ impl Stage for ClassifyStage {
             ("dead_letters", counts.dead_letters),
         ]
     }
+}
+
+/// The list without what was in it, which was borrowed for one record, and with its room.
+pub(crate) fn emptied(mut list: Vec<Evidence<'_>>) -> Vec<Evidence<'static>> {
+    list.clear();
+    // Nothing is left to be mapped; elements of one layout are collected in place.
+    list.into_iter().map_while(|_| None).collect()
 }
 
 /// What is said of a record on a topic that is not its own.
@@ -205,7 +220,7 @@ impl State {
     fn hit(
         &mut self,
         classifier: &Classifier,
-        (agents, pages): (&mut Agents, &mut KnownPages),
+        (agents, pages, list): (&mut Agents, &mut KnownPages, &mut Vec<Evidence<'static>>),
         mut hit: Hit<'_>,
         out: &mut Outputs,
     ) -> Result<(), Rejected> {
@@ -238,7 +253,7 @@ impl State {
             self.previews.pass(clock, hit.event_time, &mut emit);
         }
         match hit.kind {
-            HitKind::PageView => self.page_view(classifier, agents, clock, hit, link, out),
+            HitKind::PageView => self.page_view(classifier, (agents, list), clock, hit, link, out),
             HitKind::Copy | HitKind::Share => {
                 let visit = self.sessions.of_event(clock, &hit);
                 let share = records::share_on_page(classifier, &hit, &link, visit);
@@ -256,7 +271,7 @@ impl State {
     fn page_view(
         &mut self,
         classifier: &Classifier,
-        agents: &mut Agents,
+        (agents, list): (&mut Agents, &mut Vec<Evidence<'static>>),
         clock: Clock,
         hit: Hit<'_>,
         link: Link<'_>,
@@ -280,7 +295,14 @@ impl State {
         }
         // A page that reports itself is one; a log holds everything that a server sends.
         let page = |resource| matches!(resource, Resource::Page | Resource::Document);
-        if hit.protocol == Protocol::Log && !page(signals.resource(link.path())) {
+        let loaded_as = Navigation::read(
+            hit.fetch_site.unwrap_or_default(),
+            hit.fetch_mode.unwrap_or_default(),
+            hit.fetch_dest.unwrap_or_default(),
+        );
+        let shown = !matches!(loaded_as, Navigation::NotPage | Navigation::Framed);
+        let served = hit.protocol != Protocol::Log || page(signals.resource(link.path()));
+        if !shown || !served {
             self.counts.not_pages += 1;
             return;
         }
@@ -298,6 +320,17 @@ impl State {
             };
             let mut emit = |share: &Share<'_>| out.share(topic::HITS_CLASSIFIED, share);
             self.previews.observe(&fetch, classifier.model(), &mut emit);
+            return;
+        }
+        let known = self.sessions.knows(clock, &hit);
+        if matches!(agent.kind, AgentKind::Person)
+            && self.bursts.is_one(clock, &hit, &link.canonical, known)
+        {
+            let judged = classifier.scanner();
+            let referrer = signals.referrer("");
+            let version = classifier.version();
+            let visit = records::visit(&hit, &agent, &referrer, link, known, judged, version);
+            out.visit(topic::HITS_CLASSIFIED, &visit);
             return;
         }
         let referrer = signals.referrer(hit.referrer.unwrap_or_default());
@@ -319,11 +352,14 @@ impl State {
                     basis: hit.visitor_basis,
                     token_again,
                 };
-                let judged = classifier.classify(&hit, &agent, &referrer, &link, &visitor);
+                let evidence = std::mem::take(list);
+                let judged =
+                    classifier.classify_into(&hit, &agent, &referrer, &link, &visitor, evidence);
                 let version = classifier.version();
                 let visit =
                     records::visit(&hit, &agent, &referrer, link, returning, judged, version);
                 out.visit(topic::HITS_CLASSIFIED, &visit);
+                *list = emptied(visit.evidence);
             }
         }
     }

@@ -58,6 +58,12 @@ impl Sessions {
         self.0.iter().map(Recent::len).sum()
     }
 
+    /// True where a hit's visitor was seen on its site before.
+    pub(super) fn knows(&self, clock: Clock, hit: &Hit<'_>) -> bool {
+        let key = hit.visitor.map(|visitor| visitor_key(hit.site, visitor));
+        key.is_some_and(|key| self.0[clock.index()].peek(key).is_some())
+    }
+
     /// Takes a page view of anybody: person or robot.
     pub(super) fn of_page_view(
         &mut self,
@@ -160,13 +166,13 @@ fn visitor_key(site: &str, visitor: i64) -> u64 {
 
 /// FNV-1a, 64 bits, from `seed` on (Fowler, Noll, Vo). Whoever makes it collide disturbs only the
 /// own visits.
-fn hash(seed: u64, text: &str) -> u64 {
+pub(super) fn hash(seed: u64, text: &str) -> u64 {
     let start = seed ^ 0xcbf2_9ce4_8422_2325;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(start, step)
 }
 
-fn fold(hash: u64) -> u32 {
+pub(super) fn fold(hash: u64) -> u32 {
     // Never 0, which stands for no token.
     ((hash >> 32) as u32 ^ hash as u32).max(1)
 }

@@ -21,12 +21,16 @@ use serde::Serialize;
 
 use crate::cli::{EvaluateFitVisitsArgs, EvaluateFormat, EvaluateVisitsArgs, VisitsVia};
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::judging;
+use crate::settings::Settings;
 
 /// The JSON document.
 #[derive(Serialize)]
 struct Document<'a> {
     of: &'a str,
     model: &'a str,
+    /// Version of the signal data, with the fingerprint of entries of the user's own.
+    signals: &'a str,
     fitted: &'a str,
     runs: &'a [Run],
 }
@@ -51,15 +55,23 @@ struct Run {
     chains: ChainMeasures,
 }
 
-pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Failure> {
-    let model = model(arguments.model.as_deref())?;
-    let (of, runs) = judged(arguments, &model)?;
+pub(super) fn evaluate_visits(
+    arguments: &EvaluateVisitsArgs,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let model = match &arguments.model {
+        Some(path) => model(path)?,
+        None => judging::model(settings)?,
+    };
+    let signals = Arc::new(judging::signals(settings)?);
+    let (of, runs) = judged(arguments, &signals, &model)?;
     let mut out = io::stdout().lock();
     let written = match arguments.format {
         EvaluateFormat::Json => {
             let document = Document {
                 of: &of,
                 model: model.version(),
+                signals: &signals.version(),
                 fitted: model.fitted(),
                 runs: &runs,
             };
@@ -77,20 +89,23 @@ pub(super) fn evaluate_visits(arguments: &EvaluateVisitsArgs) -> Result<(), Fail
 }
 
 /// What is judged, in words, and what came out.
-fn judged(arguments: &EvaluateVisitsArgs, model: &Model) -> Result<(String, Vec<Run>), Failure> {
-    let signals = Arc::new(Signals::builtin());
+fn judged(
+    arguments: &EvaluateVisitsArgs,
+    signals: &Arc<Signals>,
+    model: &Model,
+) -> Result<(String, Vec<Run>), Failure> {
     let mut rows = Rows::to(arguments.rows.as_deref())?;
     let (of, runs) = match &arguments.file {
         Some(file) => {
             let site = from_files(arguments, file)?;
-            let outcome = driven(&site, &signals, model)?;
+            let outcome = driven(&site, signals, model)?;
             rows.write(f64::NAN, 0, &outcome)?;
             (
                 file.display().to_string(),
                 vec![run_of(&[outcome], None, site.token_rate)],
             )
         }
-        None => of_simulations(arguments, &signals, model, &mut rows)?,
+        None => of_simulations(arguments, signals, model, &mut rows)?,
     };
     rows.finish()?;
     if runs.iter().any(|run| run.measures.all.fit.visits == 0) {
@@ -159,9 +174,9 @@ impl Rows {
     }
 }
 
-pub(super) fn fit(arguments: &EvaluateFitVisitsArgs) -> Result<(), Failure> {
+pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Result<(), Failure> {
     let model = published_model().ends(ExitKind::Software)?;
-    let signals = Arc::new(Signals::builtin());
+    let signals = Arc::new(judging::signals(settings)?);
     let (mut outcomes, mut marked) = (Vec::new(), Vec::new());
     for number in 0..arguments.sites {
         let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
@@ -196,10 +211,7 @@ fn drawn(seed: u64, landings: u32) -> Scenario {
     scaled_to(&Scenario::drawn(seed), f64::from(landings))
 }
 
-fn model(path: Option<&Path>) -> Result<Model, Failure> {
-    let Some(path) = path else {
-        return Ok(Model::builtin());
-    };
+fn model(path: &Path) -> Result<Model, Failure> {
     let text = read(path, "model")?;
     let name = path.display();
     Model::parse(&text).map_err(|error| Failure::new(ExitKind::Data, format!("{name}: {error}")))

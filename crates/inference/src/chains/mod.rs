@@ -131,6 +131,12 @@ impl Default for Chains {
 }
 
 impl Chains {
+    /// Takes weights of causes for sites to start from, instead of those shipped. What a site has
+    /// learned from its own edges stays; a state that is read back has to be told again.
+    pub fn deploy(&mut self, weights: std::sync::Arc<crate::causes::Weights>) {
+        self.spreading.deploy(weights);
+    }
+
     /// The collector says what time it is: what has waited long enough for it is settled.
     pub fn heartbeat(&mut self, time: i64, emit: &mut dyn FnMut(Finding<'_>)) {
         self.live = Some(self.live.map_or(time, |live| live.max(time)));

@@ -70,6 +70,17 @@ impl Classifier {
         judged
     }
 
+    /// A landing that came with others, faster than a person opens links.
+    pub fn scanner(&self) -> Classification<'_> {
+        let dark = self.model().fact.burst;
+        let judged = Classification::certain(Channel::Bot, "", Method::Agent, dark);
+        let detail = "one machine opened three pages or more within two seconds, none from a page or by \
+                      a person's act: a scanner of mail links, or a browser that restores its tabs";
+        let mut judged = judged.because(evidence::BURST, detail);
+        judged.robot = Some("unnamed scanner of links");
+        judged
+    }
+
     /// A share token: somebody passed the link on. Whether in private is another question where
     /// the last hop shows a public place.
     fn token<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
@@ -205,7 +216,8 @@ impl Classifier {
     fn named_app<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
         let package = landing.hit.requested_with;
         if let Some(origin) = package.and_then(|package| self.signals().package(package)) {
-            let detail = format!("{} named itself in X-Requested-With", origin.name);
+            let unknown = unsaid(origin.surface);
+            let detail = format!("{} named itself in X-Requested-With{unknown}", origin.name);
             let method = Method::RequestedWith;
             let judged = self.in_app(origin, origin.surface, method)?;
             return Some(judged.because(evidence::REQUESTED_WITH, detail));
@@ -216,17 +228,18 @@ impl Classifier {
                 Some(origin) => self.in_app(origin, browser.surface, method)?,
                 None => self.by_surface(&browser.app, browser.surface, method),
             };
-            let unknown = match browser.surface {
-                Surface::Unknown => "; messages or posts, it does not say",
-                Surface::Private | Surface::Public => "",
-            };
+            let unknown = unsaid(browser.surface);
             let detail = format!("opened in the browser of {}{unknown}", browser.name);
             return Some(judged.because(evidence::IN_APP_BROWSER, detail));
         }
         let app = landing.hit.app.filter(|app| !app.is_empty())?;
         let origin = self.signals().origin(app)?;
         let judged = self.in_app(origin, origin.surface, Method::Client)?;
-        let detail = format!("the page's script saw the browser of {}", origin.name);
+        let unknown = unsaid(origin.surface);
+        let detail = format!(
+            "the page's script saw the browser of {}{unknown}",
+            origin.name
+        );
         Some(judged.because(evidence::CLIENT, detail))
     }
 
@@ -404,7 +417,12 @@ impl Classifier {
             _ => return None,
         };
         let detail = match landing.referrer.origin() {
-            Some(origin) => format!("referrer of {}", origin.name),
+            Some(origin) => match landing.referrer.kind {
+                ReferrerKind::Social(_) | ReferrerKind::Video(_) => {
+                    format!("referrer of {}{}", origin.name, unsaid(origin.surface))
+                }
+                _ => format!("referrer of {}", origin.name),
+            },
             None => match landing.referrer.package {
                 Some(package) => format!("opened from the app {package}"),
                 None => format!("referrer {}", landing.referrer.host),
@@ -456,6 +474,14 @@ impl Classifier {
             None if app.is_empty() => "an app",
             None => app,
         }
+    }
+}
+
+/// What is said of an app that has posts and messages where nothing tells them apart.
+fn unsaid(surface: Surface) -> &'static str {
+    match surface {
+        Surface::Unknown => "; messages or posts, it does not say",
+        Surface::Private | Surface::Public => "",
     }
 }
 

@@ -5,6 +5,8 @@ mod facts;
 mod odds;
 mod wording;
 
+use std::cell::Cell;
+
 use grapevine_event::{Channel, Evidence, Hit, Method, VisitorBasis};
 use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals};
 
@@ -62,9 +64,10 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier; its version is the model's and the catalogue's.
+    /// A classifier; its version is the model's and the catalogue's, with the fingerprint of a
+    /// user's own entries where there are any: `2026.1+2026-11-23+own.0701c24e`.
     pub fn new(signals: std::sync::Arc<Signals>, model: Model) -> Classifier {
-        let version = format!("{}+{}", model.version(), signals.data_date());
+        let version = format!("{}+{}", model.version(), signals.version());
         Classifier {
             signals,
             model,
@@ -98,7 +101,22 @@ impl Classifier {
         link: &Link<'a>,
         visitor: &VisitorContext,
     ) -> Classification<'a> {
+        self.classify_into(hit, agent, referrer, link, visitor, Vec::new())
+    }
+
+    /// As [`Classifier::classify`], with a list to put the evidence of log-odds into: one that was
+    /// large enough for the landing before is large enough for the next, so nothing is allocated.
+    pub fn classify_into<'a>(
+        &'a self,
+        hit: &Hit<'a>,
+        agent: &Agent<'a>,
+        referrer: &Referrer<'a>,
+        link: &Link<'a>,
+        visitor: &VisitorContext,
+        list: Vec<Evidence<'a>>,
+    ) -> Classification<'a> {
         let landing = Landing {
+            list: Cell::new(list),
             hit,
             agent,
             referrer,
@@ -119,6 +137,8 @@ impl Classifier {
 
 /// Everything about one landing.
 struct Landing<'l, 'a> {
+    /// An empty list for evidence, to be taken by whoever needs one.
+    list: Cell<Vec<Evidence<'a>>>,
     hit: &'l Hit<'a>,
     agent: &'l Agent<'a>,
     referrer: &'l Referrer<'a>,

@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 
 use grapevine_event::{Channel, Evidence, Method, VisitorBasis};
-use grapevine_signals::headers::{FetchMetadata, Navigation, brands_name_webview};
+use grapevine_signals::headers::{Navigation, brands_name_webview};
 use grapevine_signals::{AgentKind, Device};
 
 use super::{Classification, Classifier, Landing};
@@ -30,6 +30,9 @@ const SHORT_PATH_BYTES_MAX: u16 = 13;
 const LONG_PATH_BYTES_MIN: u16 = 32;
 /// Levels of a path that nobody is taken to type (MozCon 2015).
 const DEEP_PATH_LEVELS_MIN: u16 = 3;
+
+/// Most facts that one landing has besides those of its content's history.
+const EVIDENCE: usize = 10;
 
 /// Log-odds of both rivals of a typed address, with the distances of the ends of the first.
 #[derive(Clone, Copy, Debug)]
@@ -177,16 +180,20 @@ impl<'a> Grey<'a> {
 
 impl Classifier {
     /// The log-odds of a private link that the grey rest gives, facts that decide left aside.
-    pub(super) fn log_odds(&self, landing: &Landing<'_, '_>) -> f64 {
-        self.grey(landing).odds.private()
+    pub(super) fn log_odds<'a>(&'a self, landing: &Landing<'_, 'a>) -> f64 {
+        let mut grey = self.grey(landing);
+        grey.evidence.clear();
+        landing.list.set(grey.evidence);
+        grey.odds.private()
     }
 
     fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {
         let model = self.model();
         let mut grey = Grey {
             odds: Odds::prior(model),
-            evidence: Vec::with_capacity(10),
+            evidence: landing.list.take(),
         };
+        grey.evidence.reserve(EVIDENCE);
         grey.evidence.push(Evidence {
             name: evidence::PRIOR,
             detail: Cow::Borrowed("landings without referrer, before any fact of this one"),
@@ -271,13 +278,12 @@ impl Classifier {
         let weights = &self.model().weight;
         let hit = landing.hit;
         let text = |header: Option<&'a str>| header.unwrap_or_default();
-        let fetch = FetchMetadata::read(
+        let navigation = Navigation::read(
             text(hit.fetch_site),
             text(hit.fetch_mode),
             text(hit.fetch_dest),
-            text(hit.fetch_user),
         );
-        match fetch.navigation {
+        match navigation {
             Navigation::CrossSite => {
                 let detail = match landing.agent.browser {
                     "firefox" => "Firefox: a page that hides itself, or another app",
@@ -297,6 +303,7 @@ impl Classifier {
                 let detail = "opened from a page of the site itself";
                 grey.fact(evidence::FETCH_SAME_SITE, detail, &weights.fetch_same_site);
             }
+            // Whoever asks has left out what is no page.
             Navigation::Absent | Navigation::NotPage | Navigation::Framed => {}
         }
         let view = landing.agent.webview;

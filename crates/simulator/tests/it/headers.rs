@@ -251,7 +251,10 @@ fn apple_messages_strips_click_ids_and_keeps_campaigns() {
 #[test]
 fn robots_load_no_assets_and_scanners_come_before_the_reader() {
     let mut first_read = HashMap::new();
-    let (mut robots_txt, mut scans, mut malformed) = (0, 0, 0);
+    let (mut robots_txt, mut scans, mut malformed, mut prefetches) = (0, 0, 0, 0);
+    // Links of a mail that one machine opens, by user agent: the last, and how many so far.
+    let mut mails: HashMap<_, (i64, u32)> = HashMap::new();
+    let mut bursts = 0;
     for event in COUNTED.iter() {
         let share = event.truth.share;
         match event.truth.actor {
@@ -265,7 +268,17 @@ fn robots_load_no_assets_and_scanners_come_before_the_reader() {
                 scans += 1;
                 assert!(event.request.address.to_string().starts_with("203.0.113."));
                 assert!(share.is_none() || !first_read.contains_key(&share));
+                let machine = (event.request.address, event.request.user_agent.clone());
+                let (last, links) = mails.entry(machine).or_default();
+                *links = if event.time - *last <= 1_000 {
+                    *links + 1
+                } else {
+                    1
+                };
+                *last = event.time;
+                bursts += u32::from(*links == 3);
             }
+            Actor::Prefetch => prefetches += 1,
             Actor::Person if event.is_visit() && share.is_some() => {
                 first_read.entry(share).or_insert(event.time);
             }
@@ -273,8 +286,8 @@ fn robots_load_no_assets_and_scanners_come_before_the_reader() {
         }
     }
     assert!(
-        robots_txt > 20 && scans > 50 && malformed > 5,
-        "{robots_txt} {scans} {malformed}"
+        robots_txt > 20 && scans > 50 && malformed > 5 && prefetches > 0 && bursts > 20,
+        "{robots_txt} {scans} {malformed} {prefetches} {bursts}"
     );
 }
 

@@ -68,7 +68,7 @@ impl Spreading {
             }
             let key = short(child.visit);
             let parent = short(owner.visit);
-            let site = site_of(&mut self.sites, owner.site);
+            let site = site_of(&mut self.sites, &self.deployed, owner.site);
             let edge = Edge {
                 site: owner.site,
                 content: owner.content.into(),

@@ -1,6 +1,6 @@
 //! Weights that a site has learned from its own certain edges.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -31,6 +31,9 @@ pub(super) struct Learned {
     /// Certain edges so far, and at how many lessons are collected again.
     seen: u64,
     next: u64,
+    /// What is in force before the first time; as shipped unless told otherwise.
+    #[serde(skip)]
+    deployed: Option<Arc<Weights>>,
 }
 
 /// What came of learning.
@@ -42,12 +45,21 @@ pub(super) struct Changed {
 }
 
 impl Learned {
+    /// Takes other weights than those shipped to start from. What was learned already stays.
+    pub(super) fn deploy(&mut self, deployed: Option<Arc<Weights>>) {
+        self.deployed = deployed;
+    }
+
     /// The weights in force.
     pub(super) fn weights(&self) -> &Weights {
         match &self.weights {
             Some(Written(weights)) => weights,
-            None => &SHIPPED,
+            None => self.start(),
         }
+    }
+
+    fn start(&self) -> &Weights {
+        self.deployed.as_deref().unwrap_or(&SHIPPED)
     }
 
     /// True where examples of certain edges are wanted.
@@ -89,7 +101,12 @@ impl Learned {
             "weights",
             &[before.as_bytes(), site.as_bytes(), &last.to_le_bytes()],
         );
-        let version = format!("{}+{}.{:08x}", SHIPPED.version(), self.times, name as u32);
+        let version = format!(
+            "{}+{}.{:08x}",
+            self.start().version(),
+            self.times,
+            name as u32
+        );
         let fitted = format!("on {LESSONS} certain edges of {site}, held near version {before}");
         let weights = self
             .weights()

@@ -25,11 +25,12 @@ mod strangers;
 mod told;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use grapevine_event::ShareKind;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{Act, Range};
+use crate::causes::{Act, Range, Weights};
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
@@ -88,6 +89,9 @@ pub(super) struct Spreading {
     not_followed: NotFollowed,
     #[serde(skip)]
     room: Room,
+    /// Weights that sites start from; as shipped where there are none.
+    #[serde(skip)]
+    deployed: Option<Arc<Weights>>,
 }
 
 impl Default for Spreading {
@@ -104,11 +108,23 @@ impl Default for Spreading {
             orphans: Recent::new(late::ORPHANS_MAX),
             not_followed: NotFollowed::default(),
             room: Room::default(),
+            deployed: None,
         }
     }
 }
 
 impl Spreading {
+    /// Takes weights for sites to start from, instead of those shipped.
+    pub(super) fn deploy(&mut self, weights: Arc<Weights>) {
+        self.deployed = Some(weights);
+        let keys: Vec<u64> = self.sites.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(site) = self.sites.peek_mut(key) {
+                site.learned.deploy(self.deployed.clone());
+            }
+        }
+    }
+
     /// A person lands on a content.
     pub(super) fn read(
         &mut self,
@@ -193,7 +209,7 @@ impl Spreading {
         let at = clock.index();
         let page = [reading.site, reading.content];
         self.follow(at, content, page, reading.time, apps, emit);
-        let site = site_of(&mut self.sites, reading.site);
+        let site = site_of(&mut self.sites, &self.deployed, reading.site);
         let Some(followed) = self.contents[at].get(content) else {
             return;
         };
@@ -225,7 +241,7 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        let site = site_of(&mut self.sites, sharing.site);
+        let site = site_of(&mut self.sites, &self.deployed, sharing.site);
         match (sharing.kind, sharing.token) {
             (ShareKind::Preview, token) => site.previewed(token.is_some()),
             (_, Some(token)) => {
@@ -242,7 +258,7 @@ impl Spreading {
         let at = clock.index();
         let page = [sharing.site, sharing.content];
         self.follow(at, content, page, sharing.time, apps, emit);
-        let site = site_of(&mut self.sites, sharing.site);
+        let site = site_of(&mut self.sites, &self.deployed, sharing.site);
         let Some(followed) = self.contents[at].get(content) else {
             return;
         };
@@ -367,7 +383,7 @@ impl Spreading {
             self.due[at].pop_first();
             return;
         };
-        let site = site_of(&mut self.sites, &followed.site);
+        let site = site_of(&mut self.sites, &self.deployed, &followed.site);
         let mut desk = Desk {
             readers: &mut self.readers,
             room: &mut self.room,
@@ -402,7 +418,7 @@ impl Spreading {
         let Some(followed) = self.contents[at].peek_mut(content) else {
             return;
         };
-        let site = site_of(&mut self.sites, &followed.site);
+        let site = site_of(&mut self.sites, &self.deployed, &followed.site);
         let mut desk = Desk {
             readers: &mut self.readers,
             room: &mut self.room,
@@ -447,7 +463,7 @@ impl Spreading {
         self.due[at].remove(&(followed.due, content));
         let kept = u64::from(followed.spread.arrivals().min(KEPT_OF_ONE));
         self.kept[at] = self.kept[at].saturating_sub(kept);
-        let site = site_of(&mut self.sites, &followed.site);
+        let site = site_of(&mut self.sites, &self.deployed, &followed.site);
         let mut desk = Desk {
             readers: &mut self.readers,
             room: &mut self.room,
@@ -469,10 +485,16 @@ fn next_look(followed: &Followed, now: i64) -> i64 {
     next.max(now.saturating_add(1))
 }
 
-fn site_of<'s>(sites: &'s mut Recent<Site>, name: &str) -> &'s mut Site {
+fn site_of<'s>(
+    sites: &'s mut Recent<Site>,
+    deployed: &Option<Arc<Weights>>,
+    name: &str,
+) -> &'s mut Site {
     let known = key("site", &[name.as_bytes()]);
     if sites.peek(known).is_none() {
-        sites.set(known, Site::new(name));
+        let mut site = Site::new(name);
+        site.learned.deploy(deployed.clone());
+        sites.set(known, site);
     }
     sites.get(known).expect("set above")
 }

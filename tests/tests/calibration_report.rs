@@ -1,0 +1,121 @@
+//! `grapevine report --calibration` as a command, against the truth of a simulated site.
+
+use grapevine_tests::{answer, run};
+use serde_json::Value;
+
+const SITE: &str = "news.example";
+
+/// Truth rows of a file that `grapevine simulate` wrote.
+fn rows(path: &std::path::Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("reads");
+    let row = |line| serde_json::from_str(line).expect("a row");
+    text.lines().map(row).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let list = value.as_array().expect("a list");
+    list.iter()
+        .map(|number| number.as_f64().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn the_command_says_how_well_probabilities_fit_the_tokens_and_holds_the_truth() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let name = |name: &str| dir.path().join(name).display().to_string();
+    let (data_dir, log, truth) = (dir.path().join("data"), name("log"), name("truth"));
+    let simulate = [
+        "simulate",
+        "--requests",
+        "30000",
+        "--seed",
+        "11",
+        "--out",
+        &log,
+    ];
+    answer(&data_dir, &[&simulate[..], &["--truth", &truth]].concat());
+    answer(&data_dir, &["import", "--quiet", "--site", SITE, &log]);
+
+    let report = ["report", "--site", SITE, "--calibration"];
+    let said = answer(&data_dir, &[&report[..], &["--format", "json"]].concat());
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["site"], SITE);
+    let found = &said["calibration"];
+    let of = |key: &str| {
+        found[key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{key}: {found}"))
+    };
+
+    // The curve adds up to the landings that count, and these are no more than there are.
+    let rows = rows(dir.path().join("truth").as_ref());
+    let landings = rows.iter().filter(|row| row["landing"] == true);
+    let bare: Vec<&Value> = landings.filter(|row| row["referrer"] == false).collect();
+    let sum = |key: &str| numbers(&found[key]).iter().sum::<f64>();
+    assert_eq!(sum("bin_landings"), of("landings"));
+    assert_eq!(sum("bin_tokens"), of("tokens"));
+    assert!(
+        of("landings") > 300.0 && of("landings") <= 1.05 * bare.len() as f64,
+        "{} of {}",
+        of("landings"),
+        bare.len()
+    );
+    for (at, predicted) in numbers(&found["bin_predicted"]).iter().enumerate() {
+        let empty = numbers(&found["bin_landings"])[at] == 0.0;
+        let [low, high] = [at as f64 / 10.0, (at + 1) as f64 / 10.0];
+        assert!(
+            empty || (low - 1e-6..=high + 1e-6).contains(predicted),
+            "{at}: {predicted}"
+        );
+    }
+    // Part of privately passed links that arrive with their token: its range holds the true one.
+    let dark = bare.iter().filter(|row| row["channel"] == "dark_social");
+    let (mut all, mut marked) = (0.0, 0.0);
+    for row in dark {
+        all += 1.0;
+        marked += f64::from(u8::from(!row["token_of"].is_null()));
+    }
+    let [low, likely, high] = [
+        "token_survival_low",
+        "token_survival",
+        "token_survival_high",
+    ]
+    .map(of);
+    assert!(
+        low <= likely && likely <= high && high - low < 0.6,
+        "{low} {likely} {high}"
+    );
+    assert!(
+        (low..=high).contains(&(marked / all)),
+        "{marked} of {all} is not within {low} to {high}"
+    );
+    let [low, ece, high] = ["ece_low", "ece", "ece_high"].map(of);
+    assert!(
+        0.0 <= low && low <= ece && ece <= high && ece < 0.25,
+        "{low} {ece} {high}"
+    );
+    assert!((0.0..0.25).contains(&of("brier")));
+
+    // The same in words: its figures are those of the JSON.
+    let text = answer(&data_dir, &report);
+    for figure in [
+        format!("{ece:.3}"),
+        format!("{:.3}", of("brier")),
+        found["model_version"]
+            .as_str()
+            .expect("a version")
+            .to_owned(),
+    ] {
+        assert!(text.contains(&figure), "{figure} is not in:\n{text}");
+    }
+    let csv = answer(&data_dir, &[&report[..], &["--format", "csv"]].concat());
+    assert_eq!(csv.lines().count(), 11, "{csv}");
+
+    // A site that is not there.
+    let nowhere = run(
+        &data_dir,
+        &["report", "--site", "no.example", "--calibration"],
+    );
+    assert!(!nowhere.status.success());
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("no.example"));
+}
