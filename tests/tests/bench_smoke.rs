@@ -44,6 +44,13 @@ fn sink_is_timed_alone() {
 }
 
 #[test]
+fn the_audit_is_timed_and_sees_a_row_that_is_gone() {
+    let rows = bench(&["audit", "--rows", "30000"]);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert!(rows.iter().all(|row| number(row, 1) > 0.0), "{rows:?}");
+}
+
+#[test]
 fn latency_is_told_of_every_row() {
     let rows = bench(&[
         "latency",

@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     13 "0013_calibrations",
     14 "0014_spread_growth",
     15 "0015_surge_seeds",
+    16 "0016_strangers",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

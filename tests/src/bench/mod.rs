@@ -5,6 +5,7 @@
 //! A seed gives the hits. Times are the machine's; that every row is there once is checked before
 //! any is told.
 
+mod audit;
 mod collect;
 mod hits;
 mod http;
@@ -23,6 +24,7 @@ use std::fmt;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 pub use crate::crash::Failed;
+pub use audit::Audit;
 pub use collect::{Collect, serve_bare};
 pub use latency::Latency;
 pub use loose::run_loose;

@@ -82,7 +82,11 @@ impl Sink {
         Ok(report)
     }
 
-    fn fill(&self, world: &World) -> Result<(), Failed> {
+    /// Puts the visits into their topic.
+    ///
+    /// # Errors
+    /// The broker does not take them.
+    pub(super) fn fill(&self, world: &World) -> Result<(), Failed> {
         let contents: Vec<String> = (0..CONTENTS)
             .map(|number| {
                 format!("example.org/2024/03/story-{number}-about-something-worth-passing-on")

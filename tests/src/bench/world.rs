@@ -11,6 +11,7 @@ use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, ScratchDirectory};
 use grapevine_log::Commit;
 use grapevine_log::kafka::topics::{self, Creation, Wish};
 use grapevine_log::kafka::{Connection, Producer};
+use rdkafka::ClientConfig;
 
 use super::Failed;
 use super::hits::Hits;
@@ -145,7 +146,8 @@ impl World {
         )
     }
 
-    fn command(&self, service: &'static str) -> Command {
+    /// A command of the program on this place.
+    pub(super) fn command(&self, service: &'static str) -> Command {
         let mut command = command(&self.path(service));
         command
             .arg(service)
@@ -188,6 +190,11 @@ impl World {
             operations: Port::take()?,
             name: "enrich",
         })
+    }
+
+    /// How a client of the tests' own reaches the broker.
+    pub(super) fn client_config(&self) -> ClientConfig {
+        self.cluster.client_config()
     }
 
     pub(super) fn asked(&self) -> Asked {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
-use grapevine_tests::bench::{Collect, Latency, Pipeline, Recovery, Sink, run_loose, serve_bare};
+use grapevine_tests::bench::{
+    Audit, Collect, Latency, Pipeline, Recovery, Sink, run_loose, serve_bare,
+};
 use grapevine_tests::clickhouse;
 
 #[derive(Parser)]
@@ -42,6 +44,12 @@ enum What {
     Sink {
         /// Visits that wait in their topic.
         #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
+        rows: u64,
+    },
+    /// Seconds of `grapevine audit` on many rows.
+    Audit {
+        /// Visits in ClickHouse, in steps of 10 000.
+        #[arg(long, default_value_t = 100_000_000, value_parser = value_parser!(u64).range(10_000..))]
         rows: u64,
     },
     /// Percentiles of the time from an event to its row, through the collector.
@@ -123,6 +131,12 @@ fn main() -> ExitCode {
         }
         .run(),
         What::Sink { rows } => Sink {
+            rows,
+            seed,
+            partitions,
+        }
+        .run(),
+        What::Audit { rows } => Audit {
             rows,
             seed,
             partitions,
