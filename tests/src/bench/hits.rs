@@ -19,6 +19,8 @@ const SITES: [&str; 4] = [
 ];
 /// Contents of one site. The most read of them has one in thirteen of its hits.
 const CONTENTS: f64 = 2_000.0;
+/// Landings that come before anything else, so that every act finds one of its own.
+const FIRST: u64 = 4;
 /// A reader acts on, or comes from, a landing at most this many hits before.
 const BACK_MAX: u64 = 20_000;
 /// Of a hundred landings where links carry tokens, so many follow one.
@@ -84,8 +86,7 @@ impl Hits {
 
     fn kind(self, number: u64) -> Kind {
         match self.dice(number, 0).below(100) {
-            // A reader acts on a landing before: the first hit is one.
-            _ if number == 0 => Kind::Landing,
+            _ if number < FIRST => Kind::Landing,
             0..60 => Kind::Landing,
             60..66 => Kind::Robot,
             66..82 => Kind::Page,
@@ -99,6 +100,21 @@ impl Hits {
         let end = number.saturating_sub(dice.below(BACK_MAX.min(number.max(1))));
         let found = (0..end).rev().find(|at| self.kind(*at) == Kind::Landing);
         found.unwrap_or(0)
+    }
+
+    /// A landing before that no other act is on: the same reader who does the same again within
+    /// moments does it once.
+    fn own_landing(self, number: u64) -> u64 {
+        let mut acts = 1;
+        for at in (0..number).rev() {
+            match self.kind(at) {
+                Kind::Copy | Kind::Button => acts += 1,
+                Kind::Landing if acts == 1 => return at,
+                Kind::Landing => acts -= 1,
+                _ => {}
+            }
+        }
+        0
     }
 
     /// Site and path of a landing of its own accord.
@@ -140,6 +156,7 @@ impl Hits {
         let mut dice = self.dice(number, 3);
         let reader = match kind {
             Kind::Landing | Kind::Robot => number,
+            Kind::Copy | Kind::Button => self.own_landing(number),
             _ => self.landing_before(number, &mut dice),
         };
         let (site, content, followed) = self.place(reader);

@@ -13,6 +13,8 @@ pub(super) const NAMELESS: &str = "nameless.example";
 const SITES: [&str; 3] = ["news.example", "blog.example", "shop.example"];
 /// Contents of one site. Few, so that readers meet on them and causes are inferred.
 const CONTENTS: u64 = 5;
+/// Landings that come before anything else, so that every act finds one of its own.
+const FIRST: u64 = 4;
 /// A reader comes from, or acts on, a landing at most this many hits before.
 const BACK_MAX: u64 = 60;
 const AGENTS: [&str; 4] = [
@@ -95,7 +97,7 @@ impl Client {
 
     fn kind(self, number: u64) -> Kind {
         match self.dice(number).below(100) {
-            _ if number == 0 => Kind::Landing,
+            _ if number < FIRST => Kind::Landing,
             0..54 => Kind::Landing,
             54..62 => Kind::Page,
             62..69 => Kind::Engagement,
@@ -119,6 +121,21 @@ impl Client {
         let found = (0..end).rev().find(|at| self.kind(*at) == Kind::Landing);
         // The first hit is one.
         found.unwrap_or(0)
+    }
+
+    /// A landing before that no other act is on: the same reader who does the same again within
+    /// moments does it once.
+    fn own_landing(self, number: u64) -> u64 {
+        let mut acts = 1;
+        for at in (0..number).rev() {
+            match self.kind(at) {
+                Kind::Copy | Kind::Button => acts += 1,
+                Kind::Landing if acts == 1 => return at,
+                Kind::Landing => acts -= 1,
+                _ => {}
+            }
+        }
+        0
     }
 
     /// The landing whose link a landing followed.
@@ -156,6 +173,7 @@ impl Client {
         );
         let of = match kind {
             Kind::Landing => self.parent(number),
+            Kind::Copy | Kind::Button => Some(self.own_landing(number)),
             _ if acts || kind == Kind::Fetch => Some(self.landing_before(number, &mut dice)),
             _ => None,
         };
