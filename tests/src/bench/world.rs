@@ -161,12 +161,26 @@ impl World {
     /// # Errors
     /// The system gives no process or port.
     pub(super) fn up(&self, service: &'static str, extra: &[&str]) -> Result<Service, Failed> {
+        self.up_in(None, service, extra)
+    }
+
+    /// The same in groups of a name of its own, where one is given.
+    ///
+    /// # Errors
+    /// Those of [`up`](Self::up).
+    pub(super) fn up_in(
+        &self,
+        group: Option<&str>,
+        service: &'static str,
+        extra: &[&str],
+    ) -> Result<Service, Failed> {
         let operations = Port::take()?;
         let mut command = self.command(service);
         let listen = format!("127.0.0.1:{}", operations.number());
         command
             .args(extra)
-            .env("GRAPEVINE_OPERATIONS__LISTEN", listen);
+            .env("GRAPEVINE_OPERATIONS__LISTEN", listen)
+            .envs(group.map(|group| ("GRAPEVINE_KAFKA__GROUP", group)));
         let log = self.path(&format!("{service}.log"));
         Ok(Service {
             process: GuardedProcess::start(&mut command, &log)?,

@@ -264,12 +264,11 @@ impl State {
         out: &mut Outputs,
     ) {
         self.pass(classifier, share.time, out);
-        if !self.acts.is_new(self.chains.clock_of(share.time), &share) {
-            return;
+        let new = self.acts.is_new(self.chains.clock_of(share.time), &share);
+        if new {
+            self.calibrating.share(&share);
         }
-        self.calibrating.share(&share);
-        let sharer = self.chains.share(&share);
-        self.surges.share(self.chains.clock_of(share.time), &share);
+        // Who presses twice is given two tokens, and either may be passed on.
         if share.kind != ShareKind::Preview
             && let (Some(visit), Some(token)) = (share.sharer_visit, share.token.as_deref())
         {
@@ -285,6 +284,11 @@ impl State {
             let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
             chains.adopt(share.site, &share.content, token, share.visitor, emit);
         }
+        if !new {
+            return;
+        }
+        let sharer = self.chains.share(&share);
+        self.surges.share(self.chains.clock_of(share.time), &share);
         let State { chains, counts, .. } = self;
         let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
         chains.pass_on(&share, sharer, emit);

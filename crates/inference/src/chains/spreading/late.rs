@@ -8,10 +8,11 @@ use super::{Origin, Spreading, site_of};
 use crate::causes::{Certain, Late};
 use crate::clock::short;
 
-/// Tokens of nobody known that are remembered: 120 bytes each with one reader.
-pub(super) const ORPHANS_MAX: u32 = 32_768;
-/// Readers remembered of one such token.
-const CHILDREN_MAX: usize = 8;
+/// Tokens of nobody known that are remembered: 120 bytes each with one reader, 2.5 kB with all.
+pub(super) const ORPHANS_MAX: u32 = 16_384;
+/// Readers remembered of one such token: a link may be read by many before its sharer's own landing
+/// comes through a partition that is behind.
+const CHILDREN_MAX: usize = 32;
 
 /// A reader who came by a token of nobody known.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
