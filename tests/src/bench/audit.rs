@@ -36,7 +36,7 @@ impl Audit {
     ///
     /// # Errors
     /// What is missing on this machine, rows that do not come, an audit that finds something where
-    /// all is well or nothing where a row is gone.
+    /// all is well or nothing where rows are missing.
     pub fn run(&self) -> Result<Report, Failed> {
         let times = (self.rows / WRITTEN).max(1);
         let count = times * WRITTEN;
@@ -78,16 +78,17 @@ impl Audit {
                 format!("{:.1}", used.cpu),
             ]);
         }
-        // What it says is worth something only where it would have said so.
-        let one = "ALTER TABLE grapevine.visits DELETE WHERE partition = 0 AND offset = 7 \
-                   SETTINGS mutations_sync = 2";
-        world.asked().rows(one).map_err(Failed)?;
+        // What it says is worth something only where it would have said so: one row more than there are.
+        let more: Vec<u64> = ends.iter().map(|end| end + 1).collect();
+        stand(&world, &more)?;
         let (seconds, said) = audit(&world, &[], 65)?;
         if !said.contains("have no row") {
-            return Err(Failed(format!("a row is gone and nobody says so:\n{said}")));
+            return Err(Failed(format!(
+                "rows are missing and nobody says so:\n{said}"
+            )));
         }
         report.row([
-            "grapevine audit, one row gone".to_owned(),
+            "grapevine audit, a row of each partition missing".to_owned(),
             format!("{seconds:.1}"),
             String::new(),
         ]);
