@@ -586,3 +586,30 @@ fn one_act_that_two_partitions_saw_is_one_share() {
         2
     );
 }
+
+#[test]
+fn who_presses_twice_shared_once_and_is_known_by_either_token() {
+    let mut world = World::new();
+    let sharer = world.hit(1, T0, |_| {});
+    for (after, token) in [
+        (60_000, "first000000000000001"),
+        (60_900, "second00000000000002"),
+    ] {
+        world.hit(1, T0 + after, |hit| {
+            hit.kind = HitKind::Share;
+            hit.share_token = Some(token);
+        });
+    }
+    let child = world.hit(2, T0 + 120_000, |hit| {
+        hit.url = "https://example.org/politics/the-long-story-of-a-small-town?gv=second00000000000002";
+    });
+    world.drain();
+    assert_eq!(world.topic(topic::SHARES).len(), 1);
+    read!(world, topic::EDGES, Edge, bytes, edges);
+    let certain: Vec<_> = edges
+        .iter()
+        .filter(|edge| edge.child_visit == child && edge.method == EdgeMethod::Token)
+        .map(|edge| edge.parent_visit)
+        .collect();
+    assert_eq!(certain, [Some(sharer)]);
+}
