@@ -17,12 +17,14 @@ const SHORT_BYTES: usize = 192;
 impl Id {
     /// Starts an id for a kind of thing; `domain` keeps ids of different kinds apart.
     pub fn builder(domain: &'static str) -> IdBuilder {
-        let builder = IdBuilder {
+        let mut builder = IdBuilder {
             short: [0; SHORT_BYTES],
             filled: 0,
             long: None,
         };
-        builder.add(domain.as_bytes()).add(&[0])
+        builder.push(domain.as_bytes());
+        builder.push(&[0]);
+        builder
     }
 }
 
@@ -38,14 +40,25 @@ pub struct IdBuilder {
 impl IdBuilder {
     /// Adds bytes.
     #[must_use]
-    pub fn bytes(self, part: &[u8]) -> Self {
-        self.add(&(part.len() as u64).to_le_bytes()).add(part)
+    #[inline]
+    pub fn bytes(mut self, part: &[u8]) -> Self {
+        self.add_bytes(part);
+        self
+    }
+
+    /// Adds bytes to a builder that stays where it is: it is too large to be moved for each of many parts.
+    #[inline]
+    pub fn add_bytes(&mut self, part: &[u8]) {
+        self.push(&(part.len() as u64).to_le_bytes());
+        self.push(part);
     }
 
     /// Adds a number.
     #[must_use]
-    pub fn number(self, part: u64) -> Self {
-        self.add(&part.to_le_bytes())
+    #[inline]
+    pub fn number(mut self, part: u64) -> Self {
+        self.push(&part.to_le_bytes());
+        self
     }
 
     /// The id: the first 128 bits of the BLAKE3 hash of all parts.
@@ -60,7 +73,7 @@ impl IdBuilder {
     }
 
     #[inline]
-    fn add(mut self, part: &[u8]) -> Self {
+    fn push(&mut self, part: &[u8]) {
         let end = self.filled + part.len();
         match (&mut self.long, self.short.get_mut(self.filled..end)) {
             (None, Some(free)) => {
@@ -76,7 +89,6 @@ impl IdBuilder {
                 hasher.update(part);
             }
         }
-        self
     }
 }
 

@@ -29,7 +29,7 @@ pub const COLLECTOR: &str = "collector";
 pub fn key(domain: &'static str, parts: &[&[u8]]) -> u64 {
     let mut builder = grapevine_event::Id::builder(domain);
     for part in parts {
-        builder = builder.bytes(part);
+        builder.add_bytes(part);
     }
     short(builder.finish())
 }

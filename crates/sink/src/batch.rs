@@ -23,6 +23,8 @@ use crate::{CONSUMER_STAGE, Options};
 const ROW_BYTES: usize = 160;
 /// How long a wait for records goes on before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// The same where a batch is due, and waits only for the one before it to be in ClickHouse.
+const BUSY_PATIENCE: Duration = Duration::from_millis(10);
 
 /// A run of records, encoded: one frozen block for each month.
 #[derive(Debug)]
@@ -59,20 +61,19 @@ pub(crate) fn gather<P: Partition + 'static>(
     signals: &Signals,
 ) -> Result<Option<Batch>, LogError> {
     let mut growing = Growing::new(input, start, &signals.budget);
-    let mut deadline = None;
+    let mut due: Option<Due> = None;
     loop {
         if signals.stop.is_turned() {
             return Ok(None);
         }
         input.tell_lag();
         let now = Instant::now();
-        let left = deadline.map_or(PATIENCE, |deadline: Instant| {
-            deadline.saturating_duration_since(now)
-        });
-        if left.is_zero() && !signals.busy.load(Ordering::Relaxed) {
-            return Ok(Some(growing.freeze()));
-        }
-        let patience = left.clamp(Duration::from_millis(1), PATIENCE);
+        let left = due.map_or(PATIENCE, |due| due.at().saturating_duration_since(now));
+        let patience = match left.is_zero() {
+            true if !signals.busy.load(Ordering::Relaxed) => return Ok(Some(growing.freeze())),
+            true => BUSY_PATIENCE,
+            false => left.clamp(Duration::from_millis(1), PATIENCE),
+        };
         if !growing.share.has_room() {
             // What is held goes in first; without anything held, others must give back.
             if !growing.is_empty() {
@@ -82,6 +83,7 @@ pub(crate) fn gather<P: Partition + 'static>(
             continue;
         }
         let mut closed = false;
+        let before = growing.end;
         input.read(growing.end, patience, |offset, record| {
             closed = growing.is_full(options)
                 || !growing.share.has_room()
@@ -91,9 +93,36 @@ pub(crate) fn gather<P: Partition + 'static>(
         if closed || growing.is_full(options) {
             return Ok(Some(growing.freeze()));
         }
-        if deadline.is_none() && !growing.is_empty() {
-            deadline = Some(Instant::now() + options.linger);
+        if growing.end > before {
+            due = Some(Due::after(due, input.table(), options));
         }
+    }
+}
+
+/// When a batch that grows is to close, by what came so far.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    latest: Instant,
+    quiet: Instant,
+}
+
+impl Due {
+    /// Now that a record has come, after those that `before` was of.
+    fn after(before: Option<Due>, table: &Table, options: &Options) -> Due {
+        let now = Instant::now();
+        let quiet = now + options.linger;
+        let latest = match table.findings {
+            true => now + options.findings_linger,
+            false => quiet,
+        };
+        Due {
+            latest: before.map_or(latest, |due| due.latest),
+            quiet,
+        }
+    }
+
+    fn at(self) -> Instant {
+        self.latest.min(self.quiet)
     }
 }
 

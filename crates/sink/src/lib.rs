@@ -86,6 +86,10 @@ pub struct Options {
     /// A batch closes this long after its first record, full or not. While the one before it is
     /// being inserted it goes on growing.
     pub linger: Duration,
+    /// A batch of what stages found (edges, states, models) closes this long after its first record
+    /// at the latest, and [`linger`](Self::linger) after its last: such rows are of hours, and each insert
+    /// costs ClickHouse about the same whatever it holds.
+    pub findings_linger: Duration,
     /// Longest wait for ClickHouse's answer to one request.
     pub answer_max: Duration,
     /// Longest pause between attempts while ClickHouse is away.
@@ -98,7 +102,8 @@ impl Default for Options {
             batch_rows_max: 131_072,
             batch_bytes_max: 48 * 1024 * 1024,
             memory_bytes_max: 256 * 1024 * 1024,
-            linger: Duration::from_millis(750),
+            linger: Duration::from_millis(500),
+            findings_linger: Duration::from_secs(3),
             answer_max: Duration::from_secs(120),
             pause_max: Duration::from_secs(10),
         }

@@ -328,6 +328,8 @@ pub(crate) struct Table {
     record: RecordType,
     /// True where writing a row again changes nothing (ReplacingMergeTree).
     pub(crate) idempotent: bool,
+    /// True where rows tell what stages found over hours: nobody waits for the single one.
+    pub(crate) findings: bool,
 }
 
 /// The tables, in the order of the data flow.
@@ -335,24 +337,24 @@ pub(crate) const TABLES: [Table; 10] = [
     Table::of(topic::VISITS, "visits", RecordType::Visit),
     Table::of(topic::EVENTS, "events", RecordType::VisitEvent),
     Table::of(topic::SHARES, "shares", RecordType::Share),
-    Table::of(topic::EDGES, "edges", RecordType::Edge),
+    Table::findings(topic::EDGES, "edges", RecordType::Edge),
     Table {
         time: "started",
         idempotent: true,
-        ..Table::of(topic::CASCADES, "cascade_states", RecordType::Cascade)
+        ..Table::findings(topic::CASCADES, "cascade_states", RecordType::Cascade)
     },
     Table {
         time: "started",
         idempotent: true,
-        ..Table::of(topic::SPREADS, "spread_states", RecordType::Spread)
+        ..Table::findings(topic::SPREADS, "spread_states", RecordType::Spread)
     },
-    Table::of(topic::MODELS, "chain_models", RecordType::ChainModel),
+    Table::findings(topic::MODELS, "chain_models", RecordType::ChainModel),
     Table {
         time: "started",
         idempotent: true,
         ..Table::of(topic::SURGES, "surge_states", RecordType::Surge)
     },
-    Table::of(topic::CALIBRATIONS, "calibrations", RecordType::Calibration),
+    Table::findings(topic::CALIBRATIONS, "calibrations", RecordType::Calibration),
     Table::of(topic::DEAD_LETTERS, "dead_letters", RecordType::DeadLetter),
 ];
 
@@ -364,6 +366,14 @@ impl Table {
             time: "time",
             record,
             idempotent: false,
+            findings: false,
+        }
+    }
+
+    const fn findings(topic: &'static str, name: &'static str, record: RecordType) -> Table {
+        Table {
+            findings: true,
+            ..Table::of(topic, name, record)
         }
     }
 

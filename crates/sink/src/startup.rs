@@ -275,8 +275,8 @@ mod tests {
     #[test]
     fn more_writers_and_longer_waits_need_more_memory() {
         let options = Options::default();
-        assert_eq!(window_needed(1, &options), 160);
-        assert_eq!(window_needed(12, &options), 1_920);
+        assert_eq!(window_needed(1, &options), 240);
+        assert_eq!(window_needed(12, &options), 2_880);
         let hurried = Options {
             linger: Duration::ZERO,
             answer_max: Duration::from_secs(20),

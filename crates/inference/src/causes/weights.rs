@@ -298,25 +298,43 @@ impl Weights {
     /// Seconds in which arrivals double where a reader has so many children, more than one: ln 2 over
     /// the rate r at which the delays, discounted by e^(−r a), sum to one over that number.
     pub(super) fn doubling_time(&self, children: f64) -> f64 {
-        let counts: Vec<f64> = self.delays.iter().map(|count| count + 0.05).collect();
-        let total: f64 = counts.iter().sum();
-        let discounted = |rate: f64| {
-            let terms = (0u8..).zip(&counts).map(|(bin, count)| {
-                let (from, to) = (lower_bound(bin) + 1.0, lower_bound(bin + 1) + 1.0);
-                count * (-rate * ((from * to).sqrt() - 1.0)).exp()
+        /// A term below e to the minus this is nothing beside the others.
+        const NEGLIGIBLE: f64 = 40.0;
+        /// How near the ends of the search come before a line between them does the rest: the error is of
+        /// its square.
+        const NEAR: f64 = 1.01;
+        let mut delays = [(0.0, 0.0); BINS];
+        let mut from = lower_bound(0) + 1.0;
+        let mut total = 0.0;
+        for ((delay, bin), count) in delays.iter_mut().zip(1u8..).zip(&self.delays) {
+            let to = lower_bound(bin) + 1.0;
+            *delay = ((from * to).sqrt() - 1.0, count + 0.05);
+            total += delay.1;
+            from = to;
+        }
+        // How far the discounted sum is from what it should be.
+        let off = |rate: f64| {
+            let terms = delays.iter().map(|(delay, count)| match rate * delay {
+                far if far > NEGLIGIBLE => 0.0,
+                near => count * (-near).exp(),
             });
-            terms.sum::<f64>() / total
+            terms.sum::<f64>() / total - 1.0 / children.max(1.0)
         };
         // Between once in 100 years and 30 times a second.
         let (mut low, mut high) = (2e-10f64, 20.0f64);
-        for _ in 0..80 {
+        while high > low * NEAR {
             let middle = (low * high).sqrt();
-            match discounted(middle) > 1.0 / children.max(1.0) {
+            match off(middle) > 0.0 {
                 true => low = middle,
                 false => high = middle,
             }
         }
-        std::f64::consts::LN_2 / low
+        let (above, below) = (off(low), off(high));
+        let part = match above > below {
+            true => (above / (above - below)).clamp(0.0, 1.0),
+            false => 0.0,
+        };
+        std::f64::consts::LN_2 / (low + (high - low) * part)
     }
 
     /// e^(−distance/30), and e^(−distance/200), of a distance in arrivals.

@@ -17,6 +17,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::connection::{Connection, refused};
 use super::context::Tokens;
+use super::fetched::Fetched;
 use super::held::{Held, Place};
 use super::lease::Lease;
 use super::member::member_id;
@@ -352,13 +353,12 @@ impl GroupCalls {
                     .map_err(|error| LogError::kafka("starting a partition", error))?;
             }
             // Before it is assigned, or its first records would go to the group's own queue.
-            let queue = shared
-                .split_partition_queue(&topic, partition)
+            let fetched = Fetched::split(&shared, &topic, partition)
                 .ok_or_else(|| LogError::Away(format!("no queue for {topic} {partition}")))?;
             let lease = Arc::new(Lease::of(id.clone()));
             self.held.hold(topic, partition, Arc::clone(&lease));
             given.push(KafkaPartition::new(
-                (Arc::clone(&shared), queue),
+                (Arc::clone(&shared), fetched),
                 place,
                 position,
                 next,

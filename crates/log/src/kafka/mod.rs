@@ -17,6 +17,7 @@
 mod attempt;
 mod connection;
 mod context;
+mod fetched;
 mod group;
 mod held;
 mod lease;

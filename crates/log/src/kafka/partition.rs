@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{Message, TopicPartitionList};
 
+use super::fetched::Fetched;
 use super::group::GroupCalls;
 use super::lease::Lease;
 use super::opener::{Closed, Opener};
@@ -45,13 +45,13 @@ pub struct KafkaPartition {
 }
 
 struct Reader {
-    queue: PartitionQueue<GroupCalls>,
-    /// Offset that the queue goes on from; `None` where that is not known.
+    fetched: Fetched,
+    /// Offset that what is fetched goes on from; `None` where that is not known.
     next: Option<u64>,
     /// The brokers said that there is nothing more, and nothing came since.
     at_end: bool,
     silence: Silence,
-    /// A message that was taken out of the queue and cannot be opened yet.
+    /// A message that was read and cannot be opened yet.
     closed: Option<Closed>,
 }
 
@@ -73,7 +73,7 @@ impl Drop for KafkaPartition {
 
 impl KafkaPartition {
     pub(super) fn new(
-        (consumer, queue): (Arc<BaseConsumer<GroupCalls>>, PartitionQueue<GroupCalls>),
+        (consumer, fetched): (Arc<BaseConsumer<GroupCalls>>, Fetched),
         (topic, partition): (Arc<str>, i32),
         position: Position,
         next: Option<u64>,
@@ -86,7 +86,7 @@ impl KafkaPartition {
             topic,
             partition,
             reader: Mutex::new(Reader {
-                queue,
+                fetched,
                 next,
                 at_end: false,
                 silence: Silence::new(Instant::now()),
@@ -142,14 +142,15 @@ impl KafkaPartition {
             } else {
                 Duration::ZERO
             };
-            let Reader { queue, closed, .. } = &mut *reader;
-            let read = match queue.poll(wait) {
+            let Reader {
+                fetched, closed, ..
+            } = &mut *reader;
+            let read = match fetched.next(wait) {
                 None => None,
-                Some(Ok(message)) => match u64::try_from(message.offset()) {
+                Some(Ok(message)) => match message.offset() {
                     // A record that was read already may come a second time.
-                    Ok(at) if at >= batch.next_offset() => {
-                        let message = message.payload().unwrap_or_default();
-                        *closed = self.opener.add(&mut batch, at, message);
+                    Some(at) if at >= batch.next_offset() => {
+                        *closed = self.opener.add(&mut batch, at, message.payload());
                         Some(Ok(()))
                     }
                     _ => continue,
@@ -303,6 +304,7 @@ impl KafkaPartition {
         let deadline = Instant::now() + ANSWER_MAX;
         reader.next = None;
         reader.closed = None;
+        reader.fetched.forget();
         loop {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let mut to = TopicPartitionList::with_capacity(1);

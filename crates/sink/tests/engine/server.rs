@@ -81,6 +81,7 @@ pub(crate) fn quick() -> Options {
         batch_rows_max: 200,
         batch_bytes_max: 1 << 20,
         linger: Duration::from_millis(20),
+        findings_linger: Duration::from_millis(60),
         answer_max: Duration::from_secs(10),
         pause_max: Duration::from_millis(200),
         ..Options::default()
