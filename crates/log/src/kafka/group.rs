@@ -17,7 +17,6 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::connection::{Connection, refused};
 use super::context::Tokens;
-use super::fetched::Fetched;
 use super::held::{Held, Place};
 use super::lease::Lease;
 use super::member::member_id;
@@ -353,12 +352,13 @@ impl GroupCalls {
                     .map_err(|error| LogError::kafka("starting a partition", error))?;
             }
             // Before it is assigned, or its first records would go to the group's own queue.
-            let fetched = Fetched::split(&shared, &topic, partition)
+            let queue = shared
+                .split_partition_queue(&topic, partition)
                 .ok_or_else(|| LogError::Away(format!("no queue for {topic} {partition}")))?;
             let lease = Arc::new(Lease::of(id.clone()));
             self.held.hold(topic, partition, Arc::clone(&lease));
             given.push(KafkaPartition::new(
-                (Arc::clone(&shared), fetched),
+                (Arc::clone(&shared), queue),
                 place,
                 position,
                 next,

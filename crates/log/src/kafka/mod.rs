@@ -17,7 +17,6 @@
 mod attempt;
 mod connection;
 mod context;
-mod fetched;
 mod group;
 mod held;
 mod lease;

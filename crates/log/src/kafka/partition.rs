@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
 
-use super::fetched::Fetched;
 use super::group::GroupCalls;
 use super::lease::Lease;
 use super::opener::{Closed, Opener};
@@ -45,13 +45,13 @@ pub struct KafkaPartition {
 }
 
 struct Reader {
-    fetched: Fetched,
-    /// Offset that what is fetched goes on from; `None` where that is not known.
+    queue: PartitionQueue<GroupCalls>,
+    /// Offset that the queue goes on from; `None` where that is not known.
     next: Option<u64>,
     /// The brokers said that there is nothing more, and nothing came since.
     at_end: bool,
     silence: Silence,
-    /// A message that was read and cannot be opened yet.
+    /// A message that was taken out of the queue and cannot be opened yet.
     closed: Option<Closed>,
 }
 
@@ -73,7 +73,7 @@ impl Drop for KafkaPartition {
 
 impl KafkaPartition {
     pub(super) fn new(
-        (consumer, fetched): (Arc<BaseConsumer<GroupCalls>>, Fetched),
+        (consumer, queue): (Arc<BaseConsumer<GroupCalls>>, PartitionQueue<GroupCalls>),
         (topic, partition): (Arc<str>, i32),
         position: Position,
         next: Option<u64>,
@@ -86,7 +86,7 @@ impl KafkaPartition {
             topic,
             partition,
             reader: Mutex::new(Reader {
-                fetched,
+                queue,
                 next,
                 at_end: false,
                 silence: Silence::new(Instant::now()),
@@ -138,19 +138,22 @@ impl KafkaPartition {
         while batch.gathered_bytes() < bytes_max.max(1) {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let wait = if batch.is_empty() {
-                LOOK.min(deadline.saturating_duration_since(Instant::now()))
+                LOOK.min(whole_milliseconds(
+                    deadline.saturating_duration_since(Instant::now()),
+                ))
             } else {
                 Duration::ZERO
             };
-            let Reader {
-                fetched, closed, ..
-            } = &mut *reader;
-            let read = match fetched.next(wait) {
+            let Reader { queue, closed, .. } = &mut *reader;
+            // One at a time: librdkafka's call for many (2.12.1) remembers only the furthest place that it
+            // ever gave, so that who goes back, and has partitions dealt out then, would miss records.
+            let read = match queue.poll(wait) {
                 None => None,
-                Some(Ok(message)) => match message.offset() {
+                Some(Ok(message)) => match u64::try_from(message.offset()) {
                     // A record that was read already may come a second time.
-                    Some(at) if at >= batch.next_offset() => {
-                        *closed = self.opener.add(&mut batch, at, message.payload());
+                    Ok(at) if at >= batch.next_offset() => {
+                        let message = message.payload().unwrap_or_default();
+                        *closed = self.opener.add(&mut batch, at, message);
                         Some(Ok(()))
                     }
                     _ => continue,
@@ -304,7 +307,6 @@ impl KafkaPartition {
         let deadline = Instant::now() + ANSWER_MAX;
         reader.next = None;
         reader.closed = None;
-        reader.fetched.forget();
         loop {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
             let mut to = TopicPartitionList::with_capacity(1);
@@ -351,6 +353,13 @@ impl KafkaPartition {
             u64::try_from(end).unwrap_or_default(),
         ))
     }
+}
+
+/// The client waits by the millisecond, and cuts what is more: the last part of one would be asked
+/// for again and again, without a wait, until it is over.
+fn whole_milliseconds(wait: Duration) -> Duration {
+    let up = wait.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(up).unwrap_or(u64::MAX))
 }
 
 impl Partition for KafkaPartition {
@@ -432,5 +441,19 @@ impl Partition for KafkaPartition {
 
     fn wanted_back(&self) -> bool {
         self.lease.is_wanted_back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_millisecond_is_a_whole_one() {
+        let of = |nanos| whole_milliseconds(Duration::from_nanos(nanos)).as_millis();
+        assert_eq!(
+            [0, 1, 999_999, 1_000_000, 1_000_001].map(of),
+            [0, 1, 1, 1, 2]
+        );
     }
 }
