@@ -1,8 +1,14 @@
 //! Drawing one cause from the posterior, for the sampled trees.
 
+use super::candidate::ORIGIN_SHARE;
 use super::scratch::{PART, Scratch};
 use super::state::Spread;
-use super::trees::Below;
+use super::trees::{Below, Tree};
+
+/// Shape of the gamma law of how many children readers have. Of .03, .1, .3, 1 and ∞ the one whose trees are
+/// nearest in structural virality to the true ones, over cascade files and simulated sites (docs/chains.md).
+/// Variances of children would give less, .003 to .01 (Twitter16, Weibo): few hubs make them.
+const CHILDREN_SHAPE: f32 = 0.1;
 
 /// A cause that was drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,9 +25,16 @@ const ROOT: Drawn = Drawn {
 };
 
 impl Spread {
-    /// The cause of the arrival of that ordinal that a number from 0 to 1 falls on, where the
-    /// outside's probability is `outside`.
-    pub(super) fn draw(&self, scratch: &Scratch, ordinal: u32, outside: f64, dice: f64) -> Drawn {
+    /// The cause of the arrival of that ordinal, in a tree as it has grown so far, that a number from 0
+    /// to 1 falls on, where the outside's probability is `outside`.
+    pub(super) fn draw(
+        &self,
+        tree: &Tree,
+        scratch: &Scratch,
+        ordinal: u32,
+        outside: f64,
+        dice: f64,
+    ) -> Drawn {
         if dice < outside || scratch.shares <= 0.0 {
             return ROOT;
         }
@@ -34,6 +47,13 @@ impl Spread {
         }
         let left = match left < unseen {
             true => (left - by_strangers) / (1.0 - self.strangers),
+            false => left,
+        };
+        let left = match left < unseen {
+            true => match self.gathered(tree, scratch, left / unseen.max(1e-30)) {
+                Ok(slot) => return self.by_slot(slot),
+                Err(alone) => alone * unseen,
+            },
             false => left,
         };
         let mut left = left as f32;
@@ -74,6 +94,54 @@ impl Spread {
         likeliest
             .max_by(|a, b| a.1.total_cmp(b.1))
             .map_or(ROOT, |(slot, _)| self.by_slot(slot as u8))
+    }
+
+    /// Children gather below few: who has sent some readers is the likelier to have sent more. Drawn each
+    /// by itself they would hang below more sharers than there are, in deeper trees. So a reader whom
+    /// tokens give c children and a tree n more weighs (k + c + n) / (k + c) times as much for the next,
+    /// as is expected of him where readers' rates of children follow a gamma law of shape k (Pólya's
+    /// urn). What the c tell is in his weight already.
+    ///
+    /// The slot that a number from 0 to 1 falls on by that, or the number among weights alone.
+    fn gathered(&self, tree: &Tree, scratch: &Scratch, dice: f64) -> Result<u8, f64> {
+        // What each child that was drawn adds to its sharer's weight.
+        let sharers = || {
+            let drawn = tree
+                .children()
+                .filter(|(child, _)| self.candidates[usize::from(*child)].origin() != ORIGIN_SHARE);
+            drawn.map(|(_, sharer)| {
+                let slot = usize::from(sharer);
+                let by_tokens = self.children_by_tokens(slot);
+                (
+                    sharer,
+                    scratch.candidates[slot] / (CHILDREN_SHAPE + by_tokens),
+                )
+            })
+        };
+        let more: f32 = sharers().map(|(_, weight)| weight).sum();
+        let more = f64::from(more);
+        let alone = scratch.shares - scratch.by_acts;
+        let part = alone / (alone + more).max(1e-30);
+        if dice < part || more <= 0.0 {
+            return Err(dice / part);
+        }
+        let mut left = ((dice - part) / (1.0 - part) * more) as f32;
+        let mut last = 0;
+        for (sharer, weight) in sharers().filter(|(_, weight)| *weight > 0.0) {
+            left -= weight;
+            last = sharer;
+            if left < 0.0 {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn children_by_tokens(&self, slot: usize) -> f32 {
+        let spreader = self
+            .spreaders
+            .get(usize::from(self.candidates[slot].spreader));
+        spreader.map_or(0.0, |spreader| f32::from(spreader.children))
     }
 
     fn by_slot(&self, slot: u8) -> Drawn {

@@ -204,7 +204,8 @@ impl Spread {
             let drawn = match front.known() {
                 Known::Nothing => {
                     let outside = scratch.outside_shifted(spread * middle_of(number, trees));
-                    self.draw(scratch, ordinal, outside, dice(self.seed, ordinal, number))
+                    let dice = dice(self.seed, ordinal, number);
+                    self.draw(&self.trees[number], scratch, ordinal, outside, dice)
                 }
                 known => self.drawn_certain(known, parent),
             };

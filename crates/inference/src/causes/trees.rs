@@ -215,6 +215,16 @@ impl Tree {
         }
     }
 
+    /// The kept candidates that hang right below another kept one: their slot and that one's.
+    pub(super) fn children(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(child, node)| {
+            let above = self.nodes[usize::from(node.parent)];
+            let right_below = u16::from(node.depth) == u16::from(above.depth) + 1;
+            right_below.then_some((child as u8, node.parent))
+        })
+    }
+
     /// Slot of the nearest kept node above a candidate; none where that is the root.
     pub(super) fn parent(&self, slot: u8) -> Option<u8> {
         let parent = self.nodes[usize::from(slot)].parent;
