@@ -213,11 +213,18 @@ impl Group {
         self.stop.store(true, Ordering::Release);
         ends_within(&self.poller, self.grace / BROKERS_OF_GRACE);
         self.give_up.store(true, Ordering::Release);
-        for thread in [self.poller, self.transactor] {
+        let untold = [
+            (self.poller, "left without a word to the group"),
+            (
+                self.transactor,
+                "a transaction may be open: this replica's next life ends it, or the brokers do by its time",
+            ),
+        ];
+        for (thread, untold) in untold {
             if ends_within(&thread, ENDING) {
                 join(thread);
             } else {
-                tracing::warn!("the brokers do not answer: left without a word to the group");
+                tracing::warn!("the brokers do not answer: {untold}");
             }
         }
     }
