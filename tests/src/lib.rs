@@ -5,6 +5,7 @@ pub mod bench;
 pub mod clickhouse;
 pub mod crash;
 pub mod deploy;
+mod landings;
 pub mod stages;
 pub mod trio;
 pub mod without_docker;
@@ -300,6 +301,14 @@ impl Moments {
     /// A sequence of its own for each seed.
     pub fn new(seed: u64) -> Self {
         Moments(seed)
+    }
+
+    /// A sequence of its own for each number of a stream, which is well mixed into it.
+    pub(crate) fn of(stream: u64, number: u64) -> Self {
+        let mut moments =
+            Moments::new(stream.wrapping_add(number.wrapping_mul(0x2545_f491_4f6c_dd1d)));
+        moments.below(2);
+        moments
     }
 
     /// The next number below `bound`.

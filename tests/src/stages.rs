@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grapevine_event::{Heartbeat, Hit, Id, Protocol, VisitorBasis, topic};
+use grapevine_event::{
+    AddressOf, Heartbeat, Hit, Id, Protocol, Share, ShareKind, VisitorBasis, topic,
+};
 use grapevine_kafka_testing::Cluster;
 use grapevine_log::kafka::topics::{self, Creation, Wish};
 use grapevine_log::kafka::{Connection, Producer};
@@ -241,4 +243,26 @@ impl Drop for Replica {
 /// fetcher made.
 pub fn seen(hits: u64) -> usize {
     (0..hits).filter(|number| number % 3 != 2).count()
+}
+
+/// A copied address, encoded; its number tells it from others.
+pub fn share(number: u8, time: i64) -> Vec<u8> {
+    let share = Share {
+        share_id: Id([number; 16]),
+        site: "example.org",
+        time,
+        content: "https://example.org/".into(),
+        kind: ShareKind::Copy,
+        app: "unknown".into(),
+        private: None,
+        probability: 0.5,
+        address_of: AddressOf::Unknown,
+        network: None,
+        visitor: None,
+        sharer_visit: None,
+        token: None,
+    };
+    let mut record = Vec::new();
+    share.encode(&mut record).expect("fits its schema");
+    record
 }

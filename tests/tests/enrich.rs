@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, Share, ShareKind, topic};
+use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, topic};
 use grapevine_kafka_testing::ObjectStore;
 use grapevine_log::Commit;
-use grapevine_tests::stages::{Outputs, World, seen};
+use grapevine_tests::stages::{Outputs, World, seen, share};
 use grapevine_tests::{Moments, command};
 
 fn kills(default: u64) -> u64 {
@@ -220,23 +220,7 @@ fn what_cannot_be_used_is_a_dead_letter_that_says_what_to_do() {
         hit.encode(&mut record).expect("encodes");
         record
     };
-    let share = Share {
-        share_id: Id([7; 16]),
-        site: "example.org",
-        time: 1_760_000_000_000,
-        content: "https://example.org/".into(),
-        kind: ShareKind::Copy,
-        app: "unknown".into(),
-        private: None,
-        probability: 0.5,
-        address_of: grapevine_event::AddressOf::Unknown,
-        network: None,
-        visitor: None,
-        sharer_visit: None,
-        token: None,
-    };
-    let mut on_the_wrong_topic = Vec::new();
-    share.encode(&mut on_the_wrong_topic).expect("encodes");
+    let on_the_wrong_topic = share(7, 1_760_000_000_000);
     let mut of_tomorrow = hit(&|_| {});
     of_tomorrow[2] ^= 0xFF;
     let framed = [&[0, 0, 0, 4, 210][..], b"datum"].concat();

@@ -6,12 +6,13 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use grapevine_embedded::EmbeddedServer;
-use grapevine_event::{Share, ShareKind, topic};
+use grapevine_event::topic;
 use grapevine_kafka_testing::{Cluster, GuardedProcess, Port, TlsGate};
 use grapevine_log::Commit;
 use grapevine_log::kafka::{Connection, Producer};
 use grapevine_tests::clickhouse::{self, PASSWORD, USER};
 use grapevine_tests::command;
+use grapevine_tests::stages::share;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -94,27 +95,6 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn share(number: u8) -> Vec<u8> {
-    let share = Share {
-        share_id: grapevine_event::Id([number; 16]),
-        site: "example.org",
-        time: 1_709_251_200_000 + i64::from(number),
-        content: "example.org/a-story".into(),
-        kind: ShareKind::Copy,
-        app: "unknown".into(),
-        private: None,
-        probability: 0.5,
-        address_of: grapevine_event::AddressOf::Unknown,
-        network: None,
-        visitor: None,
-        sharer_visit: None,
-        token: None,
-    };
-    let mut record = Vec::new();
-    share.encode(&mut record).expect("fits its schema");
-    record
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn from_kafka_to_clickhouse_and_audited() {
     let dir = tempfile::tempdir().expect("tempdir");
@@ -174,7 +154,8 @@ async fn from_kafka_to_clickhouse_and_audited() {
     );
     let mut commit = Commit::default();
     for number in 0..100 {
-        commit.append(topic::SHARES, &share(number));
+        let time = 1_709_251_200_000 + i64::from(number);
+        commit.append(topic::SHARES, &share(number, time));
     }
     commit.append(topic::SHARES, b"no share");
     commit.append(topic::SHARES, &[]);

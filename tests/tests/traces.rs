@@ -1,35 +1,14 @@
 //! Spans of the real services, taken by a receiver that speaks OTLP over HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use grapevine_kafka_testing::SpanReceiver;
 use grapevine_tests::trio::{Trio, ended_well};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-
-type Taken = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
-
-async fn take(
-    State(taken): State<Taken>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Vec<u8>, StatusCode> {
-    if headers["content-type"] != "application/x-protobuf" {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
-    let request = ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::BAD_REQUEST)?;
-    taken.lock().expect("lock").push(request);
-    // An empty ExportTraceServiceResponse.
-    Ok(Vec::new())
-}
 
 fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     let found = attributes.iter().find(|attribute| attribute.key == key)?;
@@ -53,16 +32,18 @@ fn number(attributes: &[KeyValue], key: &str) -> i64 {
 }
 
 /// Spans by service.
-fn spans(taken: &Taken) -> BTreeMap<String, Vec<Span>> {
+fn spans(receiver: &SpanReceiver) -> BTreeMap<String, Vec<Span>> {
     let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
-    let taken = taken.lock().expect("lock");
-    for resource in taken.iter().flat_map(|request| &request.resource_spans) {
-        let of = resource.resource.as_ref().expect("a resource");
-        let found = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
-        spans
-            .entry(text(&of.attributes, "service.name"))
-            .or_default()
-            .extend(found.cloned());
+    for body in receiver.taken() {
+        let request = ExportTraceServiceRequest::decode(&*body).expect("decodes");
+        for resource in &request.resource_spans {
+            let of = resource.resource.as_ref().expect("a resource");
+            let found = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
+            spans
+                .entry(text(&of.attributes, "service.name"))
+                .or_default()
+                .extend(found.cloned());
+        }
     }
     spans
 }
@@ -112,15 +93,8 @@ fn linked(spans: &[Span], to: &str) {
 
 #[test]
 fn the_services_send_what_they_do_by_batch_transaction_and_insert() {
-    let runtime = tokio::runtime::Runtime::new().expect("runtime");
-    let taken = Taken::default();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.expect("binds");
-    let endpoint = format!("http://{}", listener.local_addr().expect("address"));
-    let routes = Router::new()
-        .route("/v1/traces", post(take))
-        .with_state(taken.clone());
-    let _receiver = runtime.spawn(async move { axum::serve(listener, routes).await });
+    let receiver = SpanReceiver::start().expect("a receiver");
+    let endpoint = receiver.endpoint();
 
     let trio = Trio::new();
     let _clickhouse = trio.serve_clickhouse();
@@ -130,7 +104,7 @@ fn the_services_send_what_they_do_by_batch_transaction_and_insert() {
     trio.wait_for("SELECT count() FROM grapevine.visits", 1);
     services.into_iter().for_each(ended_well);
 
-    let spans = spans(&taken);
+    let spans = spans(&receiver);
     let of = |service: &str| -> &[Span] {
         let services: Vec<&String> = spans.keys().collect();
         spans

@@ -1,5 +1,6 @@
 //! A stage as one of many replicas on Kafka: a thread for each partition that the group gives it.
 
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Between two looks at threads that are ending.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long workers may take to end once nobody waits for their commits any more.
+const ENDING: Duration = Duration::from_millis(300);
 /// Between two tries to join again: this, then twice as long each, up to the second. A membership
 /// that lasted longer than that begins anew.
 const REJOIN_FIRST: Duration = Duration::from_millis(500);
@@ -56,18 +59,35 @@ where
     S: Stage + 'static,
     F: Fn() -> S + Clone + Send + 'static,
 {
-    let mut group = join_group::<S>(options)?;
+    let Some(mut group) = join_group::<S>(options, stop)? else {
+        return Ok(());
+    };
     let mut pause = REJOIN_FIRST;
     loop {
         let began = Instant::now();
         let outcome = take_part(options, &new, &group, stop);
-        group.leave();
+        if stop.is_stopped() {
+            group.leave_for_good();
+        } else {
+            group.leave();
+        }
         tracing::info!(stage = S::NAME, "left the group");
         let reason = match outcome {
             Err(RunError::Log {
                 source: LogError::Away(reason),
                 ..
-            }) if !stop.is_stopped() => reason,
+            }) if stop.is_stopped() => {
+                tracing::warn!(
+                    stage = S::NAME,
+                    reason,
+                    "stopped while kafka is away: what is not committed is done again after the next start"
+                );
+                return Ok(());
+            }
+            Err(RunError::Log {
+                source: LogError::Away(reason),
+                ..
+            }) => reason,
             ended => {
                 // The other stages of the process end with it.
                 stop.stop();
@@ -89,8 +109,9 @@ where
                 return Ok(());
             }
             pause = (pause * 2).min(REJOIN_MAX);
-            match join_group::<S>(options) {
-                Ok(group) => break group,
+            match join_group::<S>(options, stop) {
+                Ok(Some(group)) => break group,
+                Ok(None) => return Ok(()),
                 Err(RunError::Log {
                     source: LogError::Away(_),
                     ..
@@ -118,19 +139,39 @@ fn failed<S: Stage>(source: LogError) -> RunError {
     }
 }
 
-fn join_group<S: Stage>(options: &ReplicaOptions) -> Result<Group, RunError> {
+/// Joins, on a thread that is left to itself where the replica is told to stop before the brokers answer:
+/// `None` then. It ends with the process, and holds nothing.
+fn join_group<S: Stage>(
+    options: &ReplicaOptions,
+    stop: &StopSignal,
+) -> Result<Option<Group>, RunError> {
     let membership = Membership {
         topics: vec![S::INPUT],
         ..options.membership.clone()
     };
-    let group = Group::join(&options.connection, &membership, options.partitions.clone())
-        .map_err(failed::<S>)?;
-    tracing::info!(
-        stage = S::NAME,
-        replica = membership.replica,
-        "joined the group"
-    );
-    Ok(group)
+    let replica = membership.replica.clone();
+    let (connection, partitions) = (options.connection.clone(), options.partitions.clone());
+    let (told, joined) = sync_channel(1);
+    std::thread::Builder::new()
+        .name(format!("{}-joins", S::NAME))
+        .spawn(move || {
+            // Nobody listens where it is to stop.
+            let _ = told.send(Group::join(&connection, &membership, partitions));
+        })
+        .map_err(|error| failed::<S>(LogError::Away(format!("no thread: {error}"))))?;
+    let group = loop {
+        match joined.recv_timeout(PATIENCE) {
+            Ok(group) => break group.map_err(failed::<S>)?,
+            Err(RecvTimeoutError::Timeout) if stop.is_stopped() => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = "the thread that joins the group has ended".to_owned();
+                return Err(failed::<S>(LogError::Away(ended)));
+            }
+        }
+    };
+    tracing::info!(stage = S::NAME, replica, "joined the group");
+    Ok(Some(group))
 }
 
 /// One membership of the group: works on what is given until told to stop, or until something
@@ -182,7 +223,27 @@ where
     if at_work(&workers) {
         group.abandon_commits();
     }
-    join(&mut workers, |_| true, &mut outcome);
+    if !stop.is_stopped() {
+        join(&mut workers, |_| true, &mut outcome);
+        return outcome;
+    }
+    // The process ends, and with it whoever still waits for the brokers.
+    let deadline = Instant::now() + ENDING;
+    while at_work(&workers) && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+    }
+    join(
+        &mut workers,
+        |worker| worker.thread.is_finished(),
+        &mut outcome,
+    );
+    for worker in &workers {
+        tracing::warn!(
+            stage = S::NAME,
+            partition = worker.partition,
+            "still at work: its next owner goes on from the last commit"
+        );
+    }
     outcome
 }
 
@@ -278,6 +339,10 @@ pub fn drive<S: Stage, P: Partition>(
 ) -> Result<(), RunError> {
     let number = partition.partition();
     loop {
+        // Nothing is begun, or nothing of what was begun is committed.
+        if stop.is_stopped() {
+            return Ok(());
+        }
         let mut outputs = Outputs::of_partition(S::NAME, S::INPUT, number);
         if marks_heartbeats {
             outputs.mark_heartbeats();
@@ -285,8 +350,6 @@ pub fn drive<S: Stage, P: Partition>(
         let recovered = Driver::recover(new(), outputs, partition, states.of(S::NAME, number));
         let mut driver = match recovered {
             Ok(driver) => driver,
-            // Nothing of it was begun.
-            Err((error, _)) if again(&error) && stop.is_stopped() => return Ok(()),
             Err((error, back)) if again(&error) => {
                 tracing::warn!(%error, "recovering again");
                 partition = back;

@@ -91,16 +91,25 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     service.health.ask("collector", || Ok(()));
     // It is gone only where it failed, which its task says.
     let _ = stop_serving.send(true);
-    server
-        .await
-        .ends(ExitKind::Software)?
-        .ends(ExitKind::InputOutput)?;
-    let counts = collector.counts();
-    drop(collector);
-    tokio::task::spawn_blocking(move || appender.join())
-        .await
-        .ends(ExitKind::Software)?;
-    tracing::info!(?counts, "collector ended");
+    let closing = async {
+        server
+            .await
+            .ends(ExitKind::Software)?
+            .ends(ExitKind::InputOutput)?;
+        let counts = collector.counts();
+        drop(collector);
+        tokio::task::spawn_blocking(move || appender.join())
+            .await
+            .ends(ExitKind::Software)?;
+        tracing::info!(?counts, "collector ended");
+        Ok::<(), Failure>(())
+    };
+    tokio::select! {
+        closed = closing => closed?,
+        () = service.overdue() => tracing::warn!(
+            "requests or kafka are still waited for: what was acknowledged is in kafka or in the spool"
+        ),
+    }
     outcome
 }
 

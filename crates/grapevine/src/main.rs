@@ -69,9 +69,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         json: cli.everywhere.log_json,
     };
     // Gone before the runtime is: the last spans are sent by it.
-    let _telemetry =
+    let telemetry =
         operations::telemetry(logging, service, &settings.operations, runtime.handle())?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match &cli.command {
             Command::Local(_) => local::run(settings).await,
             Command::Collect(_) => collect::run(settings).await,
@@ -90,7 +90,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 ConfigWhat::Check(arguments) => check::run(arguments, &loaded).await,
             },
         }
-    })
+    });
+    drop(telemetry);
+    if let Command::Collect(_) | Command::Enrich(_) | Command::Sink(_) = &cli.command {
+        // A thread that waits for brokers that are away ends with the process.
+        runtime.shutdown_background();
+    }
+    outcome
 }
 
 /// The name of a command that runs until it is stopped.

@@ -13,6 +13,10 @@ use crate::exit::{Ends, ExitKind, Failure};
 /// Shares of what is left of the grace period that finishing work may take; the rest is for closing.
 const WORK_OF_GRACE: (u32, u32) = (4, 5);
 
+/// Share of the grace period after which a stop waits for nobody any more, so that the process ends
+/// before its time is over.
+const WAITING_OF_GRACE: (u32, u32) = (19, 20);
+
 /// What is for those who run a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -129,6 +133,14 @@ impl Service {
     /// Where health and metrics are served, if they are.
     pub fn address(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(OperationsServer::address)
+    }
+
+    /// Returns once a stop was asked for and its time is as good as over: what still waits for brokers then
+    /// is left to the next start.
+    pub async fn overdue(&self) {
+        self.shutdown.asked().await;
+        let (waiting, whole) = WAITING_OF_GRACE;
+        tokio::time::sleep(self.shutdown.left() * waiting / whole).await;
     }
 
     /// How long finishing what was taken may take, so that closing still fits into the grace

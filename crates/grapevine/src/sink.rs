@@ -44,7 +44,10 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     tables.met();
     let _kafka = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
     let _clickhouse = reachable::clickhouse(&service.health, &client);
-    let (connection, partitions) = kafka::connected(settings, frames.clone()).await?;
+    let (connection, partitions) = tokio::select! {
+        connected = kafka::connected(settings, frames.clone()) => connected?,
+        () = service.shutdown.asked() => return Ok(()),
+    };
     tokio::select! {
         registered = registry::registered(frames.as_ref()) => registered?,
         () = service.shutdown.asked() => return Ok(()),
@@ -59,7 +62,13 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
         replica = replica.membership.replica,
         "sink starts"
     );
-    let ended = sink_ends(run_replica(replica, client, options, stopped).await);
+    let ended = tokio::select! {
+        ended = run_replica(replica, client, options, stopped) => sink_ends(ended),
+        () = service.overdue() => {
+            tracing::warn!("writers still wait for kafka: what is planned and not acknowledged is asked for after the next start");
+            Ok(())
+        }
+    };
     asked.abort();
     tracing::info!("sink ended");
     ended

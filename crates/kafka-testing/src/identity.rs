@@ -3,17 +3,16 @@
 //! It answers two requests, `POST /token` (client credentials of RFC 6749, section 4.4) and
 //! `GET /keys` (a key set of RFC 7517), with tokens of RFC 7519 signed by ES256.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{KeyPair, PublicKeyData, SigningKey};
 
-use crate::error::{TestingError, io};
+use crate::error::TestingError;
+use crate::http::{HttpServer, Request, Response};
 use crate::security::{PASSWORD, USER};
 
 /// Seconds that a token is good for.
@@ -22,15 +21,14 @@ const TOKEN_SECONDS: u64 = 600;
 /// A running provider; it ends when dropped.
 #[derive(Debug)]
 pub struct IdentityProvider {
-    port: u16,
+    server: HttpServer,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     key: KeyPair,
-    issuer: String,
-    stopped: AtomicBool,
+    issuer: OnceLock<String>,
     given: AtomicU64,
 }
 
@@ -43,39 +41,33 @@ impl IdentityProvider {
     /// # Errors
     /// No port, no thread, no key.
     pub fn start() -> Result<IdentityProvider, TestingError> {
-        let listener =
-            TcpListener::bind("127.0.0.1:0").map_err(io("cannot listen on", "127.0.0.1"))?;
-        let port = listener
-            .local_addr()
-            .map_err(io("cannot listen on", "127.0.0.1"))?
-            .port();
         let shared = Arc::new(Shared {
             key: KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?,
-            issuer: format!("http://127.0.0.1:{port}"),
-            stopped: AtomicBool::new(false),
+            issuer: OnceLock::new(),
             given: AtomicU64::new(0),
         });
-        let served = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("identity".to_owned())
-            .spawn(move || serve(&listener, &served))
-            .map_err(io("cannot start", "a thread"))?;
-        Ok(IdentityProvider { port, shared })
+        let answering = Arc::clone(&shared);
+        let server = HttpServer::start("application/json", move |request| {
+            answer(&request, &answering)
+        })?;
+        // Nobody knows the port before this returns.
+        shared.issuer.get_or_init(|| server.url());
+        Ok(IdentityProvider { server, shared })
     }
 
     /// Where tokens are asked for.
     pub fn token_url(&self) -> String {
-        format!("{}/token", self.shared.issuer)
+        format!("{}/token", self.server.url())
     }
 
     /// Where the keys are.
     pub fn keys_url(&self) -> String {
-        format!("{}/keys", self.shared.issuer)
+        format!("{}/keys", self.server.url())
     }
 
     /// What its tokens say of their origin.
     pub fn issuer(&self) -> String {
-        self.shared.issuer.clone()
+        self.server.url()
     }
 
     /// Tokens given out so far.
@@ -84,49 +76,11 @@ impl IdentityProvider {
     }
 }
 
-impl Drop for IdentityProvider {
-    fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that waits for a connection.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-    }
-}
-
-fn serve(listener: &TcpListener, shared: &Shared) {
-    for stream in listener.incoming() {
-        if shared.stopped.load(Ordering::Relaxed) {
-            return;
-        }
-        // A client that goes away in the middle asks again.
-        let _ = stream.and_then(|stream| answer(stream, shared));
-    }
-}
-
-fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let (mut length, mut authorization) = (0, String::new());
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(':') else {
-            break;
-        };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().unwrap_or(0),
-            "authorization" => authorization = value.trim().to_owned(),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-
+fn answer(request: &Request, shared: &Shared) -> Response {
     let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
-    let (status, json) = match line.split(' ').nth(1) {
-        Some("/keys") => ("200 OK", keys(&shared.key)),
-        Some("/token") if authorization == basic => {
+    let (status, json) = match &*request.path {
+        "/keys" => ("200 OK", keys(&shared.key)),
+        "/token" if request.header("authorization") == basic => {
             shared.given.fetch_add(1, Ordering::Relaxed);
             match token(shared) {
                 Ok(token) => (
@@ -141,18 +95,14 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 ),
             }
         }
-        Some("/token") => (
+        "/token" => (
             "401 Unauthorized",
             r#"{"error":"invalid_client"}"#.to_owned(),
         ),
         _ => ("404 Not Found", r#"{"error":"not_found"}"#.to_owned()),
     };
-    let mut stream = reader.into_inner();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{json}",
-        json.len()
-    )
+    let body = json.into_bytes();
+    Response { status, body }
 }
 
 /// The public key: an uncompressed point, 0x04 and the two coordinates of 32 bytes each.
@@ -176,7 +126,7 @@ fn token(shared: &Shared) -> Result<String, rcgen::Error> {
     let header = r#"{"alg":"ES256","typ":"JWT","kid":"test"}"#;
     let claims = format!(
         r#"{{"iss":"{}","aud":"{}","sub":"{USER}","scope":"kafka","iat":{now},"exp":{}}}"#,
-        shared.issuer,
+        shared.issuer.get().map_or("", String::as_str),
         IdentityProvider::AUDIENCE,
         now + TOKEN_SECONDS
     );

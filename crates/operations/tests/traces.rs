@@ -1,33 +1,11 @@
 //! Spans, taken by a receiver that speaks OTLP over HTTP as the specification has it.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use grapevine_kafka_testing::SpanReceiver;
 use grapevine_operations::{Logging, Traces, start};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
-
-type Taken = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
-
-async fn take(
-    State(taken): State<Taken>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Vec<u8>, StatusCode> {
-    if headers["content-type"] != "application/x-protobuf" {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
-    let request = ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::BAD_REQUEST)?;
-    taken.lock().expect("lock").push(request);
-    // An empty ExportTraceServiceResponse.
-    Ok(Vec::new())
-}
 
 fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     let found = attributes.iter().find(|attribute| attribute.key == key)?;
@@ -44,16 +22,8 @@ fn spans_arrive_with_their_parent_fields_and_service() {
         .enable_all()
         .build()
         .expect("runtime");
-    let taken = Taken::default();
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .expect("binds");
-    let endpoint = format!("http://{}", listener.local_addr().expect("address"));
-    let routes = Router::new()
-        .route("/v1/traces", post(take))
-        .with_state(taken.clone());
-    let _server = runtime.spawn(async move { axum::serve(listener, routes).await });
-
+    let receiver = SpanReceiver::start().expect("a receiver");
+    let endpoint = receiver.endpoint();
     let logging = Logging {
         filter: "error",
         json: false,
@@ -73,7 +43,8 @@ fn spans_arrive_with_their_parent_fields_and_service() {
     // Sends what waits.
     drop(telemetry);
 
-    let taken = taken.lock().expect("lock");
+    let decode = |body: Vec<u8>| ExportTraceServiceRequest::decode(&*body).expect("decodes");
+    let taken: Vec<_> = receiver.taken().into_iter().map(decode).collect();
     let resource = taken[0].resource_spans[0]
         .resource
         .as_ref()

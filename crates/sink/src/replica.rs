@@ -113,6 +113,13 @@ pub async fn run_replica(
             break Ok(());
         }
         match take_part(&replica, &shared, &stopping).await {
+            Err(SinkError::Log(LogError::Away(reason))) if stopping.is_turned() => {
+                tracing::warn!(
+                    reason,
+                    "stopped while kafka is away: what is planned and not acknowledged is asked for after the next start"
+                );
+                break Ok(());
+            }
             Err(SinkError::Log(LogError::Away(reason))) => {
                 let pause_ms = pause.as_millis();
                 tracing::warn!(
@@ -142,8 +149,12 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
         topics: crate::topics().collect(),
         ..membership
     };
-    let group = spawn_blocking(move || Group::join(&connection, &membership, partitions)).await;
-    let group = Arc::new(group.map_err(task)??);
+    let joining = spawn_blocking(move || Group::join(&connection, &membership, partitions));
+    let group = tokio::select! {
+        joined = joining => Arc::new(joined.map_err(task)??),
+        // Nothing is held yet. Whoever waits for the brokers ends with the process.
+        () = stopping.turned() => return Ok(()),
+    };
     let (sender, given) = mpsc::channel(1);
     let handed = Arc::new(AtomicBool::new(false));
     let hand = spawn_blocking({
@@ -155,10 +166,13 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
         .await;
     handed.store(true, Ordering::Relaxed);
     hand.await.map_err(task)?;
+    let for_good = stopping.is_turned();
     let left = spawn_blocking(move || {
         // The thread that handed partitions on has ended: this is the only one.
-        if let Some(group) = Arc::into_inner(group) {
-            group.leave();
+        match Arc::into_inner(group) {
+            Some(group) if for_good => group.leave_for_good(),
+            Some(group) => group.leave(),
+            None => {}
         }
     });
     left.await.map_err(task)?;

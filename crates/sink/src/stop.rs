@@ -21,6 +21,13 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Waits until it turns.
+    pub(crate) async fn turned(&self) {
+        let mut turned = self.0.subscribe();
+        // The sender lives as long as this does.
+        let _ = turned.wait_for(|stop| *stop).await;
+    }
+
     /// Waits so long, or until it turns. True where it turned.
     pub(crate) async fn pause(&self, pause: Duration) -> bool {
         let mut turned = self.0.subscribe();

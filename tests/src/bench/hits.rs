@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Failed;
 use crate::Moments;
+use crate::landings::{Counts, own_landing};
 
 /// Tables that hits become rows of.
 pub(super) const TABLES: [&str; 3] = ["visits", "events", "shares"];
@@ -78,10 +79,7 @@ struct Said {
 impl Hits {
     fn dice(self, number: u64, use_of: u64) -> Moments {
         let stream = self.seed.wrapping_mul(1_000_003) ^ (self.stream << 40) ^ (use_of << 56);
-        let mut dice =
-            Moments::new(stream.wrapping_add(number.wrapping_mul(0x2545_f491_4f6c_dd1d)));
-        dice.below(2);
-        dice
+        Moments::of(stream, number)
     }
 
     fn kind(self, number: u64) -> Kind {
@@ -102,19 +100,13 @@ impl Hits {
         found.unwrap_or(0)
     }
 
-    /// A landing before that no other act is on: the same reader who does the same again within
-    /// moments does it once.
+    /// A landing before that no other act is on.
     fn own_landing(self, number: u64) -> u64 {
-        let mut acts = 1;
-        for at in (0..number).rev() {
-            match self.kind(at) {
-                Kind::Copy | Kind::Button => acts += 1,
-                Kind::Landing if acts == 1 => return at,
-                Kind::Landing => acts -= 1,
-                _ => {}
-            }
-        }
-        0
+        own_landing(number, |at| match self.kind(at) {
+            Kind::Copy | Kind::Button => Counts::Act,
+            Kind::Landing => Counts::Landing,
+            _ => Counts::Nothing,
+        })
     }
 
     /// Site and path of a landing of its own accord.

@@ -4,6 +4,7 @@ use grapevine_event::Id;
 use serde_json::{Value, json};
 
 use crate::Moments;
+use crate::landings::{Counts, own_landing};
 
 /// Hits of one request.
 pub(super) const BATCH: u64 = 10;
@@ -89,10 +90,7 @@ pub(super) struct Client {
 impl Client {
     fn dice(self, number: u64) -> Moments {
         let stream = self.seed.wrapping_mul(1_000_003) ^ (self.client << 48);
-        let mut dice =
-            Moments::new(stream.wrapping_add(number.wrapping_mul(0x2545_f491_4f6c_dd1d)));
-        dice.below(2);
-        dice
+        Moments::of(stream, number)
     }
 
     fn kind(self, number: u64) -> Kind {
@@ -123,19 +121,13 @@ impl Client {
         found.unwrap_or(0)
     }
 
-    /// A landing before that no other act is on: the same reader who does the same again within
-    /// moments does it once.
+    /// A landing before that no other act is on.
     fn own_landing(self, number: u64) -> u64 {
-        let mut acts = 1;
-        for at in (0..number).rev() {
-            match self.kind(at) {
-                Kind::Copy | Kind::Button => acts += 1,
-                Kind::Landing if acts == 1 => return at,
-                Kind::Landing => acts -= 1,
-                _ => {}
-            }
-        }
-        0
+        own_landing(number, |at| match self.kind(at) {
+            Kind::Copy | Kind::Button => Counts::Act,
+            Kind::Landing => Counts::Landing,
+            _ => Counts::Nothing,
+        })
     }
 
     /// The landing whose link a landing followed.

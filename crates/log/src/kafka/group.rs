@@ -32,6 +32,12 @@ use crate::error::LogError;
 const POLL: Duration = Duration::from_millis(100);
 /// How long a client that lost its partitions may hear nothing of its group.
 const UNHEARD_MAX: Duration = Duration::from_secs(30);
+/// Part of the grace period in which the brokers may answer a replica that ends.
+const BROKERS_OF_GRACE: u32 = 10;
+/// How long threads that are told to end may take where nothing keeps them.
+const ENDING: Duration = Duration::from_millis(200);
+/// How often it is looked at whether a thread has ended.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(30);
 
@@ -64,7 +70,8 @@ pub struct Membership {
     pub grace: Duration,
 }
 
-/// A replica in a group. Ends by [`leave`](Self::leave).
+/// A replica in a group. Ends by [`leave`](Self::leave), or with its process by
+/// [`leave_for_good`](Self::leave_for_good).
 #[derive(Debug)]
 pub struct Group {
     given: Mutex<Receiver<Result<KafkaPartition, LogError>>>,
@@ -186,20 +193,55 @@ impl Group {
 
     /// Gives every partition back, once its holder is done or the grace period is over, and ends.
     /// A static member stays in the group's books, so that a restart moves nothing.
+    ///
+    /// Returns when nothing of it is left that could get in the way of who joins by the same name: where
+    /// the brokers are away that may take longer than two grace periods.
     pub fn leave(self) {
         self.stop.store(true, Ordering::Release);
         // Twice the grace: once for the holders, once for the brokers.
-        let deadline = Instant::now() + self.grace * 2 + Duration::from_secs(1);
-        while !self.poller.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        ends_within(&self.poller, self.grace * 2 + Duration::from_secs(1));
         self.give_up.store(true, Ordering::Release);
         self.abandon_commits();
-        for thread in [self.poller, self.transactor] {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the group panicked");
+        join(self.poller);
+        join(self.transactor);
+    }
+
+    /// The same for a process that ends, whose holders have had their grace period: waits a tenth of it for
+    /// the brokers. Threads that still wait for them then end with the process.
+    pub fn leave_for_good(self) {
+        self.abandon_commits();
+        self.stop.store(true, Ordering::Release);
+        ends_within(&self.poller, self.grace / BROKERS_OF_GRACE);
+        self.give_up.store(true, Ordering::Release);
+        let untold = [
+            (self.poller, "left without a word to the group"),
+            (
+                self.transactor,
+                "a transaction may be open: this replica's next life ends it, or the brokers do by its time",
+            ),
+        ];
+        for (thread, untold) in untold {
+            if ends_within(&thread, ENDING) {
+                join(thread);
+            } else {
+                tracing::warn!("the brokers do not answer: {untold}");
             }
         }
+    }
+}
+
+/// Whether a thread ends in that time.
+fn ends_within(thread: &JoinHandle<()>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+    }
+    thread.is_finished()
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the group panicked");
     }
 }
 

@@ -57,6 +57,19 @@ impl Producer {
     /// may be on the log then: what must count once needs an id that tells. [`LogError::Registry`]
     /// where the schemas are not registered yet; a commit with positions or values is refused.
     pub fn append(&self, commit: &Commit, patience: Duration) -> Result<(), LogError> {
+        self.append_while(commit, patience, || true)
+    }
+
+    /// The same as long as `wanted` says so: for a thread that may be told to end meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    pub fn append_while(
+        &self,
+        commit: &Commit,
+        patience: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<(), LogError> {
         if !commit.positions.is_empty() || !commit.values.is_empty() {
             return Err(LogError::Unsupported(
                 "positions and values in what is only appended".to_owned(),
@@ -66,7 +79,8 @@ impl Producer {
             .producer
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let deadline = Instant::now() + patience;
+        let began = Instant::now();
+        let deadline = began + patience;
         let context = producer.client().context();
         context.take_undelivered();
         let (frames, mut room) = (self.connection.frames(), Vec::new());
@@ -75,7 +89,7 @@ impl Producer {
             enqueue(&producer, topic, partition, record, deadline)
         });
         if sent.is_ok() {
-            while producer.in_flight_count() > 0 && Instant::now() < deadline {
+            while producer.in_flight_count() > 0 && Instant::now() < deadline && wanted() {
                 look_after(&producer);
             }
         }
@@ -99,8 +113,8 @@ impl Producer {
         Err(LogError::Away(match undelivered {
             Some(error) if left == 0 => error.to_string(),
             _ => format!(
-                "{left} records were not acknowledged within {} s",
-                patience.as_secs_f32()
+                "{left} records were not acknowledged within {:.1} s",
+                began.elapsed().as_secs_f32()
             ),
         }))
     }

@@ -28,6 +28,8 @@ const WAITING_MAX: usize = 1024;
 const ATTEMPT_MAX: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS as u64);
 /// Pause before the brokers are asked again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often who waits for a commit looks whether the replica ends.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often an idle producer is looked after: tokens, errors.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a start waits for the transaction coordinator.
@@ -76,10 +78,15 @@ impl Request {
 
 /// Hands commits to the thread that makes transactions.
 #[derive(Clone, Debug)]
-pub(crate) struct Transactions(SyncSender<Request>);
+pub(crate) struct Transactions {
+    requests: SyncSender<Request>,
+    /// Set where a replica that ends does not wait any longer.
+    abandon: Arc<AtomicBool>,
+}
 
 impl Transactions {
-    /// Commits, and returns when it is through. `commit` is as it was then.
+    /// Commits, and returns when it is through. `commit` is as it was then; where the replica ends
+    /// before, it is not known whether it is committed, and `commit` is empty.
     pub(crate) fn commit(
         &self,
         (topic, partition): (&Arc<str>, i32),
@@ -98,10 +105,27 @@ impl Transactions {
             answer,
         };
         let ended = || LogError::Away("this replica is leaving its group".to_owned());
-        self.0.send(request).map_err(|_| ended())?;
-        let (back, outcome) = answered.recv().map_err(|_| ended())?;
-        *commit = back;
-        outcome
+        let offset = request.to.offset;
+        self.requests.send(request).map_err(|_| ended())?;
+        loop {
+            match answered.recv_timeout(LOOK) {
+                Ok((back, outcome)) => {
+                    *commit = back;
+                    return outcome;
+                }
+                Err(RecvTimeoutError::Timeout) if self.abandon.load(Ordering::Acquire) => {
+                    tracing::warn!(
+                        %topic,
+                        partition,
+                        offset,
+                        "the brokers have not said whether this commit is through: its next owner finds out"
+                    );
+                    return Err(given_up());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+            }
+        }
     }
 }
 
@@ -155,6 +179,10 @@ impl Transactor {
             }
         };
         let (sender, requests) = sync_channel(WAITING_MAX);
+        let transactions = Transactions {
+            requests: sender,
+            abandon: Arc::clone(&abandon),
+        };
         let transactor = Transactor {
             connection: connection.clone(),
             id: id.to_owned(),
@@ -165,7 +193,7 @@ impl Transactor {
             abandon,
             broken: None,
         };
-        Ok((transactor, Transactions(sender)))
+        Ok((transactor, transactions))
     }
 
     /// Runs until nobody can ask for a commit any more.
@@ -258,9 +286,7 @@ impl Transactor {
                 }),
                 Err(Trouble::TooLong) => Err(too_long()),
                 Err(Trouble::Broken(doing, error)) => Err(LogError::kafka(doing, error.clone())),
-                Err(Trouble::GivenUp) => Err(LogError::Away(
-                    "the replica ended before the brokers answered".to_owned(),
-                )),
+                Err(Trouble::GivenUp) => Err(given_up()),
             };
             request.answer(outcome);
         }
@@ -298,7 +324,8 @@ impl Transactor {
     }
 
     /// One attempt, on a thread that is left to itself where a call to the client never returns
-    /// (librdkafka 2.12.1, its issue 5511).
+    /// (librdkafka 2.12.1, its issue 5511), or where the replica ends meanwhile: a commit that it had not
+    /// asked for by then it does not ask for any more.
     fn attempt(
         &self,
         held: &mut Vec<Request>,
@@ -329,18 +356,32 @@ impl Transactor {
                 let _ = told.send(outcome);
             });
         let outcome = match spawned {
-            Ok(_) => outcome.recv_timeout(ATTEMPT_MAX).unwrap_or_else(|_| {
-                let text = format!(
-                    "the client did not return within {} s",
-                    ATTEMPT_MAX.as_secs()
-                );
-                Err(Trouble::Unknown(text))
-            }),
+            Ok(_) => self.outcome_of(&outcome),
             Err(error) => Err(Trouble::Again(format!("no thread: {error}"))),
         };
         *held = Arc::try_unwrap(work)
             .unwrap_or_else(|used| used.iter().map(Request::emptied).collect());
         outcome
+    }
+
+    fn outcome_of(&self, attempt: &Receiver<Result<(), Trouble>>) -> Result<(), Trouble> {
+        let deadline = Instant::now() + ATTEMPT_MAX;
+        loop {
+            match attempt.recv_timeout(LOOK) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Timeout) if self.abandon.load(Ordering::Acquire) => {
+                    return Err(Trouble::GivenUp);
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+                Err(_) => {
+                    let text = format!(
+                        "the client did not return within {} s",
+                        ATTEMPT_MAX.as_secs()
+                    );
+                    return Err(Trouble::Unknown(text));
+                }
+            }
+        }
     }
 
     /// Waits for a producer as long as somebody waits for a commit.
@@ -415,6 +456,10 @@ impl Transactor {
         }
         spread(commit, &self.partitions, |_, _, _| Ok(()))
     }
+}
+
+fn given_up() -> LogError {
+    LogError::Away("the replica ended before the brokers answered".to_owned())
 }
 
 fn too_long() -> LogError {

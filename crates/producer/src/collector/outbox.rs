@@ -26,8 +26,10 @@ const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 /// Between two tries while Kafka is away: this, then twice as long each, up to the second.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
-/// How long a stop waits for the spool to drain. The rest drains after the next start.
+/// How long a stop lets the spool drain. The rest drains after the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for Kafka to take what is under way to it.
+const STOP_ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Makes a producer once Kafka answers and its topics are there; an error says what is not.
 pub type Connect = Box<dyn FnMut() -> Result<Producer, String> + Send>;
@@ -64,7 +66,8 @@ struct Inner {
     /// None while there is no connection, or while the client is past saving.
     producer: Option<Arc<Producer>>,
     trouble: Option<String>,
-    stopped: bool,
+    /// Since when it is to end.
+    stopped: Option<Instant>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -93,7 +96,7 @@ impl Outbox {
             spool,
             producer: None,
             trouble: Some("not connected to kafka yet".to_owned()),
-            stopped: false,
+            stopped: None,
         };
         let shared = Arc::new(Shared {
             inner: Mutex::new(inner),
@@ -174,7 +177,7 @@ impl Outbox {
 impl Drop for Outbox {
     /// Lets the spool drain for a while; what is left waits for the next start.
     fn drop(&mut self) {
-        self.shared.lock().stopped = true;
+        self.shared.lock().stopped = Some(Instant::now());
         self.shared.changed.notify_all();
         if let Some(drain) = self.drain.take()
             && drain.join().is_err()
@@ -241,7 +244,6 @@ impl Drain {
     fn run(self, mut connect: Connect) {
         let mut commit = Commit::default();
         let mut retry = RETRY;
-        let mut give_up = None;
         while self.wait_for_work() {
             match self.step(&mut connect, &mut commit) {
                 Ok(()) => retry = RETRY,
@@ -252,18 +254,24 @@ impl Drain {
                     if matches!(hitch, Hitch::Client(_)) {
                         inner.producer = None;
                     }
+                    // Kafka is away: what is left waits for the next start.
+                    if inner.stopped.is_some() {
+                        return;
+                    }
                     drop(inner);
                     self.pause(retry);
                     retry = (retry * 2).min(RETRY_MAX);
                 }
             }
-            if self.shared.lock().stopped {
-                let until = *give_up.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
-                if Instant::now() > until {
-                    return;
-                }
+            if self.is_stopped_for(STOP_PATIENCE) {
+                return;
             }
         }
+    }
+
+    fn is_stopped_for(&self, time: Duration) -> bool {
+        let stopped = self.shared.lock().stopped;
+        stopped.is_some_and(|since| since.elapsed() > time)
     }
 
     fn producer(&self, connect: &mut Connect) -> Result<Arc<Producer>, Hitch> {
@@ -284,14 +292,14 @@ impl Drain {
     /// there is a stop.
     fn wait_for_work(&self) -> bool {
         let mut inner = self.shared.lock();
-        while inner.spool.is_empty() && inner.producer.is_some() && !inner.stopped {
+        while inner.spool.is_empty() && inner.producer.is_some() && inner.stopped.is_none() {
             inner = self
                 .shared
                 .changed
                 .wait(inner)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        !(inner.stopped && inner.spool.is_empty())
+        !(inner.stopped.is_some() && inner.spool.is_empty())
     }
 
     /// Connects where need be, and takes one piece of the spool to Kafka.
@@ -309,7 +317,9 @@ impl Drain {
             append_encoded(entry, commit).map_err(|error| Hitch::Later(error.to_string()))?;
         }
         producer
-            .append(commit, DRAIN_PATIENCE)
+            .append_while(commit, DRAIN_PATIENCE, || {
+                !self.is_stopped_for(STOP_ANSWER_MAX)
+            })
             .map_err(|error| match error {
                 LogError::Away(_) | LogError::Registry(_) => Hitch::Later(error.to_string()),
                 error => Hitch::Client(error.to_string()),
@@ -327,18 +337,13 @@ impl Drain {
         Ok(())
     }
 
-    /// Sleeps, shorter where there is a stop.
+    /// Sleeps, until there is a stop.
     fn pause(&self, time: Duration) {
         let inner = self.shared.lock();
-        if inner.stopped {
-            drop(inner);
-            std::thread::sleep(RETRY);
-            return;
-        }
         let (inner, _) = self
             .shared
             .changed
-            .wait_timeout_while(inner, time, |inner| !inner.stopped)
+            .wait_timeout_while(inner, time, |inner| inner.stopped.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         drop(inner);
     }

@@ -1,0 +1,6 @@
+//! A short story with known facts through both stages, record by record.
+
+mod links;
+mod readers;
+mod shares;
+mod world;

@@ -1,0 +1,158 @@
+//! Acts of sharing: what a fetch tells of a landing, and when two are one.
+
+use grapevine_enrichment::{CHAIN, ChainStage, ClassifyStage, StopSignal, counts, run};
+use grapevine_event::*;
+use grapevine_log::{Commit, Durability};
+
+use crate::world::{T0, World, classifier, read};
+
+#[test]
+fn a_preview_before_a_grey_landing_makes_it_darker() {
+    let visit = |fetched: bool| {
+        let mut world = World::new();
+        if fetched {
+            world.hit(7, T0, |hit| hit.user_agent = "WhatsApp/2.24.20.83 A");
+        }
+        world.hit(1, T0 + 40_000, |hit| {
+            (hit.network, hit.user_agent) = (
+                Some(7),
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
+            );
+        });
+        world.drain();
+        read!(world, topic::VISITS, Visit, visit_bytes, visits);
+        let facts = visits[0].evidence.iter();
+        let sum: f32 = facts.clone().map(|fact| fact.log_odds).sum();
+        let words = facts
+            .map(|fact| fact.detail.to_string())
+            .collect::<Vec<_>>();
+        (visits[0].dark_probability, visits[0].channel, sum, words)
+    };
+    let (before, _, _, _) = visit(false);
+    let (after, channel, sum, words) = visit(true);
+    assert!(after > 0.9 && before < 0.6, "{before} {after}");
+    assert_eq!(channel, Channel::DarkSocial);
+    assert_eq!(
+        words[0],
+        "WhatsApp fetched this link 40 s before from the same network"
+    );
+    assert!(
+        (after - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-3,
+        "log-odds still add up"
+    );
+}
+
+/// Two partitions of the classify stage, each with its own memory, before one of the chain stage: as
+/// on Kafka, where readers and fetchers are spread by who they are and contents by their address.
+#[test]
+fn one_act_that_two_partitions_saw_is_one_share() {
+    let fetch = |network: i64, agent: &'static str, after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.visitor, hit.user_agent) = (Some(network), agent);
+            hit.network = Some(network);
+            hit.event_time = T0 + after;
+        }
+    };
+    let copy = |after: i64| {
+        move |hit: &mut Hit<'static>| {
+            (hit.kind, hit.visitor) = (HitKind::Copy, Some(77));
+            hit.event_time = T0 + after;
+        }
+    };
+    let mut worlds = [World::new(), World::new()];
+    // A service from two of its addresses, a copy that is reported by two ways, and another act of each.
+    worlds[0].hit(
+        1,
+        T0,
+        fetch(
+            1,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            0,
+        ),
+    );
+    worlds[0].hits += 10;
+    worlds[0].hit(77, T0, copy(1_000));
+    worlds[1].hits += 100;
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            900,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(1_900));
+    worlds[1].hit(
+        2,
+        T0,
+        fetch(
+            2,
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            300_000,
+        ),
+    );
+    worlds[1].hit(77, T0, copy(400_000));
+    let stop = StopSignal::new();
+    stop.drain();
+    let chained = World::new();
+    for world in &worlds {
+        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        let mut commit = Commit::default();
+        for record in world.topic(topic::HITS_CLASSIFIED) {
+            commit.append(topic::HITS_CLASSIFIED, &record);
+        }
+        chained
+            .log
+            .commit(&commit, Durability::Durable)
+            .expect("commits");
+    }
+    assert_eq!(chained.topic(topic::HITS_CLASSIFIED).len(), 6);
+    run(ChainStage::new(classifier()), &chained.log, &stop).expect("runs");
+    read!(chained, topic::SHARES, Share, share_bytes, shares);
+    let acts: Vec<_> = shares
+        .iter()
+        .map(|share| (share.kind, share.time - T0))
+        .collect();
+    let [preview, copied] = [ShareKind::Preview, ShareKind::Copy];
+    assert_eq!(
+        acts,
+        [
+            (preview, 0),
+            (copied, 1_000),
+            (preview, 300_000),
+            (copied, 400_000)
+        ]
+    );
+    assert_eq!(
+        counts(&chained.log, CHAIN).expect("reads")["shares_joined"],
+        2
+    );
+}
+
+#[test]
+fn who_presses_twice_shared_once_and_is_known_by_either_token() {
+    let mut world = World::new();
+    let sharer = world.hit(1, T0, |_| {});
+    for (after, token) in [
+        (60_000, "first000000000000001"),
+        (60_900, "second00000000000002"),
+    ] {
+        world.hit(1, T0 + after, |hit| {
+            hit.kind = HitKind::Share;
+            hit.share_token = Some(token);
+        });
+    }
+    let child = world.hit(2, T0 + 120_000, |hit| {
+        hit.url = "https://example.org/politics/the-long-story-of-a-small-town?gv=second00000000000002";
+    });
+    world.drain();
+    assert_eq!(world.topic(topic::SHARES).len(), 1);
+    read!(world, topic::EDGES, Edge, bytes, edges);
+    let certain: Vec<_> = edges
+        .iter()
+        .filter(|edge| edge.child_visit == child && edge.method == EdgeMethod::Token)
+        .map(|edge| edge.parent_visit)
+        .collect();
+    assert_eq!(certain, [Some(sharer)]);
+}
