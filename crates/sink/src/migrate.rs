@@ -54,6 +54,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     14 "0014_spread_growth",
     15 "0015_surge_seeds",
     16 "0016_strangers",
+    17 "0017_spread_ranges",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

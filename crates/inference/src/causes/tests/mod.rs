@@ -8,6 +8,7 @@ use super::features::{CandidateBins, Table, UNKNOWN, amount, ratio, ratio_of_bin
 use super::*;
 
 mod acts;
+mod figures;
 mod hostile;
 mod late;
 mod tokens;
