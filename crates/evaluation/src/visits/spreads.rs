@@ -32,7 +32,7 @@ pub(super) struct SpreadScore {
     pub(super) true_virality: [f64; 2],
     /// Stated k-factor.
     pub(super) k_factor: Option<[f64; 3]>,
-    /// Stated half-life in the end, and when at most half of the true readers had come.
+    /// Stated half-life in the end, and when at most three quarters of the true readers had come.
     pub(super) half_life: [Option<[f64; 3]>; 2],
     /// True half-life.
     pub(super) true_half_life: Option<f64>,
@@ -161,8 +161,8 @@ pub(super) fn spreads(
         if records.len() > 1 || record.settled < READERS_MIN || tree.readers() == 0 {
             continue;
         }
-        let mut midway = record.half_lives.iter().rev();
-        let midway = midway.find(|(arrivals, _)| 2 * arrivals <= tree.readers());
+        let mut early = record.half_lives.iter().rev();
+        let early = early.find(|(arrivals, _)| 4 * arrivals <= 3 * tree.readers());
         let part = |shared: usize| shared as f64 / tree.readers() as f64;
         found.scored.push(SpreadScore {
             readers: tree.readers(),
@@ -174,7 +174,7 @@ pub(super) fn spreads(
             virality: record.virality,
             true_virality: [virality(&tree.parents[0]), virality(&tree.parents[1])],
             k_factor: record.k_factor,
-            half_life: [record.half_life, midway.map(|(_, half_life)| *half_life)],
+            half_life: [record.half_life, early.map(|(_, half_life)| *half_life)],
             true_half_life: tree.half_life(*started),
         });
     }
@@ -227,8 +227,8 @@ pub struct SpreadScores {
     pub k_factor: FigureScore,
     /// Half-life in seconds as stated in the end, by content; distances are relative.
     pub half_life: FigureScore,
-    /// The same as it was stated when at most half of the readers had come.
-    pub half_life_midway: FigureScore,
+    /// The same as it was stated when at most three quarters of the readers had come.
+    pub half_life_early: FigureScore,
     /// Links that readers posted in public.
     pub posted: PostedScores,
 }
@@ -320,7 +320,7 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
             false,
         ),
         half_life: half_life(0),
-        half_life_midway: half_life(1),
+        half_life_early: half_life(1),
         posted: posted::measure(sites.iter().flat_map(|site| &site.posted)),
     }
 }

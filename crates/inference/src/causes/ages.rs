@@ -80,6 +80,13 @@ impl Ages {
         None
     }
 
+    /// Arrivals of that age and more, by whole bins.
+    pub(super) fn since(&self, age: f64) -> f64 {
+        let bins = self.counts.iter().enumerate();
+        let late = bins.filter(|(at, _)| start(*at) >= age);
+        late.map(|(_, count)| f64::from(*count)).sum()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.counts.capacity() * std::mem::size_of::<u32>()
     }

@@ -30,8 +30,8 @@ pub struct Metrics {
     pub generation_time: Option<Quartiles>,
     /// Seconds from the busiest time to the half of all arrivals after it (as bitly counted in
     /// 2011), the expected descendants included that are still to come. None where that half has
-    /// not come yet. Not in its range: which time was the busiest, and readers whom the outside will
-    /// yet bring.
+    /// not come yet. Not in its range: which time was the busiest, and more readers from outside than
+    /// came in the last half of the time so far.
     pub half_life: Option<Range>,
     /// Arrivals by shares, for each arrival so far: K = i · c, shares made by a visitor times
     /// arrivals that a share brings. Of settled arrivals.
@@ -280,7 +280,11 @@ impl Spread {
         let bins = 0.8 * (latest - soonest) / 2.0;
         let away = |rank: f64| later(rank).map(|[_, time, _]| (time - likely).abs());
         let below = [away(all(reproduction.low) / 2.0), away(half - reach)];
-        let above = [away(all(reproduction.high) / 2.0), away(half + reach)];
+        // As many more from outside, at the most, as came in the last half of the content's life: so
+        // many does interest bring that falls as one over the age.
+        let outside = self.ages.since(f64::from(now) / 2.0);
+        let most = (all(reproduction.high) + outside) / 2.0;
+        let above = [away(most), away(half + reach)];
         let sum = |parts: [Option<f64>; 2]| {
             let [one, other] = parts.map(Option::unwrap_or_default);
             one.hypot(other).hypot(bins)

@@ -110,7 +110,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
             ("virality (relative error)", &found.virality),
             ("k-factor", &found.k_factor),
             ("half-life, s (relative error)", &found.half_life),
-            ("the same, stated midway", &found.half_life_midway),
+            ("the same, at 3/4 of the readers", &found.half_life_early),
         ] {
             let name = format!("{} {name}", rate(run));
             spreads.add_row(cells(&name, of_figure(figure)));
