@@ -23,6 +23,7 @@ fn driven(scenario: &Scenario, via: Via, rate: f64) -> (Outcome, f64) {
         &site.truth,
         signals(),
         Model::builtin(),
+        None,
     );
     (found.expect("drives"), site.token_rate)
 }

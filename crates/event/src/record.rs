@@ -287,7 +287,11 @@ pub struct Spread<'a> {
     pub generation_time_seconds_low: Option<f64>,
     pub generation_time_seconds_high: Option<f64>,
     pub half_life_seconds: Option<f64>,
+    pub half_life_seconds_low: Option<f64>,
+    pub half_life_seconds_high: Option<f64>,
     pub k_factor: Option<f64>,
+    pub k_factor_low: Option<f64>,
+    pub k_factor_high: Option<f64>,
     pub reproduction_now: Option<f64>,
     pub reproduction_now_low: Option<f64>,
     pub reproduction_now_high: Option<f64>,
@@ -299,6 +303,10 @@ pub struct Spread<'a> {
     pub doubling_seconds_high: Option<f64>,
     pub broadcast: bool,
     pub largest_broadcast: i64,
+    pub broadcast_probability: Option<f64>,
+    pub broadcast_arrivals: Option<f64>,
+    pub broadcast_arrivals_low: Option<f64>,
+    pub broadcast_arrivals_high: Option<f64>,
     #[serde(borrow)]
     pub model_version: Cow<'a, str>,
 }

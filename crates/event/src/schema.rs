@@ -63,7 +63,7 @@ record_types! {
     /// [`Cascade`](crate::Cascade).
     Cascade = "cascade" 0xd88c_baa5_da98_f7df,
     /// [`Spread`](crate::Spread).
-    Spread = "spread" 0x60d7_23ae_fc5e_a05d,
+    Spread = "spread" 0xb576_4192_52d0_959f,
     /// [`ChainModel`](crate::ChainModel).
     ChainModel = "chain_model" 0x6af4_6ec9_1529_42c0,
     /// [`Surge`](crate::Surge).

@@ -122,7 +122,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("share", "6f3922d0c4979e70"),
         ("edge", "640f9e3d3a4bf8e6"),
         ("cascade", "d88cbaa5da98f7df"),
-        ("spread", "60d723aefc5ea05d"),
+        ("spread", "b576419252d0959f"),
         ("chain_model", "6af46ec9152942c0"),
         ("surge", "0c79c1e711852b13"),
         ("calibration", "0728c897bdd9511f"),

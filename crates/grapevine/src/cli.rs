@@ -381,7 +381,7 @@ pub struct EvaluateChainsArgs {
     /// fitting are fitted to them.
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
-    /// Weights to start from [default: as shipped].
+    /// Weights to start from [default: the key chain_model, else as shipped].
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Make up marks: probabilities that a child copies its parent's channel and network.
@@ -479,7 +479,7 @@ pub struct EvaluateVisitsArgs {
         value_parser = token_rate
     )]
     pub token_rates: Vec<f64>,
-    /// Model to judge by [default: as shipped].
+    /// Model to judge by [default: the key model, else as shipped].
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Write every judged visit there too, one JSON object a line: what is true, what was found,

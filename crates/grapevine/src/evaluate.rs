@@ -11,6 +11,7 @@ use grapevine_inference::causes::Weights;
 
 use crate::cli::{EvaluateArgs, EvaluateFitArgs, EvaluateWhat};
 use crate::exit::{ExitKind, Failure};
+use crate::judging;
 use crate::settings::Settings;
 
 /// Runs the command.
@@ -20,7 +21,7 @@ use crate::settings::Settings;
 /// cannot be written.
 pub fn run(arguments: &EvaluateArgs, settings: &Settings) -> Result<(), Failure> {
     match &arguments.what {
-        EvaluateWhat::Chains(arguments) => chains::evaluate_chains(arguments),
+        EvaluateWhat::Chains(arguments) => chains::evaluate_chains(arguments, settings),
         EvaluateWhat::Fit(arguments) => fit_weights(arguments),
         EvaluateWhat::Visits(arguments) => visits::evaluate_visits(arguments, settings),
         EvaluateWhat::FitVisits(arguments) => visits::fit(arguments, settings),
@@ -61,9 +62,10 @@ fn cascades(path: &Path) -> Result<Vec<Cascade>, Failure> {
     })
 }
 
-fn weights(path: Option<&Path>) -> Result<Weights, Failure> {
+/// Weights of causes: those of a file that was named, else what a running pipeline takes.
+fn weights(path: Option<&Path>, settings: &Settings) -> Result<Weights, Failure> {
     let Some(path) = path else {
-        return Ok(Weights::builtin());
+        return Ok(judging::chain_model(settings)?.unwrap_or_else(Weights::builtin));
     };
     let name = path.display();
     let text = std::fs::read_to_string(path)

@@ -54,7 +54,8 @@ const MIGRATIONS: &[Migration] = migrations! {
     14 "0014_spread_growth",
     15 "0015_surge_seeds",
     16 "0016_strangers",
-    17 "0017_merges",
+    17 "0017_spread_ranges",
+    18 "0018_merges",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

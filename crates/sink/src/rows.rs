@@ -206,7 +206,11 @@ table! {
         generation_time_seconds_low: Nullable<Plain<f64>> = |r| r.generation_time_seconds_low,
         generation_time_seconds_high: Nullable<Plain<f64>> = |r| r.generation_time_seconds_high,
         half_life_seconds: Nullable<Plain<f64>> = |r| r.half_life_seconds,
+        half_life_seconds_low: Nullable<Plain<f64>> = |r| r.half_life_seconds_low,
+        half_life_seconds_high: Nullable<Plain<f64>> = |r| r.half_life_seconds_high,
         k_factor: Nullable<Plain<f64>> = |r| r.k_factor,
+        k_factor_low: Nullable<Plain<f64>> = |r| r.k_factor_low,
+        k_factor_high: Nullable<Plain<f64>> = |r| r.k_factor_high,
         reproduction_now: Nullable<Plain<f64>> = |r| r.reproduction_now,
         reproduction_now_low: Nullable<Plain<f64>> = |r| r.reproduction_now_low,
         reproduction_now_high: Nullable<Plain<f64>> = |r| r.reproduction_now_high,
@@ -218,6 +222,10 @@ table! {
         doubling_seconds_high: Nullable<Plain<f64>> = |r| r.doubling_seconds_high,
         broadcast: Plain<bool> = |r| r.broadcast,
         largest_broadcast: Plain<i64> = |r| r.largest_broadcast,
+        broadcast_probability: Nullable<Plain<f64>> = |r| r.broadcast_probability,
+        broadcast_arrivals: Nullable<Plain<f64>> = |r| r.broadcast_arrivals,
+        broadcast_arrivals_low: Nullable<Plain<f64>> = |r| r.broadcast_arrivals_low,
+        broadcast_arrivals_high: Nullable<Plain<f64>> = |r| r.broadcast_arrivals_high,
         model_version: Text = |r| r.model_version.as_bytes(),
     }
 }

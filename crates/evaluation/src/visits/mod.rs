@@ -8,10 +8,12 @@
 
 mod chains;
 mod fitting;
+mod half_life;
 mod lineage;
 mod measures;
 mod parents;
 mod pipeline;
+mod posted;
 mod rivals;
 mod simulated;
 mod spreads;
@@ -24,6 +26,7 @@ pub use fitting::{FitError, fit_visits, published_model};
 pub use measures::{Baseline, Fit, Found, Group, Point, VisitMeasures, ece_of_sites, measure};
 pub use parents::{Apart, GroupScores, MethodScores, ParentScores};
 pub use pipeline::{DriveError, Judged, Outcome, Via, drive};
+pub use posted::PostedScores;
 pub use simulated::{SimulatedSite, scaled_to, simulated};
 pub use spreads::{FigureScore, READERS_MIN, SpreadScores};
 pub use truth::{Truth, TruthError, read_truth, token_rate};

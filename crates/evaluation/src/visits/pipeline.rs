@@ -11,6 +11,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use grapevine_enrichment::{ChainStage, ClassifyStage, StopSignal, run};
 use grapevine_event::{Channel, Heartbeat, Id, Method, Record, topic};
+use grapevine_inference::causes::Weights;
 use grapevine_inference::{COLLECTOR, Classifier, Model, evidence};
 use grapevine_log::{Commit, Durability, Log};
 use grapevine_producer::access_log;
@@ -144,6 +145,7 @@ pub fn drive(
     truth: &[Truth],
     signals: &Arc<Signals>,
     model: Model,
+    weights: Option<Arc<Weights>>,
 ) -> Result<Outcome, DriveError> {
     let directory = tempfile::tempdir().map_err(failed)?;
     let log = Log::open(&directory.path().join("log.redb")).map_err(failed)?;
@@ -161,7 +163,11 @@ pub fn drive(
     let stop = StopSignal::new();
     stop.drain();
     run(ClassifyStage::new(classifier.clone()), &log, &stop).map_err(failed)?;
-    run(ChainStage::new(classifier), &log, &stop).map_err(failed)?;
+    let mut chain = ChainStage::new(classifier);
+    if let Some(weights) = weights {
+        chain = chain.with_weights(weights);
+    }
+    run(chain, &log, &stop).map_err(failed)?;
     judged(&log, by_visit, truth, signals)
 }
 

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::measures::virality;
 
+use super::half_life::half_life;
 use super::lineage::{Traced, TrueCause};
+use super::posted::{self, PostedScore, PostedScores, TrueLinks};
 use super::stated::StatedSpread;
 
 /// Settled readers from which a content is scored.
@@ -28,6 +30,12 @@ pub(super) struct SpreadScore {
     /// True one: of readers, with links passed on in private; and with all links, sharers among the
     /// nodes who are no readers here.
     pub(super) true_virality: [f64; 2],
+    /// Stated k-factor.
+    pub(super) k_factor: Option<[f64; 3]>,
+    /// Stated half-life in the end, and when at most three quarters of the true readers had come.
+    pub(super) half_life: [Option<[f64; 3]>; 2],
+    /// True half-life.
+    pub(super) true_half_life: Option<f64>,
 }
 
 /// Readers of a site from earlier readers, summed over all contents.
@@ -48,6 +56,7 @@ pub(super) struct Totals {
 pub(super) struct Spreads {
     pub(super) scored: Vec<SpreadScore>,
     pub(super) totals: Totals,
+    pub(super) posted: Vec<PostedScore>,
 }
 
 /// True tree of one content, as it grows.
@@ -57,13 +66,20 @@ struct Tree {
     nodes: [HashMap<u64, u32>; 2],
     /// Parent by node, of links passed on in private, and of all with sharers who are no readers.
     parents: [Vec<u32>; 2],
-    readers: usize,
     shared: [usize; 2],
+    /// Event times of readers.
+    times: Vec<i64>,
+    links: TrueLinks,
 }
 
 impl Tree {
     fn add(&mut self, traced: &Traced<'_>) {
-        self.readers += 1;
+        self.times.push(traced.landing.time);
+        if let TrueCause::Reader { person, public } = traced.cause
+            && traced.truth.token_of.is_some()
+        {
+            self.links.brought(person, public);
+        }
         let trees = self.parents.iter_mut().zip(&mut self.nodes);
         for ((parents, nodes), public_too) in trees.zip([false, true]) {
             if parents.is_empty() {
@@ -93,7 +109,13 @@ impl Tree {
     }
 
     fn readers(&self) -> usize {
-        self.readers
+        self.times.len()
+    }
+
+    /// True half-life of a content that started then.
+    fn half_life(&self, started: i64) -> Option<f64> {
+        let ages = self.times.iter();
+        half_life(ages.map(|time| (time - started) as f64 / 1_000.0).collect())
     }
 }
 
@@ -124,13 +146,23 @@ pub(super) fn spreads(
                 *sum += chained;
             }
         }
-        let (Some(record), Some(tree)) = (records.values().next(), trees.get(content.as_str()))
+        let (Some((started, record)), Some(tree)) =
+            (records.iter().next(), trees.get(content.as_str()))
         else {
             continue;
         };
+        if let (1, Some((probability, readers))) = (records.len(), record.posted) {
+            found.posted.push(PostedScore {
+                probability,
+                readers,
+                true_readers: tree.links.by_posts(),
+            });
+        }
         if records.len() > 1 || record.settled < READERS_MIN || tree.readers() == 0 {
             continue;
         }
+        let mut early = record.half_lives.iter().rev();
+        let early = early.find(|(arrivals, _)| 4 * arrivals <= 3 * tree.readers());
         let part = |shared: usize| shared as f64 / tree.readers() as f64;
         found.scored.push(SpreadScore {
             readers: tree.readers(),
@@ -141,6 +173,9 @@ pub(super) fn spreads(
             true_reproduction: tree.shared.map(part),
             virality: record.virality,
             true_virality: [virality(&tree.parents[0]), virality(&tree.parents[1])],
+            k_factor: record.k_factor,
+            half_life: [record.half_life, early.map(|(_, half_life)| *half_life)],
+            true_half_life: tree.half_life(*started),
         });
     }
     found
@@ -188,6 +223,14 @@ pub struct SpreadScores {
     pub reproduction: FigureScore,
     /// Structural virality, by content; distances are relative to the true one.
     pub virality: FigureScore,
+    /// k-factor, by content.
+    pub k_factor: FigureScore,
+    /// Half-life in seconds as stated in the end, by content; distances are relative.
+    pub half_life: FigureScore,
+    /// The same as it was stated when at most three quarters of the readers had come.
+    pub half_life_early: FigureScore,
+    /// Links that readers posted in public.
+    pub posted: PostedScores,
 }
 
 /// A stated figure with its range, and the true one in private and at all.
@@ -249,6 +292,10 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
     let cases = |of: &dyn Fn(&SpreadScore) -> Option<Case>| -> Vec<Case> {
         scored.iter().filter_map(|score| of(score)).collect()
     };
+    let half_life = |when: usize| {
+        let of = |score: &SpreadScore| Some((score.half_life[when]?, [score.true_half_life?; 2]));
+        figure(&cases(&of), true)
+    };
     let [private, all] = totals.shared.map(|shared| shared / totals.readers.max(1.0));
     SpreadScores {
         chained: totals
@@ -268,6 +315,13 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
             &cases(&|score| Some((score.virality?, score.true_virality))),
             true,
         ),
+        k_factor: figure(
+            &cases(&|score| Some((score.k_factor?, score.true_reproduction))),
+            false,
+        ),
+        half_life: half_life(0),
+        half_life_early: half_life(1),
+        posted: posted::measure(sites.iter().flat_map(|site| &site.posted)),
     }
 }
 
@@ -298,6 +352,10 @@ mod tests {
             chained: [0.0, 1.5, 3.0],
             reproduction: [0.0, 0.1, 0.2],
             virality: None,
+            k_factor: Some([0.0, 0.075, 0.15]),
+            half_life: None,
+            half_lives: Vec::new(),
+            posted: None,
         };
         let content = landings[0].content.clone();
         let stated = BTreeMap::from([(content.clone(), BTreeMap::from([(0, record.clone())]))]);

@@ -87,6 +87,22 @@ pub(super) struct StatedSpread {
     pub(super) reproduction: [f64; 3],
     /// Structural virality, where it is stated.
     pub(super) virality: Option<[f64; 3]>,
+    /// Readers from earlier readers for each reader.
+    pub(super) k_factor: Option<[f64; 3]>,
+    /// Seconds from the busiest time to the half of all later readers.
+    pub(super) half_life: Option<[f64; 3]>,
+    /// Readers by then, and the half-life as it was stated, of each record before.
+    pub(super) half_lives: Vec<(usize, [f64; 3])>,
+    /// P(a link was posted in public), and readers by such links.
+    pub(super) posted: Option<(f64, [f64; 3])>,
+}
+
+/// A figure with its range, where all of it is stated.
+fn ranged(figure: [Option<f64>; 3]) -> Option<[f64; 3]> {
+    match figure {
+        [Some(low), Some(likely), Some(high)] => Some([low, likely, high]),
+        _ => None,
+    }
 }
 
 /// What the chain stage wrote.
@@ -109,12 +125,18 @@ impl Stated {
                 signed: f64::from(edge.probability) * f64::from(edge.sign),
             }),
             Record::Spread(spread) => {
-                let virality = [
-                    spread.structural_virality_low,
-                    spread.structural_virality,
-                    spread.structural_virality_high,
-                ];
-                let stated = StatedSpread {
+                let half_life = ranged([
+                    spread.half_life_seconds_low,
+                    spread.half_life_seconds,
+                    spread.half_life_seconds_high,
+                ]);
+                let by_posts = ranged([
+                    spread.broadcast_arrivals_low,
+                    spread.broadcast_arrivals,
+                    spread.broadcast_arrivals_high,
+                ]);
+                let arrivals = usize::try_from(spread.arrivals).unwrap_or_default();
+                let mut stated = StatedSpread {
                     settled: usize::try_from(spread.settled).unwrap_or_default(),
                     chained: [
                         spread.chain_arrivals_low,
@@ -126,13 +148,24 @@ impl Stated {
                         spread.reproduction,
                         spread.reproduction_high,
                     ],
-                    virality: match virality {
-                        [Some(low), Some(likely), Some(high)] => Some([low, likely, high]),
-                        _ => None,
-                    },
+                    virality: ranged([
+                        spread.structural_virality_low,
+                        spread.structural_virality,
+                        spread.structural_virality_high,
+                    ]),
+                    k_factor: ranged([spread.k_factor_low, spread.k_factor, spread.k_factor_high]),
+                    half_life,
+                    half_lives: Vec::new(),
+                    posted: spread.broadcast_probability.zip(by_posts),
                 };
                 let content = self.spreads.entry(spread.content.into_owned());
-                content.or_default().insert(spread.started, stated);
+                let newest = content.or_default().entry(spread.started);
+                let newest = newest.or_insert_with(|| stated.clone());
+                stated.half_lives = std::mem::take(&mut newest.half_lives);
+                stated
+                    .half_lives
+                    .extend(half_life.map(|half_life| (arrivals, half_life)));
+                *newest = stated;
             }
             _ => {}
         }

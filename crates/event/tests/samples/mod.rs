@@ -74,7 +74,11 @@ fn sample_spread() -> Spread<'static> {
         generation_time_seconds_low: Some(90.0),
         generation_time_seconds_high: Some(9_000.0),
         half_life_seconds: None,
+        half_life_seconds_low: Some(600.0),
+        half_life_seconds_high: None,
         k_factor: Some(0.45),
+        k_factor_low: Some(0.35),
+        k_factor_high: Some(0.55),
         reproduction_now: Some(0.7),
         reproduction_now_low: Some(0.4),
         reproduction_now_high: Some(1.1),
@@ -86,6 +90,10 @@ fn sample_spread() -> Spread<'static> {
         doubling_seconds_high: Some(7_200.0),
         broadcast: false,
         largest_broadcast: 2,
+        broadcast_probability: Some(0.1),
+        broadcast_arrivals: Some(0.2),
+        broadcast_arrivals_low: Some(0.0),
+        broadcast_arrivals_high: None,
         model_version: "1".into(),
     }
 }

@@ -12,6 +12,7 @@ use grapevine_inference::causes::{Holding, MarkLaws, Weights};
 
 use crate::cli::{EvaluateChainsArgs, EvaluateFormat};
 use crate::exit::{Ends, ExitKind, Failure};
+use crate::settings::Settings;
 use writing::{write_json, write_text};
 
 /// Shares of tokens that the table is printed for where none is asked for.
@@ -32,13 +33,16 @@ struct Scored {
 /// # Errors
 /// A file that is not there or is no cascade file or no weights, nothing to score at a share of
 /// tokens that was asked for, an output that cannot be written.
-pub(super) fn evaluate_chains(arguments: &EvaluateChainsArgs) -> Result<(), Failure> {
+pub(super) fn evaluate_chains(
+    arguments: &EvaluateChainsArgs,
+    settings: &Settings,
+) -> Result<(), Failure> {
     let cascades = super::cascades(&arguments.file)?;
     let known = match &arguments.fit {
         Some(path) => Some(super::cascades(path)?),
         None => None,
     };
-    let start = super::weights(arguments.weights.as_deref())?;
+    let start = super::weights(arguments.weights.as_deref(), settings)?;
     let rates = match (arguments.token_rate.as_slice(), arguments.format) {
         ([], EvaluateFormat::Text) => TOKEN_RATES.to_vec(),
         ([], EvaluateFormat::Json) => vec![TOKEN_RATE],
@@ -133,6 +137,11 @@ mod tests {
         }
     }
 
+    fn settings() -> Settings {
+        let loaded = Settings::load(&crate::settings::Overrides::default());
+        loaded.expect("settings").settings
+    }
+
     fn scored(arguments: &EvaluateChainsArgs) -> Vec<Scored> {
         let read = |path: &std::path::Path| crate::evaluate::cascades(path).expect("cascades");
         let cascades = read(&arguments.file);
@@ -192,6 +201,39 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_those_that_were_named_then_those_of_the_configuration() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            let shipped = Weights::builtin();
+            let text = shipped.render().replace(shipped.version(), name);
+            std::fs::write(&path, text).expect("writes");
+            path
+        };
+        let (named, configured) = (file("named"), file("configured"));
+        let shipped = settings();
+        let settings = Settings {
+            chain_model: Some(configured),
+            ..shipped.clone()
+        };
+        let version = |path: Option<&std::path::Path>, settings: &Settings| {
+            let weights = crate::evaluate::weights(path, settings).expect("weights");
+            weights.version().to_owned()
+        };
+        assert_eq!(version(Some(&named), &settings), "named");
+        assert_eq!(version(None, &settings), "configured");
+        assert_eq!(version(None, &shipped), Weights::builtin().version());
+        // What a running pipeline would not take is not taken here.
+        let settings = Settings {
+            chain_model: Some(folder.path().join("nowhere")),
+            ..settings
+        };
+        let failure = crate::evaluate::weights(None, &settings).expect_err("is not there");
+        assert!(failure.to_string().contains("chain_model"), "{failure}");
+        assert_eq!(version(Some(&named), &settings), "named");
+    }
+
+    #[test]
     fn several_shares_of_tokens_are_one_table_and_a_list() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("c.csv");
@@ -238,7 +280,8 @@ mod tests {
                 None => std::fs::remove_file(&path).expect("removes"),
             }
             let file = path.to_str().expect("a name");
-            let failure = evaluate_chains(&arguments(&["grapevine", "evaluate", "chains", file]));
+            let arguments = arguments(&["grapevine", "evaluate", "chains", file]);
+            let failure = evaluate_chains(&arguments, &settings());
             let failure = failure.expect_err("wrong");
             (failure.code(), failure.to_string())
         };

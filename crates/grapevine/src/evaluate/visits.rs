@@ -15,6 +15,7 @@ use grapevine_evaluation::visits::{
     scaled_to, simulated, token_rate,
 };
 use grapevine_inference::Model;
+use grapevine_inference::causes::Weights;
 use grapevine_signals::Signals;
 use grapevine_simulator::Scenario;
 use serde::Serialize;
@@ -64,7 +65,13 @@ pub(super) fn evaluate_visits(
         None => judging::model(settings)?,
     };
     let signals = Arc::new(judging::signals(settings)?);
-    let (of, runs) = judged(arguments, &signals, &model)?;
+    let weights = judging::chain_model(settings)?.map(Arc::new);
+    let by = By {
+        signals: &signals,
+        model: &model,
+        weights,
+    };
+    let (of, runs) = judged(arguments, &by)?;
     let mut out = io::stdout().lock();
     let written = match arguments.format {
         EvaluateFormat::Json => {
@@ -89,23 +96,19 @@ pub(super) fn evaluate_visits(
 }
 
 /// What is judged, in words, and what came out.
-fn judged(
-    arguments: &EvaluateVisitsArgs,
-    signals: &Arc<Signals>,
-    model: &Model,
-) -> Result<(String, Vec<Run>), Failure> {
+fn judged(arguments: &EvaluateVisitsArgs, by: &By<'_>) -> Result<(String, Vec<Run>), Failure> {
     let mut rows = Rows::to(arguments.rows.as_deref())?;
     let (of, runs) = match &arguments.file {
         Some(file) => {
             let site = from_files(arguments, file)?;
-            let outcome = driven(&site, signals, model)?;
+            let outcome = driven(&site, by)?;
             rows.write(f64::NAN, 0, &outcome)?;
             (
                 file.display().to_string(),
                 vec![run_of(&[outcome], None, site.token_rate)],
             )
         }
-        None => of_simulations(arguments, signals, model, &mut rows)?,
+        None => of_simulations(arguments, by, &mut rows)?,
     };
     rows.finish()?;
     if runs.iter().any(|run| run.measures.all.fit.visits == 0) {
@@ -177,17 +180,22 @@ impl Rows {
 pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Result<(), Failure> {
     let model = published_model().ends(ExitKind::Software)?;
     let signals = Arc::new(judging::signals(settings)?);
+    let by = By {
+        signals: &signals,
+        model: &model,
+        weights: None,
+    };
     let (mut outcomes, mut marked) = (Vec::new(), Vec::new());
     for number in 0..arguments.sites {
         let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
         // Logs and page script say less than servers: the weights serve all.
         let via = [Via::Hits, Via::Log, Via::Script][(number % 3) as usize];
         let site = simulated(&scenario, via, Some(0.0)).map_err(drive_failure)?;
-        outcomes.push(driven(&site, &signals, &model)?);
+        outcomes.push(driven(&site, &by)?);
         // Tokens decide the same way everywhere: every fourth site tells enough of them.
         if number % 4 == 0 {
             let site = simulated(&scenario, via, None).map_err(drive_failure)?;
-            marked.push(driven(&site, &signals, &model)?);
+            marked.push(driven(&site, &by)?);
         }
         tracing::info!(site = number + 1, of = arguments.sites, "simulated");
     }
@@ -250,8 +258,7 @@ fn via(via: VisitsVia) -> Via {
 
 fn of_simulations(
     arguments: &EvaluateVisitsArgs,
-    signals: &Arc<Signals>,
-    model: &Model,
+    by: &By<'_>,
     rows: &mut Rows,
 ) -> Result<(String, Vec<Run>), Failure> {
     let seeds = (0..arguments.sites).map(|number| arguments.seed.wrapping_add(number));
@@ -296,7 +303,7 @@ fn of_simulations(
             let site =
                 simulated(scenario, via(arguments.via), Some(*rate)).map_err(drive_failure)?;
             found += site.token_rate / scenarios.len() as f64;
-            let outcome = driven(&site, signals, model)?;
+            let outcome = driven(&site, by)?;
             rows.write(*rate, number, &outcome)?;
             outcomes.push(outcome);
         }
@@ -314,7 +321,15 @@ fn of_simulations(
     Ok((of, runs))
 }
 
-fn driven(site: &SimulatedSite, signals: &Arc<Signals>, model: &Model) -> Result<Outcome, Failure> {
+/// What the product judges by.
+struct By<'a> {
+    signals: &'a Arc<Signals>,
+    model: &'a Model,
+    /// Weights of causes; as shipped where there are none.
+    weights: Option<Arc<Weights>>,
+}
+
+fn driven(site: &SimulatedSite, by: &By<'_>) -> Result<Outcome, Failure> {
     let SimulatedSite {
         site: name,
         input,
@@ -322,7 +337,8 @@ fn driven(site: &SimulatedSite, signals: &Arc<Signals>, model: &Model) -> Result
         truth,
         ..
     } = site;
-    drive(input, *via, name, truth, signals, model.clone()).map_err(drive_failure)
+    let (model, weights) = (by.model.clone(), by.weights.clone());
+    drive(input, *via, name, truth, by.signals, model, weights).map_err(drive_failure)
 }
 
 fn drive_failure(error: DriveError) -> Failure {

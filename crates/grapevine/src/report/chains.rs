@@ -25,7 +25,11 @@ struct SpreadRow {
     reproduction_now: [Option<f64>; 3],
     amplification: [Option<f64>; 3],
     doubling: [Option<f64>; 3],
+    half_life: [Option<f64>; 3],
+    k_factor: [Option<f64>; 3],
     broadcast: bool,
+    broadcast_probability: Option<f64>,
+    broadcast_arrivals: [Option<f64>; 3],
 }
 
 #[derive(Row, Deserialize)]
@@ -102,7 +106,7 @@ async fn transitions(asker: &Asker<'_>) -> Result<Vec<TransitionFigures>, AskErr
 
 async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError> {
     let rows: Vec<SpreadRow> = asker
-        .query(&format!("SELECT content, settled, tuple(chain_arrivals_low, chain_arrivals, chain_arrivals_high) AS chain, tuple(reproduction_low, reproduction, reproduction_high) AS reproduction, tuple(structural_virality_low, structural_virality, structural_virality_high) AS virality, tuple(depth_low, depth, depth_high) AS depth, generation_time_seconds AS generation_time, tuple(reproduction_now_low, reproduction_now, reproduction_now_high) AS reproduction_now, tuple(amplification_low, amplification, amplification_high) AS amplification, tuple(doubling_seconds_low, doubling_seconds, doubling_seconds_high) AS doubling, broadcast FROM {SPREADS} AND settled > 1 ORDER BY chain_arrivals DESC, content, started LIMIT {ROWS_MAX}"))
+        .query(&format!("SELECT content, settled, tuple(chain_arrivals_low, chain_arrivals, chain_arrivals_high) AS chain, tuple(reproduction_low, reproduction, reproduction_high) AS reproduction, tuple(structural_virality_low, structural_virality, structural_virality_high) AS virality, tuple(depth_low, depth, depth_high) AS depth, generation_time_seconds AS generation_time, tuple(reproduction_now_low, reproduction_now, reproduction_now_high) AS reproduction_now, tuple(amplification_low, amplification, amplification_high) AS amplification, tuple(doubling_seconds_low, doubling_seconds, doubling_seconds_high) AS doubling, tuple(half_life_seconds_low, half_life_seconds, half_life_seconds_high) AS half_life, tuple(k_factor_low, k_factor, k_factor_high) AS k_factor, broadcast, broadcast_probability, tuple(broadcast_arrivals_low, broadcast_arrivals, broadcast_arrivals_high) AS broadcast_arrivals FROM {SPREADS} AND settled > 1 ORDER BY chain_arrivals DESC, content, started LIMIT {ROWS_MAX}"))
         .fetch_all()
         .await?;
     Ok(rows
@@ -118,7 +122,11 @@ async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError>
             reproduction_now: known(row.reproduction_now),
             amplification: known(row.amplification),
             doubling_seconds: known(row.doubling),
+            half_life_seconds: known(row.half_life),
+            k_factor: known(row.k_factor),
             broadcast: row.broadcast,
+            broadcast_probability: row.broadcast_probability,
+            broadcast_readers: known(row.broadcast_arrivals),
         })
         .collect())
 }

@@ -170,8 +170,16 @@ pub struct SpreadingFigures {
     pub amplification: Option<Estimate>,
     /// Seconds in which readers double; none unless R is surely above 1.
     pub doubling_seconds: Option<Estimate>,
-    /// True where one shared link brought so many that it was no private one.
+    /// Seconds from the busiest time to the half of all later readers; none where it has not come.
+    pub half_life_seconds: Option<Estimate>,
+    /// Readers from earlier readers for each reader so far; none where no cause is settled.
+    pub k_factor: Option<Estimate>,
+    /// True where a shared link was probably posted in public, or brought more than 50 readers.
     pub broadcast: bool,
+    /// Probability that a reader's link was mainly read in public; none where no token named one.
+    pub broadcast_probability: Option<f64>,
+    /// Readers by such links.
+    pub broadcast_readers: Option<Estimate>,
 }
 
 /// How well causes are inferred: visits whose token names the sharer, each judged as if it had none.

@@ -121,6 +121,9 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
             ("reproduction_now", row.reproduction_now),
             ("amplification", row.amplification),
             ("doubling_seconds", row.doubling_seconds),
+            ("half_life_seconds", row.half_life_seconds),
+            ("k_factor", row.k_factor),
+            ("broadcast_readers", row.broadcast_readers),
         ] {
             if let Some(value) = value {
                 rows.estimate("spreading", item, measure, value)?;
@@ -128,6 +131,9 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
         }
         let broadcast = f64::from(u8::from(row.broadcast));
         rows.number("spreading", item, "broadcast", broadcast)?;
+        if let Some(probability) = row.broadcast_probability {
+            rows.number("spreading", item, "broadcast_probability", probability)?;
+        }
     }
     if let Some(calibration) = &chains.calibration {
         rows.put("chain_calibration", "", "version", &calibration.version)?;

@@ -137,7 +137,7 @@ impl Page<'_> {
         }
         if rows.iter().any(|row| row.broadcast) {
             words.push_str(
-                " *: one shared link brought more than 50 readers, as a public post does.",
+                " *: a reader's link was probably posted in public, or brought more than 50 readers as a post does: those are no chain of private messages.",
             );
         }
         self.paragraph(out, &words)

@@ -545,7 +545,11 @@ mod tests {
                 reproduction_now: Some(ratio),
                 amplification: Some(estimate),
                 doubling_seconds: Some(estimate),
+                half_life_seconds: Some(estimate),
+                k_factor: Some(ratio),
                 broadcast: true,
+                broadcast_probability: Some(0.9),
+                broadcast_readers: Some(estimate),
             }],
             calibration: Some(ChainCalibration {
                 version: "2026.11-cascades.1+12.00000000".into(),

@@ -18,7 +18,14 @@ pub(super) struct Ages {
 pub(super) struct Peak {
     at: usize,
     /// Arrivals in the later bins.
-    after: f64,
+    pub(super) after: f64,
+}
+
+impl Peak {
+    /// Age in the middle of the bin, seconds.
+    pub(super) fn middle(&self) -> f64 {
+        (start(self.at) + end(self.at)) / 2.0
+    }
 }
 
 impl Ages {
@@ -49,29 +56,35 @@ impl Ages {
         })
     }
 
-    /// Seconds from the middle of the peak to the half of all later arrivals, where `future` more
-    /// are still to come: the shortest and the longest that the bins leave open, and between them
-    /// what an even spread within bins says. None where that half has not come yet.
-    pub(super) fn half_life(&self, peak: Peak, future: f64) -> Option<[f64; 3]> {
-        let half = (peak.after + future.max(0.0)) / 2.0;
-        if peak.after < 1.0 || half > peak.after {
+    /// Seconds from the middle of the peak to the later arrival of that rank, from 0 before the first
+    /// to [`Peak::after`]: the shortest and the longest that the bins leave open, and between them
+    /// what an even spread within bins says. None beyond the last.
+    pub(super) fn later(&self, peak: Peak, rank: f64) -> Option<[f64; 3]> {
+        if peak.after < 1.0 || rank > peak.after {
             return None;
         }
-        let middle = (start(peak.at) + end(peak.at)) / 2.0;
+        let rank = rank.max(0.0);
         let mut seen = 0.0;
         for (at, count) in self.counts.iter().enumerate().skip(peak.at + 1) {
             let count = f64::from(*count);
-            if count > 0.0 && seen + count >= half {
-                let within = start(at) + (end(at) - start(at)) * (half - seen) / count;
+            if count > 0.0 && seen + count >= rank {
+                let within = start(at) + (end(at) - start(at)) * (rank - seen) / count;
                 return Some([
                     start(at) - end(peak.at),
-                    within - middle,
+                    within - peak.middle(),
                     end(at) - start(peak.at),
                 ]);
             }
             seen += count;
         }
         None
+    }
+
+    /// Arrivals of that age and more, by whole bins.
+    pub(super) fn since(&self, age: f64) -> f64 {
+        let bins = self.counts.iter().enumerate();
+        let late = bins.filter(|(at, _)| start(*at) >= age);
+        late.map(|(_, count)| f64::from(*count)).sum()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -128,18 +141,19 @@ mod tests {
             later.retain(|age| *age >= end(peak.at));
             later.sort_by(f64::total_cmp);
             prop_assert_eq!(later.len() as f64, peak.after);
-            let Some([low, likely, high]) = counted.half_life(peak, 0.0) else {
+            let Some([low, likely, high]) = counted.later(peak, peak.after / 2.0) else {
                 prop_assert!(later.is_empty());
                 return Ok(());
             };
             let half = later[later.len().div_ceil(2) - 1];
             prop_assert!(low <= half - start(peak.at) && half - end(peak.at) <= high);
             prop_assert!(low <= likely && likely <= high);
-            // What is still to come makes it longer.
-            if let Some([_, longer, _]) = counted.half_life(peak, 1.0) {
+            // A later one came later.
+            if let Some([_, longer, _]) = counted.later(peak, peak.after / 2.0 + 0.5) {
                 prop_assert!(longer >= likely);
             }
-            prop_assert_eq!(counted.half_life(peak, 1e9), None);
+            prop_assert!(counted.later(peak, -1.0).is_some_and(|[_, first, _]| first <= likely));
+            prop_assert_eq!(counted.later(peak, 1e9), None);
         }
     }
 }

@@ -30,10 +30,11 @@ pub struct Metrics {
     pub generation_time: Option<Quartiles>,
     /// Seconds from the busiest time to the half of all arrivals after it (as bitly counted in
     /// 2011), the expected descendants included that are still to come. None where that half has
-    /// not come yet.
+    /// not come yet. Not in its range: which time was the busiest, and more readers from outside than
+    /// came in the last half of the time so far.
     pub half_life: Option<Range>,
     /// Arrivals by shares, for each arrival so far: K = i · c, shares made by a visitor times
-    /// arrivals that a share brings.
+    /// arrivals that a share brings. Of settled arrivals.
     pub k_factor: Range,
     /// Acts of sharing that were seen, for each arrival: the seen part of i.
     pub acts_per_arrival: f64,
@@ -253,27 +254,50 @@ impl Spread {
         })
     }
 
+    /// The half-life is the median of the times of all later readers. Three things leave it open,
+    /// taken for independent: how many there are, those still to come, and the width of bins.
+    ///
+    /// Of so many readers the number that come before the median varies as that of heads does, so
+    /// the median lies between the readers of two ranks, whatever the law of their times (order
+    /// statistics: Thompson 1936; David and Nagaraja 2003, 7.1). Readers whom readers bring come in
+    /// clusters, by which the variance of a count grows to 1 / (1 − R)² (Hawkes and Oakes 1974).
     fn half_life(&self, now: u32, reproduction: Range, weights: &Weights) -> Option<Range> {
         let peak = self.ages.peak()?;
         let unborn = self.over_readers(false, |time| {
             1.0 - f64::from(weights.arrived_within(now as f32 - time))
         });
-        // Children still to come, and theirs.
-        let future = |r: f64| match r < 1.0 {
-            true => r * unborn / (1.0 - r),
+        // With the children still to come, and theirs.
+        let all = |r: f64| match r < 1.0 {
+            true => peak.after + r * unborn / (1.0 - r),
             false => f64::INFINITY,
         };
-        let [_, likely, _] = self.ages.half_life(peak, future(reproduction.likely))?;
-        let soonest = self.ages.half_life(peak, future(reproduction.low));
-        let latest = self.ages.half_life(peak, future(reproduction.high));
+        let later = |rank: f64| self.ages.later(peak, rank);
+        let half = all(reproduction.likely) / 2.0;
+        let [soonest, likely, latest] = later(half)?;
+        let clustered = 1.0 / (1.0 - reproduction.likely);
+        let reach = normal_quantile(0.9) * (half / 2.0).sqrt() * clustered;
+        // Of an even law the middle four fifths.
+        let bins = 0.8 * (latest - soonest) / 2.0;
+        let away = |rank: f64| later(rank).map(|[_, time, _]| (time - likely).abs());
+        let below = [away(all(reproduction.low) / 2.0), away(half - reach)];
+        // As many more from outside, at the most, as came in the last half of the content's life: so
+        // many does interest bring that falls as one over the age.
+        let outside = self.ages.since(f64::from(now) / 2.0);
+        let most = (all(reproduction.high) + outside) / 2.0;
+        let above = [away(most), away(half + reach)];
+        let sum = |parts: [Option<f64>; 2]| {
+            let [one, other] = parts.map(Option::unwrap_or_default);
+            one.hypot(other).hypot(bins)
+        };
+        // What has not come yet comes after all that has.
+        let passed = match above.iter().all(Option::is_some) {
+            true => 0.0,
+            false => f64::from(now) - peak.middle(),
+        };
         Some(Range {
-            low: soonest.map_or(likely, |[low, ..]| low.min(likely)),
-            likely,
-            // It may not have come yet.
-            high: match latest {
-                Some([.., high]) => high.max(likely),
-                None => f64::from(now).max(likely),
-            },
+            low: (likely - sum(below)).max(0.0),
+            likely: likely.max(0.0),
+            high: (likely + sum(above)).max(passed).max(0.0),
         })
     }
 }

@@ -14,6 +14,16 @@ pub struct Range {
 }
 
 impl Range {
+    /// The range of a number of which variance and greatest value are known.
+    pub(crate) fn of_sum(likely: f64, variance: f64, most: f64) -> Range {
+        let reach = normal_quantile(0.9) * variance.max(0.0).sqrt();
+        Range {
+            low: (likely - reach).max(0.0),
+            likely,
+            high: (likely + reach).min(most).max(likely),
+        }
+    }
+
     /// The range of a rising function of the figure.
     pub(crate) fn map(self, of: impl Fn(f64) -> f64) -> Range {
         Range {

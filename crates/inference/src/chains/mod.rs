@@ -164,6 +164,7 @@ impl Chains {
         let incoming = arrival
             .incoming_token
             .map(|token| token_key(arrival.site, token));
+        let public = 1.0 - judgement.dark[1];
         let origin = match place.cause {
             Cause::Return => return,
             Cause::Parent { visit, lag_ms, .. } => {
@@ -179,6 +180,7 @@ impl Chains {
                 visitor: arrival.visitor,
                 time: arrival.time,
                 app,
+                public,
                 content: content_key,
                 clock: clock.index() as u8,
             };
@@ -198,6 +200,7 @@ impl Chains {
                 device: judgement.device,
             },
             origin,
+            public,
             incoming,
             gives_token: arrival.share_token.is_some(),
         };

@@ -286,7 +286,11 @@ impl Generator {
             generation_time_seconds_low: optional(dice, 2.5),
             generation_time_seconds_high: optional(dice, 2.5),
             half_life_seconds: optional(dice, 2.5),
+            half_life_seconds_low: optional(dice, 2.5),
+            half_life_seconds_high: optional(dice, 2.5),
             k_factor: optional(dice, 2.5),
+            k_factor_low: optional(dice, 2.5),
+            k_factor_high: optional(dice, 2.5),
             reproduction_now: optional(dice, 2.5),
             reproduction_now_low: optional(dice, 2.5),
             reproduction_now_high: optional(dice, 2.5),
@@ -298,6 +302,10 @@ impl Generator {
             doubling_seconds_high: optional(dice, 2.5),
             broadcast: dice.random_bool(0.5),
             largest_broadcast: dice.random_range(1..1000),
+            broadcast_probability: optional(dice, 2.5),
+            broadcast_arrivals: optional(dice, 2.5),
+            broadcast_arrivals_low: optional(dice, 2.5),
+            broadcast_arrivals_high: optional(dice, 2.5),
             model_version: Cow::Borrowed("test-1"),
         };
         spread.encode(out).expect("fits its schema");

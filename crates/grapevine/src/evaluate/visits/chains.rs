@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use grapevine_evaluation::visits::{Apart, FigureScore, ParentScores, READERS_MIN};
+use grapevine_evaluation::visits::{Apart, FigureScore, ParentScores, PostedScores, READERS_MIN};
 
 use super::{Run, cells, percent, table};
 
@@ -108,12 +108,34 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
             ("chain share", &found.share),
             ("R", &found.reproduction),
             ("virality (relative error)", &found.virality),
+            ("k-factor", &found.k_factor),
+            ("half-life, s (relative error)", &found.half_life),
+            ("the same, at 3/4 of the readers", &found.half_life_early),
         ] {
             let name = format!("{} {name}", rate(run));
             spreads.add_row(cells(&name, of_figure(figure)));
         }
     }
-    writeln!(out, "{spreads}\n")?;
+    writeln!(
+        out,
+        "{spreads}\n\nLinks posted in public: contents of which a token has named a reader. posted: one of \
+         the content's links was mainly read in public; readers: who came by such links, over all"
+    )?;
+    let head = [
+        "contents",
+        "P(posted)",
+        "truly",
+        "Brier",
+        "ECE",
+        "readers",
+        "truly",
+        "held %",
+    ];
+    let mut posts = table("token rate", &head);
+    for run in runs {
+        posts.add_row(cells(&rate(run), of_posted(&run.chains.spreads.posted)));
+    }
+    writeln!(out, "{posts}\n")?;
     for run in runs {
         let found = &run.chains.spreads;
         let [low, likely, high] = found.chained.map(percent);
@@ -162,6 +184,20 @@ fn of_apart(apart: &Apart) -> [String; 4] {
         format!("{:.3}", apart.outside),
         format!("{:.3}", apart.sharer),
         format!("{:.3}", apart.unseen),
+    ]
+}
+
+fn of_posted(posted: &PostedScores) -> [String; 8] {
+    let plain = |value: f64| format!("{value:.3}");
+    [
+        posted.contents.to_string(),
+        plain(posted.stated),
+        plain(posted.truly),
+        plain(posted.brier),
+        plain(posted.ece),
+        format!("{:.0}", posted.readers),
+        format!("{:.0}", posted.true_readers),
+        format!("{:.0}", 100.0 * posted.held),
     ]
 }
 

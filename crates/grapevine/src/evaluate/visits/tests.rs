@@ -62,7 +62,12 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         let line = [&line[..], &[rows.to_str().expect("a name")]].concat();
         let model = Model::builtin();
         let signals = Arc::new(Signals::builtin());
-        let (of, runs) = judged(&arguments(&line), &signals, &model).expect("judges");
+        let by = By {
+            signals: &signals,
+            model: &model,
+            weights: None,
+        };
+        let (of, runs) = judged(&arguments(&line), &by).expect("judges");
         assert_eq!(of, file);
         let [run] = &runs[..] else {
             panic!("one run");
@@ -107,12 +112,12 @@ fn files_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let [file, truth] = simulated_files(folder.path(), "combined");
     let refused = |line: &[&str]| {
-        let failure = judged(
-            &arguments(line),
-            &Arc::new(Signals::builtin()),
-            &Model::builtin(),
-        )
-        .err();
+        let by = By {
+            signals: &Arc::new(Signals::builtin()),
+            model: &Model::builtin(),
+            weights: None,
+        };
+        let failure = judged(&arguments(line), &by).err();
         let failure = failure.expect("refused");
         (failure.code(), failure.to_string())
     };

@@ -8,6 +8,7 @@ use super::features::{CandidateBins, Table, UNKNOWN, amount, ratio, ratio_of_bin
 use super::*;
 
 mod acts;
+mod figures;
 mod hostile;
 mod late;
 mod tokens;
@@ -528,4 +529,33 @@ proptest! {
         }
         prop_assert!(spread.bytes() < 24_000, "{}", spread.bytes());
     }
+}
+
+/// What is drawn for one reader after the other by himself hangs them below too many: in a true
+/// spreading few readers have most of the children.
+#[test]
+fn children_gather_below_few_sharers() {
+    const READERS: u64 = 60;
+    let weights = Weights::flat();
+    let laws = MarkLaws::default();
+    let mut scratch = Scratch::default();
+    let mut spread = Spread::new(7, 0);
+    for reader in 1..=READERS {
+        // All but the first were sent, each as likely by one reader as by another.
+        let mut arrival = Arrival::new(reader, reader as i64 * 60_000);
+        arrival.outside_log_odds = -30.0;
+        spread.consider(&arrival, &weights, &laws, &mut scratch);
+        spread.admit(&arrival, &weights, &scratch);
+    }
+    while spread.settle(true, &weights, &laws, &mut scratch).is_some() {}
+    let mut sharers = 0;
+    for tree in &spread.trees {
+        let parents: std::collections::BTreeSet<u8> =
+            tree.children().map(|(_, parent)| parent).collect();
+        sharers += parents.len();
+        assert!(tree.children().count() as u64 >= READERS - 2);
+    }
+    let mean = sharers as f64 / spread.trees.len() as f64;
+    // Half of them where each is drawn by itself; by the urn of shape .1 about .1 ln(1 + 60 / .1 …).
+    assert!((2.0..15.0).contains(&mean), "{mean}");
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use grapevine_event::Spread as Record;
 use serde::{Deserialize, Serialize};
 
+use super::broadcasts::Broadcasts;
 use crate::causes::{
     ACTS_MAX, Range, SETTLED_AFTER, Spread, Weights, amplification, doubling_time,
 };
@@ -48,6 +49,8 @@ pub(super) struct Followed {
     pub(super) certain_outside: u32,
     /// Most certain children of one reader.
     pub(super) largest: u32,
+    /// Links that were posted in public.
+    pub(super) broadcasts: Broadcasts,
     /// Sums of P(privately passed on) over readers whose cause is not certain: low, likely, high.
     pub(super) dark: [f64; 3],
     /// Arrivals when the last record was written.
@@ -73,6 +76,7 @@ impl Followed {
             certain_shares: 0,
             certain_outside: 0,
             largest: 0,
+            broadcasts: Broadcasts::default(),
             dark: [0.0; 3],
             written: 0,
             touched: false,
@@ -171,6 +175,11 @@ impl Followed {
         let virality = self.virality_widened(shape.virality, settled, shape.shared.likely);
         let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(virality);
         let number = |count: u32| i64::from(count);
+        let half_life = metrics.half_life;
+        // Of the same readers as the chain arrivals: what is not known of the evidence widens it too.
+        let k_factor = (shape.arrivals > 0).then_some(shared);
+        let broadcast = self.broadcasts.said();
+        let posted = broadcast.is_some_and(|broadcast| broadcast.probability > 0.5);
         emit(&Record {
             site: &self.site,
             content: (&*self.content).into(),
@@ -200,8 +209,12 @@ impl Followed {
             generation_time_seconds: metrics.generation_time.map(|time| time.median),
             generation_time_seconds_low: metrics.generation_time.map(|time| time.low),
             generation_time_seconds_high: metrics.generation_time.map(|time| time.high),
-            half_life_seconds: metrics.half_life.map(|time| time.likely),
-            k_factor: (shape.arrivals > 0).then_some(metrics.k_factor.likely),
+            half_life_seconds: half_life.map(|time| time.likely),
+            half_life_seconds_low: half_life.map(|time| time.low),
+            half_life_seconds_high: half_life.map(|time| time.high),
+            k_factor: k_factor.map(|factor| factor.likely),
+            k_factor_low: k_factor.map(|factor| factor.low),
+            k_factor_high: k_factor.map(|factor| factor.high.min(1.0)),
             reproduction_now: reproduction_now.map(|range| range.likely),
             reproduction_now_low: reproduction_now.map(|range| range.low),
             reproduction_now_high: reproduction_now.map(|range| range.high),
@@ -211,8 +224,12 @@ impl Followed {
             doubling_seconds: doubling.map(|range| range.likely),
             doubling_seconds_low: doubling.map(|range| range.low),
             doubling_seconds_high: doubling.map(|range| range.high),
-            broadcast: self.largest > BROADCAST_CHILDREN,
+            broadcast: posted || self.largest > BROADCAST_CHILDREN,
             largest_broadcast: number(self.largest),
+            broadcast_probability: broadcast.map(|broadcast| broadcast.probability),
+            broadcast_arrivals: broadcast.map(|broadcast| broadcast.children.likely),
+            broadcast_arrivals_low: broadcast.map(|broadcast| broadcast.children.low),
+            broadcast_arrivals_high: broadcast.map(|broadcast| broadcast.children.high),
             model_version: weights.version().into(),
         });
     }

@@ -37,6 +37,7 @@ pub(super) struct HeldReading {
     app: u16,
     marks: [u16; 3],
     origin: Origin,
+    public: f32,
     incoming: Option<u64>,
     gives_token: bool,
 }
@@ -85,6 +86,7 @@ impl From<&Reading<'_>> for Held {
             app: reading.app,
             marks: plain(reading.marks),
             origin: reading.origin,
+            public: reading.public,
             incoming: reading.incoming,
             gives_token: reading.gives_token,
         }))
@@ -103,6 +105,7 @@ impl HeldReading {
             app: self.app,
             marks: marks(self.marks),
             origin: self.origin,
+            public: self.public,
             incoming: self.incoming,
             gives_token: self.gives_token,
         }

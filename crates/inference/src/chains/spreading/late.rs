@@ -21,6 +21,8 @@ pub(in crate::chains) struct Orphan {
     pub(in crate::chains) visitor: Option<i64>,
     pub(in crate::chains) time: i64,
     pub(in crate::chains) app: u16,
+    /// P(from a public place).
+    pub(in crate::chains) public: f32,
     pub(in crate::chains) content: u64,
     pub(in crate::chains) clock: u8,
 }
@@ -121,6 +123,10 @@ impl Spreading {
                     followed.certain_shares = followed.certain_shares.saturating_add(1);
                     let children = u32::from(self.readers.bore(parent));
                     followed.largest = followed.largest.max(children);
+                    let link = (child.content, followed.started, parent);
+                    let broadcasts = &mut followed.broadcasts;
+                    let links = &mut self.readers.links;
+                    links.brought(link, child.public, child.time, broadcasts);
                     followed.touch(child.time);
                 }
                 late

@@ -11,6 +11,7 @@
 //! again starts it anew. All of it is a function of what came; what came within five seconds of
 //! event time may come in any order.
 
+mod broadcasts;
 mod finding;
 mod followed;
 mod held;

@@ -3,6 +3,7 @@
 use grapevine_event::Id;
 use serde::{Deserialize, Serialize};
 
+use super::broadcasts::Links;
 use crate::recent::Recent;
 
 /// Readers whose visits can be named: 62 bytes each.
@@ -36,6 +37,8 @@ pub(super) struct Readers {
     /// Reader of a content to the key of the first visit.
     seen: Recent<u64>,
     given: Recent<()>,
+    /// Links of theirs that brought others.
+    pub(super) links: Links,
 }
 
 impl Default for Readers {
@@ -44,6 +47,7 @@ impl Default for Readers {
             named: Recent::new(NAMED_MAX),
             seen: Recent::new(SEEN_MAX),
             given: Recent::new(GIVEN_MAX),
+            links: Links::default(),
         }
     }
 }
@@ -108,6 +112,6 @@ impl Readers {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.named.len() + self.seen.len() + self.given.len()
+        self.named.len() + self.seen.len() + self.given.len() + self.links.len()
     }
 }

@@ -89,6 +89,10 @@ pub(super) fn arrive(
             site.strangers.came_back(stranger);
             let children = u32::from(desk.readers.bore(parent));
             followed.largest = followed.largest.max(children);
+            let link = (reading.content_key, followed.started, parent);
+            let broadcasts = &mut followed.broadcasts;
+            let links = &mut desk.readers.links;
+            links.brought(link, reading.public, reading.time, broadcasts);
             site.count_known(reading.time, false, true);
         }
         Origin::SomeShare => {

@@ -31,6 +31,8 @@ pub(in crate::chains) struct Reading<'a> {
     pub(in crate::chains) app: u16,
     pub(in crate::chains) marks: Marks,
     pub(in crate::chains) origin: Origin,
+    /// P(from a public place), as far as is known of the landing itself.
+    pub(in crate::chains) public: f32,
     /// Key of the token that the link carried, of somebody else.
     pub(in crate::chains) incoming: Option<u64>,
     pub(in crate::chains) gives_token: bool,

@@ -134,6 +134,16 @@ proptest! {
             prop_assert!(shared[2] <= spread.settled as f64 + 1e-6, "{:?}", spread);
             let breadth: f64 = spread.breadth.iter().sum();
             prop_assert!((breadth - spread.settled as f64).abs() < 1e-3, "{:?}", spread);
+            let posted = [spread.broadcast_arrivals_low, spread.broadcast_arrivals, spread.broadcast_arrivals_high];
+            prop_assert!(posted.is_sorted(), "{:?}", spread);
+            let most = Some(spread.certain_shares as f64);
+            prop_assert!(spread.broadcast_arrivals_high.is_none() || spread.broadcast_arrivals_high <= most, "{:?}", spread);
+            prop_assert_eq!(spread.broadcast_arrivals.is_some(), spread.certain_shares > 0);
+            let factor = [spread.k_factor_low, spread.k_factor, spread.k_factor_high];
+            prop_assert!(factor.is_sorted() && factor[2] <= Some(1.0), "{:?}", spread);
+            prop_assert_eq!(spread.k_factor.is_some(), spread.settled > 0);
+            let half = [spread.half_life_seconds_low, spread.half_life_seconds, spread.half_life_seconds_high];
+            prop_assert!(half.is_sorted() && half[0].is_none_or(|half| half >= 0.0), "{:?}", spread);
             let ratio = [spread.reproduction_low, spread.reproduction, spread.reproduction_high];
             prop_assert!(ratio.is_sorted() && ratio.iter().all(|r| r.is_finite()), "{:?}", spread);
         }
@@ -152,11 +162,24 @@ proptest! {
     ) {
         let mut time = T0;
         let mut landings: Vec<Landing<'_>> = Vec::new();
+        // Sharers who came well before: whose token it is does not hang on the order of moments.
+        let sharers: Vec<Landing<'_>> = [("t0", 0), ("t1", 1)]
+            .into_iter()
+            .map(|(token, content)| Landing {
+                given: Some(token),
+                ..Landing::new(1_000 + content as u64, CONTENTS[content], T0 - HOUR)
+            })
+            .collect();
         for (number, gap) in (0..).zip(&gaps) {
             time += gap;
             let content = CONTENTS[(number % 3 == 0) as usize];
             let mut landing = Landing::new(number, content, time);
             landing.outside = number % 4 == 1;
+            landing.token = match (number % 5, content == CONTENTS[0]) {
+                (2, true) => Some("t0"),
+                (2, false) => Some("t1"),
+                _ => None,
+            };
             landing.app = APPS[(number % 3) as usize];
             landing.dark = (number % 10) as f32 / 10.0;
             landings.push(landing);
@@ -167,8 +190,10 @@ proptest! {
             for app in APPS {
                 world.chains.forest.app(app);
             }
-            landings.iter().for_each(|landing| { world.land(landing); });
+            sharers.iter().chain(landings).for_each(|landing| { world.land(landing); });
             world.end();
+            // Certain edges are written as they come, one by one.
+            world.found.edges.sort_by_key(|edge| (edge.time, edge.child_visit, edge.parent_kind));
             world.found
         };
         let calm = told(&landings);
@@ -184,6 +209,8 @@ proptest! {
                 mixed.swap(at, at + by);
             }
         }
+        let posted = calm.spreads.iter().filter_map(|spread| spread.broadcast_probability);
+        prop_assert!(posted.clone().all(|posted| (0.0..=1.0).contains(&posted)));
         prop_assert_eq!(told(&mixed), calm);
     }
 }
