@@ -233,7 +233,7 @@ mod tests {
             assert!(migration.name.starts_with(&format!("{number:04}_")));
             for statement in statements(migration.sql) {
                 assert!(
-                    ["IF NOT EXISTS", "OR REPLACE", "IF EXISTS"]
+                    ["IF NOT EXISTS", "OR REPLACE", "IF EXISTS", "MODIFY SETTING"]
                         .iter()
                         .any(|words| statement.contains(words)),
                     "{statement}"
