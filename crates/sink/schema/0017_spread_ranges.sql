@@ -1,5 +1,5 @@
 ALTER TABLE grapevine.spread_states
-    ADD COLUMN IF NOT EXISTS half_life_seconds_low Nullable(Float64) COMMENT 'Low end of its range: what the number of later readers leaves open, with those still to come and the width of counted ages. Which moment was the busiest, and more readers from outside than came in the last half of the time so far, are not in it.' AFTER half_life_seconds,
+    ADD COLUMN IF NOT EXISTS half_life_seconds_low Nullable(Float64) COMMENT 'Low end of its range: what the number of later readers leaves open, with those still to come and the width of counted ages. Which moment was the busiest, and more readers from outside than come in one and a half more doublings of the age as they did in the last, are not in it.' AFTER half_life_seconds,
     ADD COLUMN IF NOT EXISTS half_life_seconds_high Nullable(Float64) COMMENT 'High end; where it has not come yet, the time that has passed.' AFTER half_life_seconds_low,
     ADD COLUMN IF NOT EXISTS k_factor_low Nullable(Float64) COMMENT 'Low end of its range.' AFTER k_factor,
     ADD COLUMN IF NOT EXISTS k_factor_high Nullable(Float64) COMMENT 'High end.' AFTER k_factor_low,

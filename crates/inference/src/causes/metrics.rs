@@ -31,7 +31,7 @@ pub struct Metrics {
     /// Seconds from the busiest time to the half of all arrivals after it (as bitly counted in
     /// 2011), the expected descendants included that are still to come. None where that half has
     /// not come yet. Not in its range: which time was the busiest, and more readers from outside than
-    /// came in the last half of the time so far.
+    /// come in one and a half more doublings of the age as they did in the last.
     pub half_life: Option<Range>,
     /// Arrivals by shares, for each arrival so far: K = i · c, shares made by a visitor times
     /// arrivals that a share brings. Of settled arrivals.
@@ -45,6 +45,10 @@ pub struct Metrics {
     /// Lipsitch 2007). None unless R is surely above 1.
     pub doubling_time: Option<Range>,
 }
+
+/// Doublings of a content's age for which the outside may still bring as many readers as with the last:
+/// set on simulated sites (docs/chains.md).
+const DOUBLINGS_LATER: f64 = 1.5;
 
 /// Quartiles of a duration, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -280,19 +284,23 @@ impl Spread {
         let bins = 0.8 * (latest - soonest) / 2.0;
         let away = |rank: f64| later(rank).map(|[_, time, _]| (time - likely).abs());
         let below = [away(all(reproduction.low) / 2.0), away(half - reach)];
-        // As many more from outside, at the most, as came in the last half of the content's life: so
-        // many does interest bring that falls as one over the age.
+        // Interest that falls as one over the age brings as many from outside with each doubling of it as
+        // came with the last.
         let outside = self.ages.since(f64::from(now) / 2.0);
-        let most = (all(reproduction.high) + outside) / 2.0;
+        let most = (all(reproduction.high) + DOUBLINGS_LATER * outside) / 2.0;
         let above = [away(most), away(half + reach)];
         let sum = |parts: [Option<f64>; 2]| {
             let [one, other] = parts.map(Option::unwrap_or_default);
             one.hypot(other).hypot(bins)
         };
-        // What has not come yet comes after all that has.
+        // What has not come yet comes after all that has, as much later as so many take.
         let passed = match above.iter().all(Option::is_some) {
             true => 0.0,
-            false => f64::from(now) - peak.middle(),
+            false => {
+                let to_come = (most - peak.after).max(0.0) / outside.max(1e-9);
+                let later = to_come.min(DOUBLINGS_LATER).exp2();
+                f64::from(now) * later - peak.middle()
+            }
         };
         Some(Range {
             low: (likely - sum(below)).max(0.0),
