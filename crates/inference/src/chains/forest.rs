@@ -230,6 +230,11 @@ impl Forest {
             self.root(node_key, content, arrival, reader);
             return alone;
         };
+        // The same visit told again, of a reader without a name: nobody comes from himself.
+        if self.is_above(node_key, parent) {
+            let cause = Cause::Return;
+            return Place { cause, ..alone };
+        }
         let Some(above) = self.nodes.get(parent).cloned() else {
             return alone;
         };
@@ -263,12 +268,34 @@ impl Forest {
         place
     }
 
+    /// True where a node is another one, or above it.
+    fn is_above(&self, node: u64, other: u64) -> bool {
+        if self.nodes.peek(node).is_none() {
+            return false;
+        }
+        let mut at = other;
+        for _ in 0..=GENERATIONS_MAX {
+            if at == node {
+                return true;
+            }
+            match self.nodes.peek(at) {
+                Some(known) if known.parent != 0 => at = known.parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Adds a leaf below `parent` to the sums: each ancestor but the root adds 2s + 1 to Q.
     fn grow(&mut self, parent: u64, above: &Node, arrival: &Arrival<'_>) {
         let mut squares = 1;
         let mut root = above.clone();
         let mut at = parent;
-        while let Some(node) = self.nodes.get(at) {
+        // A state that an earlier version wrote may hold a circle.
+        for _ in 0..=GENERATIONS_MAX {
+            let Some(node) = self.nodes.get(at) else {
+                break;
+            };
             if node.parent == 0 {
                 root = node.clone();
                 node.size = node.size.saturating_add(1);

@@ -531,3 +531,40 @@ fn an_import_of_another_year_leaves_what_is_live_alone() {
     }
     assert_eq!(hints(&mut chains, &model, now + 30_000, None).len(), 1);
 }
+
+/// Who has no name is not known again; a visit that is told twice would come from itself.
+#[test]
+fn a_visit_told_again_by_its_own_or_a_childs_token_is_a_return() {
+    let nameless = |token: Option<usize>| Step {
+        visitor: None,
+        content: 0,
+        token,
+        shares: true,
+    };
+    let mut chains = Chains::default();
+    arrive(&mut chains, 0, &nameless(None));
+    let child = arrive(&mut chains, 1, &nameless(Some(0)));
+    assert!(matches!(child.cause, Cause::Parent { .. }));
+    let grandchild = arrive(&mut chains, 2, &nameless(Some(1)));
+    assert_eq!(grandchild.generation, 2);
+    for (again, token) in [(0, 0), (0, 2), (1, 1), (1, 2)] {
+        let place = arrive(&mut chains, again, &nameless(Some(token)));
+        assert_eq!(place.cause, Cause::Return, "{again} by {token}");
+    }
+    let later = arrive(&mut chains, 3, &nameless(Some(2)));
+    assert_eq!((later.generation, later.cascade), (3, visit(0)));
+}
+
+proptest! {
+    #[test]
+    fn visits_told_again_and_again_make_no_circle(
+        told in prop::collection::vec((0usize..6, prop::option::of(0usize..6), prop::option::of(0i64..2), any::<bool>()), 0..80),
+    ) {
+        let mut chains = Chains::default();
+        for (at, token, visitor, shares) in told {
+            let step = Step { visitor, content: 0, token, shares };
+            let place = arrive(&mut chains, at, &step);
+            prop_assert!(usize::from(place.generation) < 80);
+        }
+    }
+}

@@ -3,10 +3,14 @@
 //! Collectors, partitions and clocks disagree by moments. Whatever the order in which these are
 //! told, what is held is taken by event time, then by identity: the same findings.
 
-use std::collections::BTreeMap;
+//!
+//! Who arrives in order, as nearly all do, costs no memory of his own: the room of what was taken is
+//! used again, that of its address as well.
+
+use std::collections::VecDeque;
 
 use grapevine_event::{Id, ShareKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Origin, Reading, Sharing};
 use crate::causes::Marks;
@@ -16,20 +20,47 @@ pub(super) const HOLD_MS: i64 = 5_000;
 /// Things held of each clock: in a rush the oldest are taken early. 250 bytes each with a usual
 /// address.
 const HELD_MAX: usize = 32_768;
+/// Room for an address that is kept for the next one, bytes.
+const NAMES_KEPT: usize = 512;
 
 /// A landing or an act of sharing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Held {
-    /// A landing.
-    Read(Box<HeldReading>),
-    /// An act of sharing.
-    Share(Box<HeldSharing>),
+pub(super) struct Held {
+    names: Names,
+    told: Told,
+}
+
+/// Site and address, one after the other.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Names {
+    text: String,
+    /// Bytes of the site.
+    site: u32,
+}
+
+impl Names {
+    fn set(&mut self, site: &str, content: &str) {
+        self.text.clear();
+        self.text.push_str(site);
+        self.text.push_str(content);
+        self.site = u32::try_from(site.len()).unwrap_or(u32::MAX);
+    }
+
+    fn both(&self) -> (&str, &str) {
+        // A state that was damaged, yet reads, has no site rather than none of the rest.
+        let site = usize::try_from(self.site).unwrap_or(usize::MAX);
+        self.text.split_at_checked(site).unwrap_or(("", &self.text))
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct HeldReading {
-    site: Box<str>,
-    content: Box<str>,
+enum Told {
+    Read(HeldReading),
+    Share(HeldSharing),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct HeldReading {
     content_key: u64,
     visit: Id,
     visitor: Option<i64>,
@@ -43,9 +74,7 @@ pub(super) struct HeldReading {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct HeldSharing {
-    site: Box<str>,
-    content: Box<str>,
+struct HeldSharing {
     content_key: u64,
     key: u64,
     kind: ShareKind,
@@ -74,93 +103,146 @@ fn marks([channel, network, device]: [u16; 3]) -> Marks {
     }
 }
 
-impl From<&Reading<'_>> for Held {
-    fn from(reading: &Reading<'_>) -> Self {
-        Held::Read(Box::new(HeldReading {
-            site: reading.site.into(),
-            content: reading.content.into(),
-            content_key: reading.content_key,
-            visit: reading.visit,
-            visitor: reading.visitor,
-            time: reading.time,
-            app: reading.app,
-            marks: plain(reading.marks),
-            origin: reading.origin,
-            public: reading.public,
-            incoming: reading.incoming,
-            gives_token: reading.gives_token,
-        }))
-    }
+/// What is told of somebody, as it is held and as it is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Telling<'a> {
+    /// A landing.
+    Read(Reading<'a>),
+    /// An act of sharing.
+    Share(Sharing<'a>),
 }
 
-impl HeldReading {
-    pub(super) fn reading(&self) -> Reading<'_> {
-        Reading {
-            site: &self.site,
-            content: &self.content,
-            content_key: self.content_key,
-            visit: self.visit,
-            visitor: self.visitor,
-            time: self.time,
-            app: self.app,
-            marks: marks(self.marks),
-            origin: self.origin,
-            public: self.public,
-            incoming: self.incoming,
-            gives_token: self.gives_token,
+impl Telling<'_> {
+    /// Event time, identity.
+    fn place(&self) -> (i64, u64) {
+        match self {
+            Telling::Read(reading) => (reading.time, crate::clock::short(reading.visit)),
+            Telling::Share(sharing) => (sharing.time, sharing.key),
+        }
+    }
+
+    fn names(&self) -> (&str, &str) {
+        match self {
+            Telling::Read(reading) => (reading.site, reading.content),
+            Telling::Share(sharing) => (sharing.site, sharing.content),
+        }
+    }
+
+    fn told(&self) -> Told {
+        match self {
+            Telling::Read(reading) => Told::Read(HeldReading {
+                content_key: reading.content_key,
+                visit: reading.visit,
+                visitor: reading.visitor,
+                time: reading.time,
+                app: reading.app,
+                marks: plain(reading.marks),
+                origin: reading.origin,
+                public: reading.public,
+                incoming: reading.incoming,
+                gives_token: reading.gives_token,
+            }),
+            Telling::Share(sharing) => Told::Share(HeldSharing {
+                content_key: sharing.content_key,
+                key: sharing.key,
+                kind: sharing.kind,
+                time: sharing.time,
+                app: sharing.app,
+                marks: plain(sharing.marks),
+                sharer: sharing.sharer,
+                visitor: sharing.visitor,
+                token: sharing.token,
+            }),
         }
     }
 }
 
-impl From<&Sharing<'_>> for Held {
-    fn from(sharing: &Sharing<'_>) -> Self {
-        Held::Share(Box::new(HeldSharing {
-            site: sharing.site.into(),
-            content: sharing.content.into(),
-            content_key: sharing.content_key,
-            key: sharing.key,
-            kind: sharing.kind,
-            time: sharing.time,
-            app: sharing.app,
-            marks: plain(sharing.marks),
-            sharer: sharing.sharer,
-            visitor: sharing.visitor,
-            token: sharing.token,
-        }))
-    }
-}
-
-impl HeldSharing {
-    pub(super) fn sharing(&self) -> Sharing<'_> {
-        Sharing {
-            site: &self.site,
-            content: &self.content,
-            content_key: self.content_key,
-            key: self.key,
-            kind: self.kind,
-            time: self.time,
-            app: self.app,
-            marks: marks(self.marks),
-            sharer: self.sharer,
-            visitor: self.visitor,
-            token: self.token,
+impl Held {
+    pub(super) fn telling(&self) -> Telling<'_> {
+        let (site, content) = self.names.both();
+        match &self.told {
+            Told::Read(held) => Telling::Read(Reading {
+                site,
+                content,
+                content_key: held.content_key,
+                visit: held.visit,
+                visitor: held.visitor,
+                time: held.time,
+                app: held.app,
+                marks: marks(held.marks),
+                origin: held.origin,
+                public: held.public,
+                incoming: held.incoming,
+                gives_token: held.gives_token,
+            }),
+            Told::Share(held) => Telling::Share(Sharing {
+                site,
+                content,
+                content_key: held.content_key,
+                key: held.key,
+                kind: held.kind,
+                time: held.time,
+                app: held.app,
+                marks: marks(held.marks),
+                sharer: held.sharer,
+                visitor: held.visitor,
+                token: held.token,
+            }),
         }
+    }
+
+    fn place(&self) -> (i64, u64) {
+        self.telling().place()
     }
 }
 
 /// What is held of one clock, by event time and identity. A thing that comes twice is one.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Hold(BTreeMap<(i64, u64), Held>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hold {
+    /// In order, each with the place of its own among `held`.
+    order: VecDeque<((i64, u64), u32)>,
+    held: Vec<Option<Held>>,
+    free: Vec<u32>,
+    /// Room for names that the last one taken left.
+    spare: Names,
+}
 
 impl Hold {
-    pub(super) fn put(&mut self, time: i64, key: u64, held: Held) {
-        self.0.entry((time, key)).or_insert(held);
+    pub(super) fn put(&mut self, telling: &Telling<'_>) {
+        let place = telling.place();
+        let at = self.order.partition_point(|(known, _)| *known < place);
+        if self.order.get(at).is_some_and(|(known, _)| *known == place) {
+            return;
+        }
+        let mut names = std::mem::take(&mut self.spare);
+        let (site, content) = telling.names();
+        names.set(site, content);
+        let told = telling.told();
+        self.keep(at, place, Held { names, told });
+    }
+
+    fn keep(&mut self, at: usize, place: (i64, u64), held: Held) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.held.push(None);
+            // At most one more than HELD_MAX.
+            (self.held.len() - 1) as u32
+        });
+        self.held[slot as usize] = Some(held);
+        self.order.insert(at, (place, slot));
     }
 
     /// Says what brought a reader that is held; false where it is not.
     pub(super) fn now_known(&mut self, time: i64, key: u64, origin: Origin) -> bool {
-        match self.0.get_mut(&(time, key)) {
-            Some(Held::Read(held)) => {
+        let found = self
+            .order
+            .binary_search_by_key(&(time, key), |(place, _)| *place);
+        let slot = found.ok().and_then(|at| self.order.get(at));
+        let held = slot.and_then(|(_, slot)| self.held.get_mut(*slot as usize)?.as_mut());
+        match held {
+            Some(Held {
+                told: Told::Read(held),
+                ..
+            }) => {
                 held.origin = origin;
                 true
             }
@@ -168,21 +250,113 @@ impl Hold {
         }
     }
 
-    /// The oldest, where it happened by then or there is too much.
+    /// The oldest, where it happened by then or there is too much; to be
+    /// [given back](Self::give_back) after use.
     pub(super) fn take(&mut self, by: i64) -> Option<(i64, Held)> {
-        let first = self.0.first_entry()?;
-        let (time, _) = *first.key();
-        let due = time <= by;
-        if due {
-            return Some((time, first.remove()));
-        }
-        if self.0.len() <= HELD_MAX {
+        let ((time, _), _) = *self.order.front()?;
+        if time > by && self.order.len() <= HELD_MAX {
             return None;
         }
-        self.0.pop_first().map(|((time, _), held)| (time, held))
+        let (_, slot) = self.order.pop_front()?;
+        self.free.push(slot);
+        Some((time, self.held[slot as usize].take()?))
+    }
+
+    /// Takes the room of what was taken for what comes next.
+    pub(super) fn give_back(&mut self, held: Held) {
+        if held.names.text.capacity() <= NAMES_KEPT {
+            self.spare = held.names;
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.order.len()
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Held> {
+        let held = |slot: u32| self.held.get(slot as usize)?.as_ref();
+        self.order.iter().filter_map(move |(_, slot)| held(*slot))
+    }
+}
+
+impl Serialize for Hold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq;
+        let mut list = serializer.serialize_seq(Some(self.len()))?;
+        for held in self.in_order() {
+            list.serialize_element(held)?;
+        }
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Hold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut hold = Hold::default();
+        for held in Vec::<Held>::deserialize(deserializer)? {
+            hold.keep(hold.len(), held.place(), held);
+        }
+        Ok(hold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sharing(time: i64, key: u64, content: &str) -> Telling<'_> {
+        Telling::Share(Sharing {
+            site: "example.org",
+            content,
+            content_key: 7,
+            key,
+            kind: ShareKind::Copy,
+            time,
+            app: 1,
+            marks: Marks::default(),
+            sharer: None,
+            visitor: None,
+            token: None,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_map_by_time_and_identity(
+            calls in prop::collection::vec((0u8..4, 0i64..30, 0u64..4, 0usize..700), 0..200),
+        ) {
+            let mut hold = Hold::default();
+            let mut map = BTreeMap::new();
+            for (call, time, key, long) in calls {
+                let content = format!("https://example.org/{time}/{}", "a".repeat(long));
+                match call {
+                    0..3 => {
+                        hold.put(&sharing(time, key, &content));
+                        map.entry((time, key)).or_insert(content);
+                    }
+                    _ => {
+                        let due = map.first_key_value().is_some_and(|((first, _), _)| *first <= time);
+                        let first = due.then(|| map.pop_first()).flatten();
+                        let taken = hold.take(time);
+                        prop_assert_eq!(taken.is_some(), first.is_some());
+                        if let (Some((_, held)), Some((place, content))) = (taken, first) {
+                            prop_assert_eq!(held.place(), place);
+                            prop_assert_eq!(held.names.both(), ("example.org", content.as_str()));
+                            hold.give_back(held);
+                        }
+                    }
+                }
+                prop_assert_eq!(hold.len(), map.len());
+                let bytes = postcard::to_allocvec(&hold).expect("writes");
+                let again: Hold = postcard::from_bytes(&bytes).expect("reads");
+                prop_assert_eq!(postcard::to_allocvec(&again).expect("writes"), bytes);
+                let places: Vec<_> = again.in_order().map(Held::place).collect();
+                prop_assert_eq!(places, map.keys().copied().collect::<Vec<_>>());
+            }
+        }
     }
 }

@@ -36,7 +36,7 @@ use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
 use followed::{ActName, Followed};
-use held::{HOLD_MS, Held, Hold};
+use held::{HOLD_MS, Hold, Telling};
 pub(super) use late::{Orphan, Owner};
 use publishing::{write, write_model};
 use readers::Readers;
@@ -134,8 +134,7 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        let key = crate::clock::short(reading.visit);
-        self.held[clock.index()].put(reading.time, key, reading.into());
+        self.held[clock.index()].put(&Telling::Read(*reading));
         self.pass(clock, self.stepped(clock, reading.time), apps, emit);
     }
 
@@ -147,7 +146,7 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        self.held[clock.index()].put(sharing.time, sharing.key, sharing.into());
+        self.held[clock.index()].put(&Telling::Share(*sharing));
         self.pass(clock, self.stepped(clock, sharing.time), apps, emit);
     }
 
@@ -178,10 +177,11 @@ impl Spreading {
     fn take(&mut self, clock: Clock, by: i64, apps: &[String], emit: &mut dyn FnMut(Finding<'_>)) {
         while let Some((time, held)) = self.held[clock.index()].take(by) {
             self.reach(clock.index(), time.min(by), apps, emit);
-            match held {
-                Held::Read(held) => self.take_reading(clock, &held.reading(), apps, emit),
-                Held::Share(held) => self.take_sharing(clock, &held.sharing(), apps, emit),
+            match held.telling() {
+                Telling::Read(reading) => self.take_reading(clock, &reading, apps, emit),
+                Telling::Share(sharing) => self.take_sharing(clock, &sharing, apps, emit),
             }
+            self.held[clock.index()].give_back(held);
         }
     }
 
