@@ -5,9 +5,9 @@ use super::scratch::{PART, Scratch};
 use super::state::Spread;
 use super::trees::{Below, Tree};
 
-/// Shape of the gamma law of how many children readers have. Of .03, .1, .3, 1 and ∞ the one whose trees are
-/// nearest in structural virality to the true ones, over cascade files and simulated sites (docs/chains.md).
-/// Variances of children would give less, .003 to .01 (Twitter16, Weibo): few hubs make them.
+/// Shape of the gamma law of how many children readers have, set by the structural virality of trees against
+/// the true ones, of .03, .1, .3, 1 and ∞: simulated sites and Twitter16 without tokens would have less, Weibo
+/// with tokens more (docs/chains.md).
 const CHILDREN_SHAPE: f32 = 0.1;
 
 /// A cause that was drawn.
