@@ -15,7 +15,8 @@ pub fn mask_addresses(bytes: &[u8]) -> Vec<u8> {
     let mut masked = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let length = address_at(bytes, at);
+        // What was masked last stands before, not what it was: whoever masks twice gets the same.
+        let length = address_at(&bytes[at..], masked.last().copied());
         if length > 0 {
             masked.extend_from_slice(MASK);
             at += length;
@@ -27,20 +28,20 @@ pub fn mask_addresses(bytes: &[u8]) -> Vec<u8> {
     masked
 }
 
-/// Length of the address that starts at `at`; 0 where none does.
-fn address_at(bytes: &[u8], at: usize) -> usize {
-    let byte = bytes[at];
-    let before = at.checked_sub(1).map(|at| bytes[at]);
+/// Length of the address that these bytes, of which there is one at least, start with after the
+/// byte `before`; 0 where none does.
+fn address_at(bytes: &[u8], before: Option<u8>) -> usize {
+    let byte = bytes[0];
     let in_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b':';
     if (byte.is_ascii_hexdigit() || byte == b':') && !before.is_some_and(in_word) {
-        let length = v6_at(&bytes[at..]);
+        let length = v6_at(bytes);
         if length > 0 {
             return length;
         }
     }
     if byte.is_ascii_digit() && !before.is_some_and(|byte| byte.is_ascii_digit()) {
         for (joint, least) in [(b'.', 3), (b'-', 4)] {
-            let (count, length) = numbers_at(&bytes[at..], joint);
+            let (count, length) = numbers_at(bytes, joint);
             if count >= least {
                 return length;
             }
@@ -123,6 +124,8 @@ mod tests {
             ("\"GET /a HTTP/1.1\" 200 12", "\"GET /a HTTP/1.1\" 200 12"),
             ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z"),
             ("std::env::var", "std::env::var"),
+            ("::::", "[address][address]"),
+            ("::12345.6.7", "[address][address]"),
             ("", ""),
         ] {
             assert_eq!(mask(line), masked, "{line}");
