@@ -71,7 +71,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (
         BURST,
-        "one machine opened three pages or more within two seconds, none from a page or by a person's act",
+        "one visitor opened three pages or more within two seconds, none from a page or known to be by a person's act",
     ),
     (HOME_PAGE, "the landing is the home page"),
     (SECTION_FRONT, "the landing is the front of a section"),
@@ -82,7 +82,10 @@ pub const NAMES: &[(&str, &str)] = &[
         "the address has parameters that belong to the content",
     ),
     (RETURNING, "the visitor was here before"),
-    (NEW_VISITOR, "the visitor was never here before"),
+    (
+        NEW_VISITOR,
+        "no earlier visit under this visitor's id: it is new, or its id was cleared",
+    ),
     (MOBILE, "a phone or tablet"),
     (DESKTOP, "a computer"),
     (

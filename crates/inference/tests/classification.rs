@@ -281,6 +281,18 @@ fn a_click_id_without_referrer_is_not_stated_as_fact() {
     assert!(judged.dark_probability_low < 0.2 && judged.dark_probability_high > 0.6);
 }
 
+/// Yandex puts `ysclid` on the results of its search.
+#[test]
+fn a_search_engine_s_click_id_without_referrer_is_a_search() {
+    let url = with("ysclid=m1abc");
+    let judged = judge(&landing(&url, "", IPHONE), &NEW);
+    assert_eq!(
+        (judged.channel, judged.app, judged.method),
+        (Channel::Search, "yandex", Method::ClickId)
+    );
+    assert!(judged.dark_probability < 0.2, "{judged:?}");
+}
+
 #[test]
 fn machines_are_bots() {
     let robot = |hit: &Hit<'_>| {

@@ -149,9 +149,10 @@ fn a_fetch_says_whose_network_and_which_audience() {
         says(WHATSAPP),
         ("whatsapp".to_owned(), Some(true), AddressOf::Sender, 0.8)
     );
+    // Its public channels fetch the same way.
     assert_eq!(
         says(TELEGRAM),
-        ("telegram".to_owned(), Some(true), AddressOf::Server, 0.8)
+        ("telegram".to_owned(), None, AddressOf::Server, 0.8)
     );
     assert_eq!(
         says(MASTODON),

@@ -2,8 +2,12 @@
 //! every link of a mail.
 //!
 //! They come with ordinary user agents, before the reader or instead of him. What tells is that one
-//! machine opens several pages within two seconds, none of them from a page and none by a person's
+//! visitor opens several pages within two seconds, none of them from a page and none by a person's
 //! act. A browser that restores its tabs does the same; nobody passed these links on either.
+//!
+//! It must be one visitor: the readers of a carrier share their network and, since browsers say
+//! little of themselves, their user agent. A scanner that changes its address or its name from page
+//! to page is not found.
 
 use grapevine_event::{Hit, VisitorBasis};
 use grapevine_inference::{Clock, Recent};
@@ -15,10 +19,10 @@ use super::sessions::{fold, hash};
 /// Three links within this time are a scanner's (autoemails.com, live-direct-marketing.online 2025:
 /// "three links or more in less than two seconds").
 pub(super) const BURST_MS: u64 = 2_000;
-/// Machines remembered: 48 bytes each, half a megabyte. Each matters for two seconds.
-const MACHINES_MAX: u32 = 8_192;
+/// Visitors remembered: 48 bytes each, half a megabyte. Each matters for two seconds.
+const VISITORS_MAX: u32 = 8_192;
 
-/// The last two different pages that a machine opened.
+/// The last two different pages that a visitor opened.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Opened {
     pages: [u32; 2],
@@ -31,7 +35,7 @@ pub(super) struct Bursts(Recent<Opened>);
 
 impl Default for Bursts {
     fn default() -> Self {
-        Bursts(Recent::new(MACHINES_MAX))
+        Bursts(Recent::new(VISITORS_MAX))
     }
 }
 
@@ -41,12 +45,11 @@ impl Bursts {
     }
 
     /// Takes a page view of what looks like a person. True where it is the third page or a later one
-    /// that one machine opens within two seconds. The first two are not known for what they are
+    /// that one visitor opens within two seconds. The first two are not known for what they are
     /// when they come.
     ///
-    /// A machine is a network with a user agent; whoever has no network is none. A page that was
-    /// opened from a page, by a person's act (`Sec-Fetch-User: ?1`), or by a browser that the site
-    /// knows, does not count.
+    /// A page that was opened from a page, by a person's act (`Sec-Fetch-User: ?1`), or by a browser
+    /// that the site knows, does not count, nor does one of nobody that is known.
     pub(super) fn is_one(
         &mut self,
         clock: Clock,
@@ -54,7 +57,7 @@ impl Bursts {
         content: &str,
         known: bool,
     ) -> bool {
-        let Some(network) = hit.network else {
+        let Some(visitor) = hit.visitor else {
             return false;
         };
         let by_a_person = hit.fetch_user.is_some_and(is_by_a_person);
@@ -63,14 +66,14 @@ impl Bursts {
         if by_a_person || from_a_page || by_a_known_browser {
             return false;
         }
-        let machine = hash(hash(clock.index() as u64, hit.site), hit.user_agent) ^ network as u64;
+        let visitor = hash(clock.index() as u64, hit.site) ^ visitor as u64;
         let (page, time) = (fold(hash(0, content)), hit.event_time);
-        let Some(opened) = self.0.get(machine) else {
+        let Some(opened) = self.0.get(visitor) else {
             let opened = Opened {
                 pages: [page, 0],
                 times: [time, i64::MIN],
             };
-            self.0.set(machine, opened);
+            self.0.set(visitor, opened);
             return false;
         };
         let within = |at: usize| opened.times[at].abs_diff(time) <= BURST_MS;
@@ -95,6 +98,8 @@ mod tests {
         let id = Id::builder("bursts").number(1).finish();
         let mut hit = Hit {
             network: Some(7),
+            visitor: Some(70),
+            visitor_basis: VisitorBasis::Address,
             user_agent: "Mozilla/5.0 (X11)",
             ..Hit::page_view(id, "example.org", T0, "https://example.org/a")
         };
@@ -129,6 +134,20 @@ mod tests {
         assert_eq!(judged(&again, |_| {}), [false; 5]);
     }
 
+    /// One network and one user agent say nothing: a carrier's phones have both.
+    #[test]
+    fn readers_of_one_network_who_open_different_pages_are_no_scanner() {
+        let mut bursts = Bursts::default();
+        for reader in 0..20 {
+            let hit = hit(|hit| {
+                hit.visitor = Some(reader);
+                hit.event_time = T0 + 50 * reader;
+            });
+            let page = format!("page {}", reader % 7);
+            assert!(!bursts.is_one(Clock::Live, &hit, &page, false), "{reader}");
+        }
+    }
+
     #[test]
     fn what_a_person_did_or_what_came_from_a_page_is_none() {
         let mail = [("a", 0), ("b", 400), ("c", 900)];
@@ -137,7 +156,7 @@ mod tests {
             judged(&mail, |hit| hit.referrer = Some("https://a.example/")),
             [false; 3]
         );
-        assert_eq!(judged(&mail, |hit| hit.network = None), [false; 3]);
+        assert_eq!(judged(&mail, |hit| hit.visitor = None), [false; 3]);
     }
 
     #[test]
@@ -149,11 +168,11 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut bursts = Bursts::default();
-        for network in 0..i64::from(2 * MACHINES_MAX) {
-            let hit = hit(|hit| hit.network = Some(network));
+        for visitor in 0..i64::from(2 * VISITORS_MAX) {
+            let hit = hit(|hit| hit.visitor = Some(visitor));
             bursts.is_one(Clock::Live, &hit, "a", false);
         }
-        assert_eq!(bursts.len(), MACHINES_MAX as usize);
+        assert_eq!(bursts.len(), VISITORS_MAX as usize);
         assert!(8 + 4 + 4 + size_of::<Opened>() + 6 <= 48);
     }
 }

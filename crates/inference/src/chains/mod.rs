@@ -329,17 +329,21 @@ impl Chains {
         Vec::new()
     }
 
-    /// Remembers a share act, and names the sharer's visit where its token is known.
+    /// Remembers a share act, and names the sharer's visit where its token is known. Only a preview
+    /// is evidence for the landings after it: what one says was measured, what a copied address or
+    /// a pressed button says was not. As causes all three count ([`crate::shares`]).
     pub fn share(&mut self, share: &Share<'_>) -> Option<Id> {
-        let clock = self.clock_of(share.time);
-        let app = self.forest.app(&share.app);
-        let act = Act::of(share, app);
-        let contents = &mut self.contents[clock.index()];
-        let content = content_key(share.site, &share.content);
-        match contents.get(content) {
-            Some(known) => known.acted(act),
-            None => {
-                contents.set(content, Content::acted_first(act));
+        if share.kind == ShareKind::Preview {
+            let clock = self.clock_of(share.time);
+            let app = self.forest.app(&share.app);
+            let act = Act::of(share, app);
+            let contents = &mut self.contents[clock.index()];
+            let content = content_key(share.site, &share.content);
+            match contents.get(content) {
+                Some(known) => known.acted(act),
+                None => {
+                    contents.set(content, Content::acted_first(act));
+                }
             }
         }
         let token = share.token.as_deref()?;

@@ -74,8 +74,8 @@ impl Classifier {
     pub fn scanner(&self) -> Classification<'_> {
         let dark = self.model().fact.burst;
         let judged = Classification::certain(Channel::Bot, "", Method::Agent, dark);
-        let detail = "one machine opened three pages or more within two seconds, none from a page or by \
-                      a person's act: a scanner of mail links, or a browser that restores its tabs";
+        let detail = "one visitor opened three pages or more within two seconds, none from a page or known to be \
+                      by a person's act: a scanner of mail links, or a browser that restores its tabs";
         let mut judged = judged.because(evidence::BURST, detail);
         judged.robot = Some("unnamed scanner of links");
         judged
@@ -432,16 +432,27 @@ impl Classifier {
         Some(judged.because(evidence::PUBLIC_REFERRER, detail))
     }
 
-    /// A click id without referrer: the visit left a platform, by post or by message.
+    /// A click id without referrer: the visit left a platform, by post or by message; or a search
+    /// engine's result, and lost its referrer on the way or was copied along with its id.
     fn click_id<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
         let id = landing.link.click_ids.first()?;
-        let dark = self.model().fact.click_id;
-        let detail = format!(
-            "{} of {} without referrer: organic or paid, post or message, it does not say",
-            id.name,
-            self.name_of(&id.app)
-        );
-        let channel = dark_or(Channel::Social, dark);
+        let (facts, name) = (&self.model().fact, self.name_of(&id.app));
+        let origin = self.signals().origin(&id.app);
+        let is_search = origin.is_some_and(|origin| origin.category == OriginCategory::Search);
+        let (channel, dark, detail) = if is_search {
+            let detail = format!(
+                "{} marks a result of {name}; a copied link keeps it",
+                id.name
+            );
+            (Channel::Search, facts.campaign_without_referrer, detail)
+        } else {
+            let detail = format!(
+                "{} of {name} without referrer: organic or paid, post or message, it does not say",
+                id.name
+            );
+            let dark = facts.click_id;
+            (dark_or(Channel::Social, dark), dark, detail)
+        };
         let judged = Classification::certain(channel, &id.app, Method::ClickId, dark);
         Some(judged.because(evidence::CLICK_ID, detail))
     }

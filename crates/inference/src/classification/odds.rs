@@ -262,7 +262,7 @@ impl Classifier {
                 let detail = "visitor was here before";
                 grey.fact(evidence::RETURNING, detail, &weights.returning);
             } else {
-                let detail = "visitor was never here before";
+                let detail = "no earlier visit under this visitor's id";
                 grey.fact(evidence::NEW_VISITOR, detail, &weights.new_visitor);
             }
         }
@@ -287,6 +287,7 @@ impl Classifier {
             Navigation::CrossSite => {
                 let detail = match landing.agent.browser {
                     "firefox" => "Firefox: a page that hides itself, or another app",
+                    "safari" => "a page that hides itself, or, as may be in Safari, another app",
                     _ => "a page that hides itself, such as web chat or web mail",
                 };
                 grey.fact(
@@ -296,7 +297,10 @@ impl Classifier {
                 );
             }
             Navigation::Direct => {
-                let detail = "typed, bookmarked or opened from another app, not from a page";
+                let detail = match landing.agent.browser {
+                    "firefox" => "typed or bookmarked, not opened from a page",
+                    _ => "typed, bookmarked or opened from another app, not from a page",
+                };
                 grey.fact(evidence::FETCH_NONE, detail, &weights.fetch_none);
             }
             Navigation::SameSite => {
