@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     16 "0016_strangers",
     17 "0017_spread_ranges",
     18 "0018_merges",
+    19 "0019_by_partition",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -12,6 +12,8 @@ use crate::numerals::{count, plural};
 
 /// Columns of the curve.
 const CURVE_WIDTH: usize = 40;
+/// Tokens from which on something is learned of a site (docs/classification.md).
+const TOKENS_MIN: i64 = 20;
 
 /// What is stored of one site's calibration, as it stands now.
 #[derive(Clone, Debug, PartialEq, Row, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct Calibration {
     pub site: String,
     /// Event time of the newest landing that counts, UTC.
     pub time: String,
-    /// Version that the next visits are judged by.
+    /// Version that the next visits are judged by; of several partitions with their own, all of them.
     pub model_version: String,
     /// Landings without referrer that could carry a token.
     pub landings: i64,
@@ -175,9 +177,17 @@ pub(super) fn write_text(
         found.token_survival_low,
         found.token_survival_high,
     ) else {
+        // Each partition learns from its own contents.
+        let few = if found.tokens < TOKENS_MIN {
+            "Fewer than 20 carried one"
+        } else {
+            "In each of the partitions that the site's contents are in, fewer than 20 carried one"
+        };
         return paragraph(
             out,
-            "Fewer than 20 carried one: nothing can be learned from so few. Pages that mark their links (docs/hits.md) give the labels.",
+            &format!(
+                "{few}: nothing can be learned from so few. Pages that mark their links (docs/hits.md) give the labels."
+            ),
         );
     };
     paragraph(
@@ -388,13 +398,21 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_few_tokens() {
-        let few = Calibration {
+        let spread_out = Calibration {
             token_survival: None,
             token_survival_low: None,
             token_survival_high: None,
             ..calibration()
         };
-        assert!(text(Some(&few)).contains("nothing can be learned"));
+        let few = Calibration {
+            tokens: 19,
+            ..spread_out.clone()
+        };
+        let said = text(Some(&few));
+        assert!(said.contains("Fewer than 20 carried one: nothing can be learned"));
+        // Enough in all, too few for any partition.
+        let said = text(Some(&spread_out));
+        assert!(said.contains("In each of the partitions") && !said.contains("Fewer"));
         assert!(text(None).contains("nothing to calibrate"));
         let mut out = Vec::new();
         write_json("example.org", None, &mut out).expect("writes");

@@ -134,7 +134,7 @@ async fn spreading(asker: &Asker<'_>) -> Result<Vec<SpreadingFigures>, AskError>
 /// Of all times: it is what is known of the weights, not of the period.
 async fn calibration(asker: &Asker<'_>) -> Result<Option<ChainCalibration>, AskError> {
     let row: Option<CalibrationRow> = asker
-        .query("SELECT argMax(version, offset) AS version, argMax(scored, offset) AS scored, argMax(log_loss, offset) AS log_loss, argMax(ece, offset) AS ece, argMax(top1, offset) AS top1, argMax(alarm, offset) AS alarm, argMax(token_survival, offset) AS token_survival FROM grapevine.chain_models WHERE site = {site:String} GROUP BY site")
+        .query("SELECT version, scored, log_loss, ece, top1, alarm, token_survival FROM grapevine.chain_calibration WHERE site = {site:String}")
         .fetch_optional()
         .await?;
     Ok(row.and_then(|row| {

@@ -185,7 +185,7 @@ pub struct SpreadingFigures {
 /// How well causes are inferred: visits whose token names the sharer, each judged as if it had none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChainCalibration {
-    /// Version of the weights in force.
+    /// Version of the weights in force; of several partitions with their own, all of them.
     pub version: String,
     /// Certain causes scored since the weights before came into force.
     pub scored: f64,

@@ -232,13 +232,19 @@ impl Page<'_> {
 
 fn judged(calibration: &ChainCalibration) -> String {
     let mut text = format!(
-        "How well chains are inferred: {} {} of known cause (a token, a referrer) {} judged as if nothing were known. The likeliest cause was the right one in {} of them, and its probability was off by {} on average (log-loss {:.2}, model {}).",
+        "How well chains are inferred: {} {} of known cause (a token, a referrer) {} judged as if nothing were known. The likeliest cause was the right one in {} of them, and its probability was off by {} on average (log-loss {:.2}, {} {}).",
         count(calibration.scored),
         plural(calibration.scored, "visit", "visits"),
         plural(calibration.scored, "was", "were"),
         percent(calibration.likeliest_right, 1.0),
         percent(calibration.calibration_error, 1.0),
         calibration.log_loss,
+        // Of several partitions each learns its own.
+        if calibration.version.contains(", ") {
+            "models"
+        } else {
+            "model"
+        },
         calibration.version,
     );
     if calibration.alarm {

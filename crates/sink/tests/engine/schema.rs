@@ -7,7 +7,7 @@ use grapevine_sink::{SinkError, migrate, set_group_size_min};
 use crate::generate::Generator;
 use crate::server::{Turn, block_on, drain, quick};
 
-const VIEWS: [&str; 25] = [
+const VIEWS: [&str; 27] = [
     "app_transitions",
     "bi_app_transitions",
     "bi_dark_by_app",
@@ -16,6 +16,8 @@ const VIEWS: [&str; 25] = [
     "bi_surges",
     "bi_visits_by_content",
     "bi_visits_by_hour",
+    "calibration",
+    "calibration_curve",
     "cascades",
     "chain_calibration",
     "conversions",
@@ -340,5 +342,50 @@ fn robots_are_not_in_the_views_of_people() {
             count("SELECT sum(visits) FROM grapevine.visits_by_content").await,
             people
         );
+    });
+}
+
+/// Each partition of the chain stage counts for itself, from offsets of its own.
+#[test]
+fn what_partitions_learned_of_a_site_is_taken_together() {
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        let insert = "INSERT INTO grapevine.calibrations (site, time, model_version, landings, tokens, \
+                      token_survival, token_survival_low, token_survival_high, private_part, \
+                      bin_landings, bin_tokens, bin_predicted, topic, partition, offset) VALUES \
+                      ('a.example', 3, 'm', 4, 2, 0.1, 0.1, 0.1, 1, [4], [2], [0.9], 't', 0, 900), \
+                      ('a.example', 4, 'm', 400, 100, 0.5, 0.4, 0.6, 0.9, [200, 200], [20, 80], [0.1, 0.7], 't', 0, 901), \
+                      ('a.example', 2, 'm', 100, 30, 0.25, 0.2, 0.3, 1, [50, 50], [0, 30], [0.05, 0.5], 't', 3, 7)";
+        client.query(insert).execute().await.expect("inserts");
+        let (landings, tokens, survival, private, ece): (i64, i64, f64, f64, f64) = client
+            .query("SELECT landings, tokens, assumeNotNull(token_survival), private_part, assumeNotNull(ece) FROM grapevine.calibration WHERE site = 'a.example'")
+            .fetch_one()
+            .await
+            .expect("one row of the site");
+        assert_eq!((landings, tokens), (500, 130));
+        // 90 and 30 private tokens of 180 and 120 private links.
+        let near = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}");
+        near(survival, 120.0 / 300.0);
+        near(private, 120.0 / 130.0);
+        // Private links of a bin: its tokens by what they stand for.
+        let links = |tokens: f64| tokens * (120.0 / 130.0) / 0.4;
+        let errors = (22.5 - links(20.0)).abs() + (165.0 - links(110.0)).abs();
+        near(ece, errors / 500.0);
+
+        let columns = "INSERT INTO grapevine.chain_models (site, time, version, scored, reliability_count, \
+                       reliability_predicted, reliability_observed, topic, partition, offset) VALUES \
+                       ('a.example', 5, 'v', 10, [10], [0.5], [0.5], 't', 0, 50), \
+                       ('a.example', 6, 'v', 300, [300], [0.5], [0.7], 't', 0, 51), \
+                       ('a.example', 4, 'v', 100, [100], [0.5], [0.1], 't', 1, 3)";
+        client.query(columns).execute().await.expect("inserts");
+        let (scored, ece): (i64, f64) = client
+            .query("SELECT toInt64(scored), assumeNotNull(ece) FROM grapevine.chain_calibration WHERE site = 'a.example'")
+            .fetch_one()
+            .await
+            .expect("one row of the site");
+        assert_eq!(scored, 400);
+        near(ece, (200.0_f64 - 220.0).abs() / 400.0);
     });
 }
