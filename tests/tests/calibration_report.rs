@@ -109,7 +109,10 @@ fn the_command_says_how_well_probabilities_fit_the_tokens_and_holds_the_truth() 
         assert!(text.contains(&figure), "{figure} is not in:\n{text}");
     }
     let csv = answer(&data_dir, &[&report[..], &["--format", "csv"]].concat());
-    assert_eq!(csv.lines().count(), 11, "{csv}");
+    let bins = numbers(&found["bin_landings"]);
+    let held = bins.iter().filter(|landings| **landings > 0.0).count();
+    assert!(held > 4, "{csv}");
+    assert_eq!(csv.lines().count(), 1 + held, "{csv}");
 
     // A site that is not there.
     let nowhere = run(
