@@ -42,6 +42,7 @@ def strict(schema):
 for module, path in [
     ("keda.json", "config/crd/bases/keda.sh_scaledobjects.yaml"),
     ("operator.json", "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"),
+    ("operator.json", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
 ]:
     root = json.loads((modules / module).read_text())["Dir"]
     crd = yaml.safe_load((pathlib.Path(root) / path).read_text())

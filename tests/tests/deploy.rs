@@ -77,6 +77,23 @@ fn compose_opens_nothing_to_the_network() {
     }
 }
 
+/// A replica has its name again when its container is a new one, and no account is without a password.
+#[test]
+fn compose_keeps_the_names_of_replicas_and_no_open_account() {
+    let rendered = Command::new(tools().join("bin/compose"))
+        .args(["--file", "docker-compose.yml", "config", "--format", "json"])
+        .current_dir(root())
+        .output()
+        .expect("compose runs");
+    let compose: Value = serde_json::from_slice(&rendered.stdout).expect("JSON");
+    let services = &compose["services"];
+    assert_eq!(services["enrich"]["hostname"], "enrich-0");
+    assert_eq!(services["sink"]["hostname"], "sink-0");
+    let accounts = root().join("deploy/clickhouse/users.d/grapevine.xml");
+    let accounts = std::fs::read_to_string(accounts).expect("reads");
+    assert!(accounts.contains("<default remove=\"remove\"/>"));
+}
+
 /// What the chart makes of its values is read by the services, with secrets from the environment.
 #[test]
 fn the_charts_configuration_is_taken() {
@@ -127,6 +144,40 @@ fn the_charts_configuration_is_taken() {
     }
 }
 
+/// Kubernetes adds variables of the Services to a pod, and those of this chart begin as the
+/// configuration does, which refuses what it does not know. Secrets are readable by their group alone.
+#[test]
+fn every_pod_of_the_chart_has_its_own_variables_only_and_reads_its_secrets() {
+    for values in ["minimal", "small", "secured"] {
+        let rendered = Command::new(tools().join("bin/helm"))
+            .args(["template", "grapevine", "deploy/helm/grapevine"])
+            .args(["--kube-version", "1.37.0", "--values"])
+            .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
+            .current_dir(root())
+            .output()
+            .expect("helm runs");
+        let rendered = String::from_utf8(rendered.stdout).expect("UTF-8");
+        let pods: Vec<&str> = (rendered.split("\n---\n"))
+            .filter(|object| object.contains("\n      containers:\n"))
+            .collect();
+        // The small one has its tables made elsewhere.
+        let expected = if values == "small" { 3 } else { 4 };
+        assert_eq!(pods.len(), expected, "{values}: {rendered}");
+        assert_eq!(rendered.matches("containers:\n").count(), expected);
+        for pod in pods {
+            for line in ["enableServiceLinks: false", "  fsGroup: 65532"] {
+                let line = format!("\n      {line}\n");
+                assert_eq!(pod.matches(&line).count(), 1, "{values}: {line}{pod}");
+            }
+        }
+        // Helm writes large numbers with an exponent, which no variable may have.
+        let bytes = if values == "secured" { 40 } else { 8_u64 } << 30;
+        let spool =
+            format!("GRAPEVINE_COLLECTOR__SPOOL_BYTES_MAX\n              value: \"{bytes}\"\n");
+        assert!(rendered.contains(&spool), "{values}: {rendered}");
+    }
+}
+
 /// What a macro makes of the name of a column.
 type Expand<'a> = &'a dyn Fn(&str) -> String;
 
@@ -137,8 +188,12 @@ fn expanded(sql: &str, from: i64, to: i64, site: &str) -> String {
         |column: &str| format!("{column} >= toDateTime({from}) AND {column} <= toDateTime({to})");
     let interval =
         |column: &str| format!("toStartOfInterval(toDateTime({column}), INTERVAL 3600 second)");
-    let macros: [(&str, Expand<'_>); 2] =
-        [("$__timeFilter(", &filter), ("$__timeInterval(", &interval)];
+    let days = |column: &str| format!("{column} >= toDate({from}) AND {column} <= toDate({to})");
+    let macros: [(&str, Expand<'_>); 3] = [
+        ("$__timeFilter(", &filter),
+        ("$__dateFilter(", &days),
+        ("$__timeInterval(", &interval),
+    ];
     for (name, expand) in macros {
         while let Some((before, rest)) = text.split_once(name) {
             let (column, after) = rest.split_once(')').expect("closed");

@@ -194,6 +194,9 @@ fn the_services_are_scraped_and_have_what_the_alerts_ask_for() {
     }
     // Who tells each metric that an alert asks for.
     let told = [
+        ("collect", "grapevine_build"),
+        ("enrich", "grapevine_build"),
+        ("sink", "grapevine_build"),
         ("collect", "grapevine_collector_requests_total"),
         ("collect", "grapevine_spool_bytes"),
         ("enrich", "grapevine_consumer_lag_records"),

@@ -48,15 +48,24 @@ checksum/config: {{ include "grapevine.toml" .root | sha256sum }}
 
 {{- define "grapevine.podSpec" -}}
 serviceAccountName: {{ include "grapevine.serviceAccount" .root }}
+terminationGracePeriodSeconds: {{ add .root.Values.graceSeconds 5 }}
+{{ include "grapevine.confined" .root }}
+{{- end -}}
+
+{{/* Of every pod, the one of the Job too. */}}
+{{- define "grapevine.confined" -}}
 automountServiceAccountToken: false
-{{- with .root.Values.imagePullSecrets }}
+# Kubernetes would make GRAPEVINE_COLLECT_PORT and the like of the Services, and the program refuses a
+# GRAPEVINE_ variable that it does not know.
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
-terminationGracePeriodSeconds: {{ add .root.Values.graceSeconds 5 }}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
+  # Secrets are mounted for their group alone.
   fsGroup: 65532
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
