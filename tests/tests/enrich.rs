@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, topic};
 use grapevine_kafka_testing::ObjectStore;
@@ -181,6 +181,41 @@ fn replicas_share_the_work_classic() {
 #[test]
 fn replicas_share_the_work_consumer() {
     replicas_share("consumer");
+}
+
+/// Offsets that were committed and are gone look like those of a group that never was. Saved states
+/// know better: what was counted is not counted again.
+#[test]
+fn a_group_without_offsets_beside_saved_states_is_refused() {
+    const HITS: u64 = 2_000;
+    let home = tempfile::tempdir().expect("tempdir");
+    undisturbed(home.path(), HITS);
+    let forgetful = World::new(1);
+    forgetful.feed(0..HITS);
+    let said = home.path().join("said");
+    let mut command = forgetful.command(home.path(), "one");
+    command.stderr(std::fs::File::create(&said).expect("a file"));
+    let mut replica = command.spawn().expect("starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let code = loop {
+        if let Some(status) = replica.try_wait().expect("asks") {
+            break status.code();
+        }
+        if Instant::now() > deadline {
+            replica.kill().expect("kills");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let said = std::fs::read_to_string(&said).expect("reads");
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("offsets.retention.minutes"), "{said}");
+    let outputs = forgetful.outputs();
+    let written = |topic: &str| {
+        outputs
+            .iter()
+            .any(|(place, records)| place.0 == topic && !records.is_empty())
+    };
+    assert!(!written(topic::VISITS), "nothing is counted again");
 }
 
 #[test]

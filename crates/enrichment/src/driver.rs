@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use grapevine_log::{Durability, LocalPartition, Log, LogError, Partition, Position};
 use grapevine_metrics::{
-    CommitEnd, CommitEnded, PartitionLag, SnapshotSaved, StateReplayed, StateSize, StepDone,
+    CommitEnd, CommitEnded, PartitionLag, SnapshotFailed, SnapshotSaved, StateReplayed, StateSize,
+    StepDone,
 };
 use thiserror::Error;
 
@@ -62,6 +63,20 @@ pub enum RunError {
         /// Offset that the saved state covers; 0 where there is none.
         saved: u64,
         /// First offset kept.
+        first: u64,
+    },
+    /// Nothing is committed, and yet there is a saved state: offsets that were committed are gone.
+    #[error(
+        "stage {stage}, partition {partition}: a saved state covers offset {saved}, and the consumer group has no offset of its own, so that it would begin at {first}: the group was deleted, or had no members for offsets.retention.minutes. What was processed would be counted twice. Set the group's offset of this partition to where it stood (its outputs and the logs say where); or, to start anew, delete the saved states, the output topics and the tables that they went to"
+    )]
+    Forgotten {
+        /// The stage.
+        stage: &'static str,
+        /// Partition of its input.
+        partition: i32,
+        /// Offset that the newest saved state covers.
+        saved: u64,
+        /// Where it would begin.
         first: u64,
     },
     /// A thread panicked: a defect.
@@ -202,6 +217,8 @@ pub struct Driver<S, P, K> {
     offset: u64,
     /// Records processed since the state was saved.
     since_saved: u64,
+    /// After a save that failed, the records since the last that the next try waits for.
+    save_from: u64,
     /// When the lag was told last.
     lag_told: Option<Instant>,
 }
@@ -239,6 +256,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             outputs,
             offset: 0,
             since_saved: 0,
+            save_from: 0,
             lag_told: None,
         };
         match driver.catch_up() {
@@ -254,6 +272,20 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             stage: S::NAME,
             source,
         };
+        if position.metadata.is_empty()
+            && let Some(saved) = self.saved_states.beyond(committed).map_err(unusable)?
+        {
+            // Whoever holds the partition by now may have saved it.
+            if self.partition.wanted_back() {
+                return Err(self.revoked());
+            }
+            return Err(RunError::Forgotten {
+                stage: S::NAME,
+                partition: self.partition.partition(),
+                saved,
+                first: committed,
+            });
+        }
         let newest = self.saved_states.newest(committed).map_err(unusable)?;
         if let Some((covered, state)) = newest {
             if covered > committed {
@@ -273,6 +305,13 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         self.replay(committed)
     }
 
+    fn revoked(&self) -> RunError {
+        failed::<S>(LogError::Revoked {
+            topic: S::INPUT.to_owned(),
+            partition: self.partition.partition(),
+        })
+    }
+
     fn replay(&mut self, committed: u64) -> Result<(), RunError> {
         if self.offset >= committed {
             return Ok(());
@@ -290,10 +329,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         let mut processed = 0;
         while self.offset < committed {
             if self.partition.wanted_back() {
-                return Err(failed::<S>(LogError::Revoked {
-                    topic: S::INPUT.to_owned(),
-                    partition: self.partition.partition(),
-                }));
+                return Err(self.revoked());
             }
             let batch = self
                 .partition
@@ -400,7 +436,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         let due =
             SNAPSHOT_RECORDS_MIN.max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY);
         let processed = Instant::now();
-        self.commit(reached, self.since_saved >= due)?;
+        self.commit(reached, self.since_saved >= due.max(self.save_from))?;
         StepDone {
             stage: S::NAME,
             records: taken as u64,
@@ -440,7 +476,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
     /// # Errors
     /// The log's own.
     pub fn save_after(&mut self, records: u64) -> Result<(), RunError> {
-        if self.since_saved < records {
+        if self.since_saved < records.max(self.save_from) {
             return Ok(());
         }
         if K::IN_COMMIT {
@@ -459,9 +495,19 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
     }
 
     fn kept(&mut self, state: &[u8]) {
-        if self.saved_states.after_commit(self.offset, state) {
-            self.since_saved = 0;
+        if !self.saved_states.after_commit(self.offset, state) {
+            SnapshotFailed { stage: S::NAME }.emit();
+            self.save_from = self.since_saved + SNAPSHOT_RECORDS_MIN;
+            return;
         }
+        (self.since_saved, self.save_from) = (0, 0);
+        SnapshotSaved {
+            stage: S::NAME,
+            partition: self.partition.partition(),
+            offset: self.offset,
+            bytes: state.len() as u64,
+        }
+        .emit();
     }
 
     fn commit(&mut self, reached: u64, save: bool) -> Result<(), RunError> {
@@ -497,13 +543,6 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         commit.clear();
         self.offset = reached;
         if let Some(state) = state {
-            SnapshotSaved {
-                stage: S::NAME,
-                partition: self.partition.partition(),
-                offset: reached,
-                bytes: state.len() as u64,
-            }
-            .emit();
             self.kept(&state);
         }
         Ok(())

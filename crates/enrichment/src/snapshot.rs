@@ -43,6 +43,12 @@ pub trait SavedStates {
     /// States that are damaged, of a newer version, or that cannot be had.
     fn newest(&mut self, committed: u64) -> Result<Option<(u64, Vec<u8>)>, SavedStateError>;
 
+    /// The offset that the newest state of all covers, where that is more than `committed`.
+    ///
+    /// # Errors
+    /// States that cannot be had.
+    fn beyond(&mut self, committed: u64) -> Result<Option<u64>, SavedStateError>;
+
     /// Before the commit that gets to `offset`: the state after it, where one is due, and what was
     /// counted.
     ///
@@ -91,6 +97,11 @@ impl SavedStates for InLog<'_> {
         let mut state = stored;
         state.drain(..OFFSET_BYTES);
         Ok(Some((offset, state)))
+    }
+
+    /// Never: the state is of the commit that brought the position.
+    fn beyond(&mut self, _: u64) -> Result<Option<u64>, SavedStateError> {
+        Ok(None)
     }
 
     fn with_commit(

@@ -8,6 +8,7 @@
 //! object write the same state: a replica that lost its partition harms nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use grapevine_inference::StateError;
@@ -16,7 +17,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::runtime::Runtime;
 
 use crate::snapshot::{SavedStateError, SavedStates};
@@ -28,6 +29,18 @@ const HEADER_BYTES: usize = 4 + 4 + 8 + HASH_BYTES;
 const ENDING: &str = ".state";
 /// States of one stage and partition that are kept: the newest, and one before it.
 const KEPT: usize = 2;
+
+/// Tries within one call. A partition stands still meanwhile, and a state that was not saved costs a
+/// longer replay only.
+const RETRY: RetryConfig = RetryConfig {
+    backoff: BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(2),
+        base: 2.0,
+    },
+    max_retries: 4,
+    retry_timeout: Duration::from_secs(10),
+};
 
 /// A store of saved states, for every stage and partition. Clones are one store.
 #[derive(Clone)]
@@ -61,6 +74,7 @@ impl StateStore {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
                 let bucket = AmazonS3Builder::from_env()
                     .with_bucket_name(bucket)
+                    .with_retry(RETRY)
                     .build()
                     .map_err(failed)?;
                 Arc::new(PrefixStore::new(bucket, prefix))
@@ -203,6 +217,11 @@ impl SavedStates for StoredStates {
         }
     }
 
+    fn beyond(&mut self, committed: u64) -> Result<Option<u64>, SavedStateError> {
+        let newest = self.offsets()?.pop();
+        Ok(newest.filter(|offset| *offset > committed))
+    }
+
     fn with_commit(
         &mut self,
         _: &mut Commit,
@@ -285,6 +304,8 @@ mod tests {
         let (offset, state) = states.newest(39).expect("reads").expect("is there");
         assert_eq!((offset, state), (30, vec![30; 100]));
         assert!(states.newest(29).expect("reads").is_none());
+        assert_eq!(states.beyond(39).expect("lists"), Some(40));
+        assert_eq!(states.beyond(40).expect("lists"), None);
         // A replica that lost the partition comes late: what is newer stays.
         assert!(states.after_commit(5, &[5]));
         assert_eq!(states.offsets().expect("lists"), [5, 30, 40]);

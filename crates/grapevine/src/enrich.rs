@@ -161,9 +161,10 @@ fn kind_of(error: &RunError) -> ExitKind {
             SavedStateError::Store { .. } | SavedStateError::Log(_) => ExitKind::Unavailable,
             SavedStateError::State(_) | SavedStateError::Damaged { .. } => ExitKind::Config,
         },
-        RunError::Ahead { .. } | RunError::Trimmed { .. } | RunError::Behind { .. } => {
-            ExitKind::Config
-        }
+        RunError::Ahead { .. }
+        | RunError::Trimmed { .. }
+        | RunError::Behind { .. }
+        | RunError::Forgotten { .. } => ExitKind::Config,
         RunError::Panicked { .. } => ExitKind::Software,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use grapevine_metrics::{
     BatchInserted, Buried, ClickHouseRetried, CommitEnd, CommitEnded, HitsTaken, PartitionLag,
-    PartitionLeft, RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotSaved,
-    SpoolDrained, SpoolFilled, SpoolState, Started, StateReplayed, StateSize, StepDone,
-    TokenWithoutRows, names, render,
+    PartitionLeft, RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotFailed,
+    SnapshotSaved, SpoolDrained, SpoolFilled, SpoolState, Started, StateReplayed, StateSize,
+    StepDone, TokenWithoutRows, names, render,
 };
 
 const TOOK: Duration = Duration::from_millis(20);
@@ -72,6 +72,7 @@ fn tell_everything() {
         bytes: 1234,
     }
     .emit();
+    SnapshotFailed { stage: "chain" }.emit();
     StateReplayed {
         stage: "chain",
         partition: 1,

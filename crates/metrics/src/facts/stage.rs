@@ -163,6 +163,21 @@ impl SnapshotSaved {
     }
 }
 
+/// A stage could not save its state of one partition: the next start replays more.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotFailed {
+    /// `classify` or `chain`.
+    pub stage: &'static str,
+}
+
+impl SnapshotFailed {
+    /// Counts it.
+    pub fn emit(self) {
+        let label = Stage { stage: self.stage };
+        FACTS.stage.snapshots_failed.get_or_create(&label).inc();
+    }
+}
+
 /// A stage read input again that was processed before, to have its state back.
 #[derive(Clone, Copy, Debug)]
 pub struct StateReplayed {
@@ -240,6 +255,7 @@ pub(crate) struct Metrics {
     letters: Family<Reason, Counter>,
     entries: Family<StagePartition, Gauge>,
     snapshots: Family<Stage, Counter>,
+    snapshots_failed: Family<Stage, Counter>,
     snapshot_bytes: Family<StagePartition, Gauge>,
     replayed: Family<Stage, Counter>,
     recovery: Histograms<Stage>,
@@ -272,6 +288,10 @@ impl Metrics {
             snapshots: registrar.counter(
                 "grapevine_state_snapshots",
                 "Snapshots of state saved",
+            ),
+            snapshots_failed: registrar.counter(
+                "grapevine_state_snapshots_failed",
+                "Snapshots of state that could not be saved",
             ),
             snapshot_bytes: registrar.gauge(
                 "grapevine_state_snapshot_bytes",
