@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clickhouse::Client;
 use grapevine_log::{Durability, LogError, Partition, Position};
@@ -23,6 +23,10 @@ use crate::settings::{BLOCK_ROWS_MAX, Settings};
 use crate::stop::Stop;
 use crate::{Options, startup};
 
+/// So long after its plan nobody else can have sent a block: a partition goes to another only when its
+/// owner was silent for a session, which brokers take for 6 s at the least
+/// (`group.min.session.timeout.ms`).
+const FRESH_FOR: Duration = Duration::from_secs(5);
 /// First pause when ClickHouse cannot be reached at a start.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
@@ -153,13 +157,17 @@ impl<P: Partition + 'static> Writer<P> {
             };
             let letters = std::mem::take(&mut batch.letters);
             let span = self.span_of(&batch);
+            let before_plan = Instant::now();
             let planned = self
                 .commit(batch.start, Some(&batch.plan), letters)
                 .instrument(tracing::info_span!(parent: &span, "plan"));
             planned.await?;
             busy.store(true, Ordering::Relaxed);
             gathering = self.gather(batch.plan.end, &busy);
-            let inserted = self.insert(&batch, true).instrument(span).await?;
+            let inserted = self
+                .insert(&batch, Some(before_plan))
+                .instrument(span)
+                .await?;
             busy.store(false, Ordering::Relaxed);
             if !inserted {
                 // Stopping: what is being gathered is given up by itself.
@@ -245,8 +253,13 @@ impl<P: Partition + 'static> Writer<P> {
     }
 
     /// Inserts every block of a batch. False where the sink stops before.
-    async fn insert(&self, batch: &Batch, fresh: bool) -> Result<bool, SinkError> {
+    ///
+    /// `planned`: when this process was about to plan it; none where it was planned before. Whoever
+    /// stood still since then may have lost the partition: the next owner may have sent the blocks,
+    /// and so many others after them that the table has forgotten their tokens.
+    async fn insert(&self, batch: &Batch, planned: Option<Instant>) -> Result<bool, SinkError> {
         for (month, bytes) in &batch.blocks {
+            let fresh = planned.is_some_and(|planned| planned.elapsed() < FRESH_FOR);
             let block = Block {
                 table: self.input.table(),
                 partition: self.input.number(),
@@ -295,7 +308,7 @@ impl<P: Partition + 'static> Writer<P> {
             "finishing the batch planned before"
         );
         let span = self.span_of(&batch);
-        if !self.insert(&batch, false).instrument(span).await? {
+        if !self.insert(&batch, None).instrument(span).await? {
             return Ok(false);
         }
         let rows = plan.rows_total();
