@@ -107,7 +107,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (
         PREVIEW_BEFORE,
-        "an app fetched a preview of this content shortly before",
+        "an app fetched a preview of this content shortly before, or a reader copied it or pressed a share button",
     ),
     (
         FRESH_CONTENT,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use grapevine_event::{AddressOf, Share};
+use grapevine_event::{AddressOf, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
 use super::{Arrival, Hint, Words};
@@ -31,7 +31,18 @@ pub(super) struct Act {
     app: u16,
     /// Private; `None` where the fetcher serves both.
     private: Option<bool>,
-    sender: bool,
+    seen: Seen,
+}
+
+/// How an act was seen. In this order: states of release 0.1.0 have a flag in its place, of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Seen {
+    /// A server of the app fetched the link.
+    Server,
+    /// The sharer's own device fetched it.
+    Device,
+    /// On the page: its address was copied, or a share button pressed.
+    Page,
 }
 
 impl Act {
@@ -41,7 +52,11 @@ impl Act {
             network: share.network,
             app,
             private: share.private,
-            sender: share.address_of == AddressOf::Sender,
+            seen: match (share.kind, share.address_of) {
+                (ShareKind::Copy | ShareKind::Button, _) => Seen::Page,
+                (_, AddressOf::Sender) => Seen::Device,
+                _ => Seen::Server,
+            },
         }
     }
 }
@@ -136,7 +151,7 @@ impl Content {
                 continue;
             }
             let same_network =
-                act.sender && act.network.is_some() && act.network == arrival.network;
+                act.seen != Seen::Server && act.network.is_some() && act.network == arrival.network;
             let weight = if same_network {
                 &weights.preview_same_network
             } else if before_ms <= MINUTE_MS {
@@ -154,8 +169,8 @@ impl Content {
             if best.as_ref().is_none_or(stronger) {
                 best = Some(Hint {
                     name: evidence::PREVIEW_BEFORE,
-                    words: Words::Preview {
-                        app: act.app,
+                    words: Words::Act {
+                        fetched_by: (act.seen != Seen::Page).then_some(act.app),
                         before_ms,
                         same_network,
                     },

@@ -329,21 +329,17 @@ impl Chains {
         Vec::new()
     }
 
-    /// Remembers a share act, and names the sharer's visit where its token is known. Only a preview
-    /// is evidence for the landings after it: what one says was measured, what a copied address or
-    /// a pressed button says was not. As causes all three count ([`crate::shares`]).
+    /// Remembers a share act, and names the sharer's visit where its token is known.
     pub fn share(&mut self, share: &Share<'_>) -> Option<Id> {
-        if share.kind == ShareKind::Preview {
-            let clock = self.clock_of(share.time);
-            let app = self.forest.app(&share.app);
-            let act = Act::of(share, app);
-            let contents = &mut self.contents[clock.index()];
-            let content = content_key(share.site, &share.content);
-            match contents.get(content) {
-                Some(known) => known.acted(act),
-                None => {
-                    contents.set(content, Content::acted_first(act));
-                }
+        let clock = self.clock_of(share.time);
+        let app = self.forest.app(&share.app);
+        let act = Act::of(share, app);
+        let contents = &mut self.contents[clock.index()];
+        let content = content_key(share.site, &share.content);
+        match contents.get(content) {
+            Some(known) => known.acted(act),
+            None => {
+                contents.set(content, Content::acted_first(act));
             }
         }
         let token = share.token.as_deref()?;
@@ -420,8 +416,9 @@ pub struct Hint<'m> {
 
 #[derive(Clone, Copy, Debug)]
 enum Words {
-    Preview {
-        app: u16,
+    Act {
+        /// The app that fetched the link; none where the act was on the page.
+        fetched_by: Option<u16>,
         before_ms: i64,
         same_network: bool,
     },
@@ -437,8 +434,8 @@ impl Hint<'_> {
     /// The hint as evidence; `name_of` gives the name for people of an app.
     pub fn evidence(&self, name_of: &dyn Fn(u16) -> String) -> Evidence<'static> {
         let detail = match self.words {
-            Words::Preview {
-                app,
+            Words::Act {
+                fetched_by,
                 before_ms,
                 same_network,
             } => {
@@ -446,8 +443,13 @@ impl Hint<'_> {
                     true => " from the same network",
                     false => "",
                 };
-                let (app, before) = (name_of(app), content::duration(before_ms));
-                format!("{app} fetched this link {before} before{network}")
+                let before = content::duration(before_ms);
+                match fetched_by.map(name_of) {
+                    Some(app) => format!("{app} fetched this link {before} before{network}"),
+                    None => format!(
+                        "a reader copied this link or pressed a share button {before} before{network}"
+                    ),
+                }
             }
             Words::Fresh { age_ms } => {
                 format!("content first seen {} ago", content::duration(age_ms))

@@ -462,6 +462,24 @@ fn a_public_preview_is_no_evidence_and_an_unknown_one_half() {
     assert_eq!(with(None), Some((minute / 2.0) as f32));
 }
 
+/// Nothing was fetched where a reader copied the address or pressed a button.
+#[test]
+fn an_act_on_the_page_is_told_as_what_it_was() {
+    let model = Model::builtin();
+    for kind in [ShareKind::Copy, ShareKind::Button] {
+        let mut chains = Chains::default();
+        chains.share(&Share {
+            kind,
+            ..preview(&content(0), None, 0)
+        });
+        let said = hints(&mut chains, &model, 40_000, Some(8));
+        assert_eq!(
+            said[0].0,
+            "a reader copied this link or pressed a share button 40 s before"
+        );
+    }
+}
+
 #[test]
 fn fresh_needs_a_history_and_old_needs_a_month() {
     let model = Model::builtin();
