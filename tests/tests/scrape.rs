@@ -202,6 +202,7 @@ fn the_services_are_scraped_and_have_what_the_alerts_ask_for() {
         ("enrich", "grapevine_consumer_lag_records"),
         ("enrich", "grapevine_commits_total"),
         ("enrich", "grapevine_dead_letters_total"),
+        ("enrich", "grapevine_state_snapshots_failed_total"),
         ("sink", "grapevine_consumer_lag_records"),
         ("sink", "grapevine_event_to_row_seconds_bucket"),
         ("sink", "grapevine_clickhouse_retries_total"),

@@ -29,6 +29,10 @@ const SNAPSHOT_RECORDS_MIN: u64 = 500_000;
 const SNAPSHOT_RECORDS_PER_ENTRY: u64 = 2;
 /// An idle stage saves itself after this many records.
 pub(crate) const SNAPSHOT_RECORDS_IDLE: u64 = 10_000;
+/// After a save that failed: this until the next try, then twice as long each, up to the second. A
+/// try may hold its partition up for some ten seconds; when a state is saved changes no output.
+const SAVE_AGAIN: Duration = Duration::from_secs(60);
+const SAVE_AGAIN_MAX: Duration = Duration::from_secs(300);
 
 /// Why a stage ended. The log is as the last commit left it: starting again goes on from there.
 #[derive(Debug, Error)]
@@ -53,7 +57,7 @@ pub enum RunError {
     },
     /// The input between the saved state and the committed offset is gone.
     #[error(
-        "stage {stage}, partition {partition}: its saved state covers offset {saved}, and the input is kept from offset {first} only: what lies between is needed. Bring back a newer saved state, or give the input topic a longer retention; to start anew without what was remembered, delete the consumer group and the saved states of the stage"
+        "stage {stage}, partition {partition}: its saved state covers offset {saved}, and the input is kept from offset {first} only: what lies between is needed. Bring back a newer saved state, or give the input topic a longer retention; to go on without what was remembered, delete the saved states of the stage and set the group's offsets anew to where they stand (kafka-consumer-groups --reset-offsets): without a group it would begin with what was counted already"
     )]
     Trimmed {
         /// The stage.
@@ -66,8 +70,9 @@ pub enum RunError {
         first: u64,
     },
     /// Nothing is committed, and yet there is a saved state: offsets that were committed are gone.
+    /// An offset that was set by hand is believed where it is not below that state.
     #[error(
-        "stage {stage}, partition {partition}: a saved state covers offset {saved}, and the consumer group has no offset of its own, so that it would begin at {first}: the group was deleted, or had no members for offsets.retention.minutes. What was processed would be counted twice. Set the group's offset of this partition to where it stood (its outputs and the logs say where); or, to start anew, delete the saved states, the output topics and the tables that they went to"
+        "stage {stage}, partition {partition}: a saved state covers offset {saved}, and the consumer group has no offset of its own, so that it would begin at {first}: the group was deleted, had no members for offsets.retention.minutes, or was set back. What was processed would be counted twice. Set the group's offset of every partition to where it stood (kafka-consumer-groups --reset-offsets): that is {saved} here where the last replica was stopped, more where it was killed; or, to start anew, delete groups, saved states, the output topics and the tables that they went to (docs/kafka.md)"
     )]
     Forgotten {
         /// The stage.
@@ -168,7 +173,7 @@ pub fn run<S: Stage>(stage: S, log: &Log, stop: &StopSignal) -> Result<(), RunEr
             driver.save_after(SNAPSHOT_RECORDS_IDLE)?;
         }
     }
-    driver.save_after(1)?;
+    driver.save_last()?;
     tracing::info!(stage = S::NAME, offset = driver.offset(), "stage ended");
     Ok(())
 }
@@ -217,8 +222,8 @@ pub struct Driver<S, P, K> {
     offset: u64,
     /// Records processed since the state was saved.
     since_saved: u64,
-    /// After a save that failed, the records since the last that the next try waits for.
-    save_from: u64,
+    /// Where the last save failed: when the next may be tried, and the pause before that.
+    held_off: Option<(Instant, Duration)>,
     /// When the lag was told last.
     lag_told: Option<Instant>,
 }
@@ -256,7 +261,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             outputs,
             offset: 0,
             since_saved: 0,
-            save_from: 0,
+            held_off: None,
             lag_told: None,
         };
         match driver.catch_up() {
@@ -436,7 +441,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         let due =
             SNAPSHOT_RECORDS_MIN.max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY);
         let processed = Instant::now();
-        self.commit(reached, self.since_saved >= due.max(self.save_from))?;
+        self.commit(reached, self.since_saved >= due && self.may_save())?;
         StepDone {
             stage: S::NAME,
             records: taken as u64,
@@ -471,14 +476,36 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         }
     }
 
-    /// Saves the state where at least `records` were processed since it was saved last.
+    /// Saves the state where at least `records` were processed since it was saved last, and where no
+    /// try failed just now.
     ///
     /// # Errors
     /// The log's own.
     pub fn save_after(&mut self, records: u64) -> Result<(), RunError> {
-        if self.since_saved < records.max(self.save_from) {
+        if self.since_saved < records || !self.may_save() {
             return Ok(());
         }
+        self.save()
+    }
+
+    /// Saves the state on the way out, whether or not the try before failed: what is not saved is
+    /// replayed.
+    ///
+    /// # Errors
+    /// The log's own.
+    pub(crate) fn save_last(&mut self) -> Result<(), RunError> {
+        if self.since_saved == 0 {
+            return Ok(());
+        }
+        self.save()
+    }
+
+    fn may_save(&self) -> bool {
+        self.held_off
+            .is_none_or(|(until, _)| Instant::now() >= until)
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
         if K::IN_COMMIT {
             return self.commit(self.offset, true);
         }
@@ -497,10 +524,13 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
     fn kept(&mut self, state: &[u8]) {
         if !self.saved_states.after_commit(self.offset, state) {
             SnapshotFailed { stage: S::NAME }.emit();
-            self.save_from = self.since_saved + SNAPSHOT_RECORDS_MIN;
+            let pause = self
+                .held_off
+                .map_or(SAVE_AGAIN, |(_, pause)| (pause * 2).min(SAVE_AGAIN_MAX));
+            self.held_off = Some((Instant::now() + pause, pause));
             return;
         }
-        (self.since_saved, self.save_from) = (0, 0);
+        (self.since_saved, self.held_off) = (0, None);
         SnapshotSaved {
             stage: S::NAME,
             partition: self.partition.partition(),
@@ -561,5 +591,162 @@ fn failed<S: Stage>(source: LogError) -> RunError {
     RunError::Log {
         stage: S::NAME,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use grapevine_event::topic;
+    use grapevine_inference::StateError;
+    use grapevine_log::Commit;
+
+    use super::*;
+    use crate::states::{StateStore, StoredStates};
+
+    const RECORDS: u64 = 3;
+
+    /// Remembers how many records there were.
+    struct Counting(u64);
+
+    impl Stage for Counting {
+        const NAME: &'static str = "counting";
+        const INPUT: &'static str = topic::HITS_RAW;
+
+        fn process(&mut self, _: u64, _: &[u8], _: &mut Outputs) {
+            self.0 += 1;
+        }
+
+        fn snapshot(&self) -> Result<Vec<u8>, StateError> {
+            Ok(self.0.to_le_bytes().to_vec())
+        }
+
+        fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
+            let short = |_| StateError::Damaged("no number".to_owned());
+            let bytes: [u8; 8] = snapshot.try_into().map_err(short)?;
+            self.0 = u64::from_le_bytes(bytes);
+            Ok(())
+        }
+
+        fn entries(&self) -> usize {
+            1
+        }
+
+        fn counts(&self) -> Vec<(&'static str, u64)> {
+            Vec::new()
+        }
+    }
+
+    fn fed(directory: &Path) -> Log {
+        let log = Log::open(&directory.join("log.redb")).expect("opens");
+        let mut commit = Commit::default();
+        for _ in 0..RECORDS {
+            commit.append(Counting::INPUT, b"one");
+        }
+        log.commit(&commit, Durability::Durable).expect("commits");
+        log
+    }
+
+    fn input(log: &Log) -> LocalPartition<&Log> {
+        LocalPartition::new(log, Counting::NAME, Counting::INPUT)
+    }
+
+    type Tested<'l> = Driver<Counting, LocalPartition<&'l Log>, StoredStates>;
+
+    /// As on Kafka, where states lie outside of the log.
+    fn recovered(log: &Log, states: StoredStates) -> Result<Tested<'_>, RunError> {
+        let outputs = Outputs::new(Counting::NAME, Counting::INPUT);
+        Driver::recover(Counting(0), outputs, input(log), states).map_err(|(error, _)| error)
+    }
+
+    fn store(place: &Path) -> StateStore {
+        StateStore::open(place.to_str().expect("a path")).expect("opens")
+    }
+
+    #[test]
+    fn offsets_that_are_gone_are_told_from_a_group_that_never_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = fed(directory.path());
+        let store = store(&directory.path().join("states"));
+        let states = || store.of(Counting::NAME, 0);
+        let fresh = recovered(&log, states()).map(|driver| driver.offset());
+        assert_eq!(fresh.expect("begins"), 0);
+
+        assert!(states().after_commit(2, &2_u64.to_le_bytes()));
+        let refused = |at: u64| {
+            let error = recovered(&log, states()).err().expect("refused");
+            let said = error.to_string();
+            assert!(
+                matches!(error, RunError::Forgotten { saved: 2, first, .. } if first == at),
+                "{said}"
+            );
+            assert!(said.contains("offsets.retention.minutes"), "{said}");
+        };
+        refused(0);
+        // Whoever sets offsets by hand leaves no metadata.
+        let set = |from: u64, offset: u64| {
+            let to = Position {
+                offset,
+                metadata: Vec::new(),
+            };
+            let mut nothing = Commit::default();
+            let set = input(&log).commit(&mut nothing, from, to, Durability::Durable);
+            set.expect("commits");
+        };
+        set(0, 1);
+        refused(1);
+        set(1, RECORDS);
+        let driver = recovered(&log, states()).expect("goes on where it stood");
+        assert_eq!((driver.offset(), driver.stage.0), (RECORDS, RECORDS));
+    }
+
+    #[test]
+    fn a_store_that_refuses_is_counted_and_left_alone_for_a_while() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = fed(directory.path());
+        let place = directory.path().join("states");
+        let store = store(&place);
+        let told = |saved: u64, failed: u64| {
+            let text = grapevine_metrics::render();
+            let of = |name: &str| -> u64 {
+                let series = format!("{name}{{stage=\"counting\"}} ");
+                let value = text.lines().find_map(|line| line.strip_prefix(&series));
+                value.map_or(0, |value| value.parse::<u64>().expect("a number"))
+            };
+            let found = (
+                of("grapevine_state_snapshots_total"),
+                of("grapevine_state_snapshots_failed_total"),
+            );
+            assert_eq!(found, (saved, failed));
+        };
+        let states = || store.of(Counting::NAME, 0);
+        let mut driver = recovered(&log, states()).expect("begins");
+        let taken = driver.step(READ_BYTES_MAX, usize::MAX, Duration::ZERO);
+        assert_eq!(taken.expect("steps"), 3);
+
+        // A file where the folder would be.
+        let obstacle = place.join(Counting::NAME);
+        std::fs::write(&obstacle, b"").expect("writes");
+        driver.save_after(1).expect("goes on");
+        told(0, 1);
+        driver.save_after(1).expect("goes on");
+        told(0, 1);
+        let pause = |driver: &Tested<'_>| driver.held_off.map(|(_, pause)| pause);
+        assert_eq!(pause(&driver), Some(SAVE_AGAIN));
+        driver.held_off = Some((Instant::now(), SAVE_AGAIN_MAX / 2 + SAVE_AGAIN));
+        driver.save_after(1).expect("goes on");
+        told(0, 2);
+        assert_eq!(pause(&driver), Some(SAVE_AGAIN_MAX));
+
+        std::fs::remove_file(&obstacle).expect("removes");
+        driver.save_after(1).expect("goes on");
+        assert!(states().newest(RECORDS).expect("reads").is_none());
+        driver.save_last().expect("saves");
+        told(1, 2);
+        let newest = states().newest(RECORDS).expect("reads");
+        assert_eq!(newest, Some((RECORDS, RECORDS.to_le_bytes().to_vec())));
+        driver.save_last().expect("has nothing to do");
+        told(1, 2);
     }
 }

@@ -360,7 +360,7 @@ pub fn drive<S: Stage, P: Partition>(
         };
         loop {
             if stop.is_stopped() || driver.wanted_back() {
-                driver.save_after(1)?;
+                driver.save_last()?;
                 tracing::info!(
                     stage = S::NAME,
                     partition = number,

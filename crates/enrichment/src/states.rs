@@ -30,9 +30,11 @@ const ENDING: &str = ".state";
 /// States of one stage and partition that are kept: the newest, and one before it.
 const KEPT: usize = 2;
 
-/// Tries within one call. A partition stands still meanwhile, and a state that was not saved costs a
-/// longer replay only.
-const RETRY: RetryConfig = RetryConfig {
+/// Tries within one call that saves: none begins after 10 s, and each may last the client's 30 s. A
+/// partition stands still meanwhile, and a state that was not saved costs a longer replay only.
+/// Without the state that is to be loaded it could do nothing: those calls are as patient as the
+/// client is.
+const SAVING: RetryConfig = RetryConfig {
     backoff: BackoffConfig {
         init_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(2),
@@ -42,11 +44,15 @@ const RETRY: RetryConfig = RetryConfig {
     retry_timeout: Duration::from_secs(10),
 };
 
+type Objects = Arc<dyn ObjectStore>;
+
 /// A store of saved states, for every stage and partition. Clones are one store.
 #[derive(Clone)]
 pub struct StateStore {
     place: String,
-    objects: Arc<dyn ObjectStore>,
+    objects: Objects,
+    /// The same for who saves, and is not to wait for long.
+    saving: Objects,
     runtime: Arc<Runtime>,
 }
 
@@ -67,17 +73,18 @@ impl StateStore {
                 source,
             })
         };
-        let objects: Arc<dyn ObjectStore> = match place.strip_prefix("s3://") {
+        let (objects, saving): (Objects, Objects) = match place.strip_prefix("s3://") {
             Some(rest) => {
                 // An error says that one is installed already.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                let bucket = AmazonS3Builder::from_env()
-                    .with_bucket_name(bucket)
-                    .with_retry(RETRY)
-                    .build()
-                    .map_err(failed)?;
-                Arc::new(PrefixStore::new(bucket, prefix))
+                let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                let saving = bucket.clone().with_retry(SAVING).build().map_err(failed)?;
+                let bucket = bucket.build().map_err(failed)?;
+                (
+                    Arc::new(PrefixStore::new(bucket, prefix)),
+                    Arc::new(PrefixStore::new(saving, prefix)),
+                )
             }
             None if place.contains("://") => {
                 return Err(generic(
@@ -89,7 +96,8 @@ impl StateStore {
             None => {
                 std::fs::create_dir_all(place).map_err(|error| generic(error.into()))?;
                 let directory = LocalFileSystem::new_with_prefix(place).map_err(failed)?;
-                Arc::new(directory.with_fsync(true))
+                let directory: Objects = Arc::new(directory.with_fsync(true));
+                (Arc::clone(&directory), directory)
             }
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,6 +109,7 @@ impl StateStore {
         Ok(StateStore {
             place: place.to_owned(),
             objects,
+            saving,
             runtime: Arc::new(runtime),
         })
     }
@@ -138,8 +147,12 @@ impl StoredStates {
 
     /// Offsets of the states that there are, ascending.
     fn offsets(&self) -> Result<Vec<u64>, SavedStateError> {
+        self.offsets_in(&self.store.objects)
+    }
+
+    fn offsets_in(&self, objects: &Objects) -> Result<Vec<u64>, SavedStateError> {
         let folder = Path::from(self.folder.as_str());
-        let listed = self.store.objects.list(Some(&folder));
+        let listed = objects.list(Some(&folder));
         let listed: Vec<_> = self
             .store
             .runtime
@@ -172,9 +185,9 @@ impl StoredStates {
         let path = self.path(offset);
         self.store
             .runtime
-            .block_on(self.store.objects.put(&path, packed.into()))
+            .block_on(self.store.saving.put(&path, packed.into()))
             .map_err(|error| self.failed(error))?;
-        let offsets = self.offsets()?;
+        let offsets = self.offsets_in(&self.store.saving)?;
         // A newer one may be another replica's, which holds the partition by now: not ours to
         // count.
         let own: Vec<u64> = offsets.into_iter().filter(|at| *at <= offset).collect();
@@ -182,7 +195,7 @@ impl StoredStates {
             let gone = self
                 .store
                 .runtime
-                .block_on(self.store.objects.delete(&self.path(*old)));
+                .block_on(self.store.saving.delete(&self.path(*old)));
             match gone {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(self.failed(error)),
@@ -332,6 +345,19 @@ mod tests {
         damage(10);
         let error = states.newest(50).expect_err("refused").to_string();
         assert!(error.contains("Delete them"), "{error}");
+    }
+
+    #[test]
+    fn a_state_that_is_not_kept_is_no_success() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut states = states(directory.path());
+        // A file where the folder would be.
+        let obstacle = directory.path().join("chain");
+        std::fs::write(&obstacle, b"").expect("writes");
+        assert!(!states.after_commit(10, b"ten"));
+        std::fs::remove_file(&obstacle).expect("removes");
+        assert!(states.after_commit(10, b"ten"));
+        assert_eq!(states.offsets().expect("lists"), [10]);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! 3. Each block goes in one insert with a token and every setting that this rests on.
 //! 4. Unless the answer to the first attempt says that it is there, ClickHouse is asked for the
 //!    rows by their offsets, and the same bytes are sent again where they are not. So after every
-//!    start, too.
+//!    start, too, and before a first attempt that comes late.
 //!
 //! Aggregates are projections inside the parts of the rows that they sum up, so they cannot differ
 //! from them. [`audit`] proves all of it from the outside.
@@ -37,6 +37,8 @@ mod replay;
 mod replica;
 mod rows;
 mod settings;
+#[cfg(test)]
+mod stand_in;
 mod startup;
 mod stop;
 mod writer;

@@ -12,19 +12,28 @@ use crate::{DATABASE, Options};
 
 /// Fewest inserts that a table must remember.
 const WINDOW_MIN: u64 = 100;
-/// A writer does not insert more often than so for long, however short its batches linger.
-const INSERT_EVERY_MIN: Duration = Duration::from_millis(100);
+/// Batches of one writer are taken to be no closer to each other, however short they linger.
+const BATCH_EVERY_MIN: Duration = Duration::from_millis(100);
+/// Inserts that each batch is taken to make, one for each month that it touches: a stream's are of a
+/// month or two.
+const INSERTS_A_BATCH: u64 = 4;
 
 /// Inserts that a table must remember: as many as its writers, one for each partition of its
-/// topic, can make while one request may still be on its way, which is as long as an answer is
-/// waited for. A repeated insert that comes later than that is found by asking for its rows.
+/// topic, make while one request may still be on its way, which is as long as an answer is
+/// waited for.
+///
+/// It is a number, not a time. Batches that are full before they have lingered, or of more months
+/// (up to [`MONTHS_MAX`](crate::plan::MONTHS_MAX)), fill it sooner. So a writer sends nothing late
+/// that it has not asked for; see [`insert`](crate::insert) for what is left.
 pub(crate) fn window_needed(writers: u64, options: &Options) -> u64 {
-    let between = options.linger.max(INSERT_EVERY_MIN);
-    let inserts = options
+    let between = options.linger.max(BATCH_EVERY_MIN);
+    let batches = options
         .answer_max
         .as_millis()
         .div_ceil(between.as_millis().max(1));
-    let inserts = u64::try_from(inserts).unwrap_or(u64::MAX);
+    let inserts = u64::try_from(batches)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(INSERTS_A_BATCH);
     writers.saturating_mul(inserts).max(WINDOW_MIN)
 }
 
@@ -275,14 +284,15 @@ mod tests {
     #[test]
     fn more_writers_and_longer_waits_need_more_memory() {
         let options = Options::default();
-        assert_eq!(window_needed(1, &options), 240);
-        assert_eq!(window_needed(12, &options), 2_880);
+        // The migrations make tables with 1000: enough for one writer.
+        assert_eq!(window_needed(1, &options), 960);
+        assert_eq!(window_needed(12, &options), 11_520);
         let hurried = Options {
             linger: Duration::ZERO,
             answer_max: Duration::from_secs(20),
             ..options
         };
-        assert_eq!(window_needed(1, &hurried), 200);
+        assert_eq!(window_needed(1, &hurried), 800);
         let fine = "MergeTree ORDER BY site SETTINGS non_replicated_deduplication_window = 1000";
         let [visits, ..] = &TABLES;
         assert!(check_engine(visits, &engine(fine), 1_000).is_ok());

@@ -23,9 +23,8 @@ use crate::settings::{BLOCK_ROWS_MAX, Settings};
 use crate::stop::Stop;
 use crate::{Options, startup};
 
-/// So long after its plan nobody else can have sent a block: a partition goes to another only when its
-/// owner was silent for a session, which brokers take for 6 s at the least
-/// (`group.min.session.timeout.ms`).
+/// So long after its plan a block is sent without asking. No table takes as many inserts meanwhile as
+/// it remembers ([`startup::window_needed`]): had another owner sent the block, its token would be known.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 /// First pause when ClickHouse cannot be reached at a start.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -256,7 +255,8 @@ impl<P: Partition + 'static> Writer<P> {
     ///
     /// `planned`: when this process was about to plan it; none where it was planned before. Whoever
     /// stood still since then may have lost the partition: the next owner may have sent the blocks,
-    /// and so many others after them that the table has forgotten their tokens.
+    /// and so many others after them that the table has forgotten their tokens. The log is not asked: it
+    /// may be away, and rows that are there are found whoever holds the partition.
     async fn insert(&self, batch: &Batch, planned: Option<Instant>) -> Result<bool, SinkError> {
         for (month, bytes) in &batch.blocks {
             let fresh = planned.is_some_and(|planned| planned.elapsed() < FRESH_FOR);
@@ -372,5 +372,84 @@ async fn check<P: Partition + 'static>(
             })
         }
         newest => Ok((settings, copies, newest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_event::{DeadLetter, Id};
+    use grapevine_log::{Commit, LocalPartition, Log};
+
+    use super::*;
+    use crate::CONSUMER;
+    use crate::rows::TABLES;
+    use crate::stand_in::Laggard;
+
+    fn letter() -> Vec<u8> {
+        let letter = DeadLetter {
+            letter_id: Id::default(),
+            time: 1_709_251_200_000,
+            site: "example.org",
+            stage: "import",
+            reason: "too_long",
+            detail: "".into(),
+            source: "access.log",
+            partition: None,
+            position: 17,
+            payload: b"line",
+            payload_length: 4,
+        };
+        let mut record = Vec::new();
+        letter.encode(&mut record).expect("fits its schema");
+        record
+    }
+
+    #[tokio::test]
+    async fn a_block_that_is_sent_long_after_its_plan_is_asked_for_first() {
+        let directory = tempfile::tempdir().expect("directory");
+        let log = Log::open(&directory.path().join("log.redb")).expect("log");
+        let [.., letters] = &TABLES;
+        let mut commit = Commit::default();
+        commit.append(letters.topic, &letter());
+        log.commit(&commit, Durability::Durable).expect("commits");
+        let partition = LocalPartition::new(Arc::new(log), CONSUMER, letters.topic);
+        let input = Input::new(Arc::new(partition), letters);
+        let options = Options {
+            linger: Duration::from_millis(1),
+            ..Options::default()
+        };
+        let (stop, budget) = (Stop::new(), Budget::new(options.memory_bytes_max));
+        let signals = Signals {
+            stop: stop.clone(),
+            busy: Arc::default(),
+            budget: budget.clone(),
+        };
+        let batch = batch::gather(&input, 0, &options, &signals);
+        let batch = batch.expect("reads").expect("nobody stops it");
+        assert_eq!(batch.blocks.len(), 1);
+
+        let now = Instant::now();
+        let long_ago = now.checked_sub(FRESH_FOR).expect("a moment");
+        let asked_first = ["catch up", "ask", "insert"];
+        for (planned, order) in [
+            (Some(now), &asked_first[2..]),
+            (Some(long_ago), &asked_first[..]),
+            (None, &asked_first[..]),
+        ] {
+            let laggard = Laggard::start();
+            let writer = Writer {
+                input: input.clone(),
+                options: options.clone(),
+                inserter: laggard.inserter(),
+                stop: stop.clone(),
+                budget: budget.clone(),
+                committed: 0,
+                before: Some(0),
+                planned: None,
+            };
+            let inserted = writer.insert(&batch, planned).await;
+            assert!(inserted.expect("no error"));
+            assert_eq!(laggard.order(), order, "{:?}", laggard.told());
+        }
     }
 }

@@ -29,6 +29,8 @@ impl StepDone {
         let metrics = &FACTS.stage;
         let label = Stage { stage: self.stage };
         metrics.records.get_or_create(&label).inc_by(self.records);
+        // There before the first failure, or an alert would not see that one as an increase.
+        drop(metrics.snapshots_failed.get_or_create(&label));
         for (part, took) in [("process", self.processing), ("commit", self.committing)] {
             let label = Part {
                 stage: self.stage,
