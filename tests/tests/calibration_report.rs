@@ -1,12 +1,14 @@
 //! `grapevine report --calibration` as a command, against the truth of a simulated site.
 
-use grapevine_tests::{answer, run};
+use std::path::Path;
+
+use grapevine_tests::{Local, answer, command, run};
 use serde_json::Value;
 
 const SITE: &str = "news.example";
 
 /// Truth rows of a file that `grapevine simulate` wrote.
-fn rows(path: &std::path::Path) -> Vec<Value> {
+fn rows(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("reads");
     let row = |line| serde_json::from_str(line).expect("a row");
     text.lines().map(row).collect()
@@ -17,6 +19,47 @@ fn numbers(value: &Value) -> Vec<f64> {
     list.iter()
         .map(|number| number.as_f64().expect("a number"))
         .collect()
+}
+
+/// Asks ClickHouse by its address alone, from where there is no data directory, as either account.
+fn the_same_is_told_by_address(data_dir: &Path, elsewhere: &Path, calibration: &Value) {
+    let report = ["report", "--site", SITE, "--format", "json"];
+    let here: Value = serde_json::from_str(&answer(data_dir, &report)).expect("JSON");
+    let local = Local::start(data_dir);
+    for (user, password) in [
+        ("owner", &local.owner_password),
+        ("reader", &local.reader_password),
+    ] {
+        let asked = |arguments: &[&str]| -> Value {
+            let output = command(elsewhere)
+                .args(arguments)
+                .env("GRAPEVINE_CLICKHOUSE__URL", &local.clickhouse)
+                .env("GRAPEVINE_CLICKHOUSE__USER", user)
+                .env("GRAPEVINE_CLICKHOUSE__PASSWORD", password)
+                .output()
+                .expect("runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{user} {arguments:?}: {said}");
+            serde_json::from_slice(&output.stdout).expect("JSON")
+        };
+        let there = asked(&[&report[..], &["--calibration"]].concat());
+        assert_eq!(&there, calibration, "{user}");
+        let there = asked(&report);
+        for figure in ["site", "from", "to", "visits", "robots", "models"] {
+            assert_eq!(there[figure], here[figure], "{user}: {figure}");
+        }
+        let dark = |report: &Value| {
+            let dark = report["direct"]["dark_social"]["expected"].as_f64();
+            dark.unwrap_or_else(|| panic!("{user}: {report}"))
+        };
+        // Sums of fractions, in whatever order.
+        let (there, here) = (dark(&there), dark(&here));
+        assert!(
+            here > 10.0 && (there - here).abs() < 1e-6 * here,
+            "{user}: {there} is not {here}"
+        );
+    }
+    assert!(!elsewhere.exists(), "nothing is made there");
 }
 
 #[test]
@@ -113,6 +156,8 @@ fn the_command_says_how_well_probabilities_fit_the_tokens_and_holds_the_truth() 
     let held = bins.iter().filter(|landings| **landings > 0.0).count();
     assert!(held > 4, "{csv}");
     assert_eq!(csv.lines().count(), 1 + held, "{csv}");
+
+    the_same_is_told_by_address(&data_dir, &dir.path().join("elsewhere"), &said);
 
     // A site that is not there.
     let nowhere = run(

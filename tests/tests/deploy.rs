@@ -1,6 +1,6 @@
 //! The files of `deploy/`, judged by the tools and engines that will read them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use grapevine_tests::deploy::{root, tools};
@@ -16,7 +16,28 @@ fn every_file_passes_its_own_tool() {
     let errors = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}{errors}");
     // A script that checks nothing would pass as well.
-    assert!(said.matches("good ").count() >= 15, "{said}");
+    assert!(said.matches("good ").count() >= 40, "{said}");
+}
+
+/// What the chart makes of one of its files of values, and of more arguments of helm.
+fn rendered(values: &str, more: &[&str]) -> String {
+    let rendered = Command::new(tools().join("bin/helm"))
+        .args(["template", "grapevine", "deploy/helm/grapevine"])
+        .args(["--kube-version", "1.37.0", "--values"])
+        .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
+        .args(more)
+        .current_dir(root())
+        .output()
+        .expect("helm runs");
+    let errors = String::from_utf8_lossy(&rendered.stderr);
+    assert!(rendered.status.success(), "{values}: {errors}");
+    String::from_utf8(rendered.stdout).expect("UTF-8")
+}
+
+/// One object of what the chart made.
+fn object<'a>(rendered: &'a str, kind: &str, name: &str) -> Option<&'a str> {
+    let (kind, name) = (format!("\nkind: {kind}\n"), format!("\n  name: {name}\n"));
+    (rendered.split("\n---\n")).find(|object| object.contains(&kind) && object.contains(&name))
 }
 
 /// The image has C's libraries and nothing else: what the program needs beyond them would be missing there.
@@ -109,16 +130,10 @@ fn the_charts_configuration_is_taken() {
             "secured",
             "registry.url = \"https://registry.example:8081\"",
         ),
+        // Helm takes every number for a fraction, and 24.0 is no number of partitions.
+        ("apart", "kafka.partitions = 24"),
     ] {
-        let rendered = Command::new(tools().join("bin/helm"))
-            .args(["template", "grapevine", "deploy/helm/grapevine"])
-            .args(["--kube-version", "1.37.0"])
-            .args(["--show-only", "templates/configmap.yaml", "--values"])
-            .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
-            .current_dir(root())
-            .output()
-            .expect("helm runs");
-        let rendered = String::from_utf8(rendered.stdout).expect("UTF-8");
+        let rendered = rendered(values, &["--show-only", "templates/configmap.yaml"]);
         let (_, block) = rendered
             .split_once("grapevine.toml: |")
             .expect("a configuration");
@@ -126,14 +141,16 @@ fn the_charts_configuration_is_taken() {
         std::fs::write(&toml, block.replace("\n    ", "\n")).expect("writes");
         let mut check = command(dir.path());
         check.args(["config", "check", "--config"]).arg(&toml);
+        if values != "small" {
+            check.env("GRAPEVINE_COLLECTOR__PSEUDONYM_KEY_FILE", &key);
+        }
         if values == "secured" {
             check
                 .env("GRAPEVINE_KAFKA__PASSWORD", "hush")
                 .env("GRAPEVINE_CLICKHOUSE__PASSWORD", "hush")
                 .env("GRAPEVINE_REGISTRY__PASSWORD", "hush")
                 .env("GRAPEVINE_REGISTRY__CA", &ca)
-                .env("GRAPEVINE_CLICKHOUSE__CA", &ca)
-                .env("GRAPEVINE_COLLECTOR__PSEUDONYM_KEY_FILE", &key);
+                .env("GRAPEVINE_CLICKHOUSE__CA", &ca);
         }
         let checked = check.output().expect("runs");
         let said = String::from_utf8_lossy(&checked.stdout);
@@ -148,20 +165,18 @@ fn the_charts_configuration_is_taken() {
 /// configuration does, which refuses what it does not know. Secrets are readable by their group alone.
 #[test]
 fn every_pod_of_the_chart_has_its_own_variables_only_and_reads_its_secrets() {
-    for values in ["minimal", "small", "secured"] {
-        let rendered = Command::new(tools().join("bin/helm"))
-            .args(["template", "grapevine", "deploy/helm/grapevine"])
-            .args(["--kube-version", "1.37.0", "--values"])
-            .arg(format!("deploy/helm/grapevine/ci/{values}-values.yaml"))
-            .current_dir(root())
-            .output()
-            .expect("helm runs");
-        let rendered = String::from_utf8(rendered.stdout).expect("UTF-8");
+    for values in ["minimal", "small", "secured", "apart"] {
+        let rendered = rendered(values, &[]);
         let pods: Vec<&str> = (rendered.split("\n---\n"))
             .filter(|object| object.contains("\n      containers:\n"))
             .collect();
-        // The small one has its tables made elsewhere.
-        let expected = if values == "small" { 3 } else { 4 };
+        let expected = match values {
+            // Its tables are made elsewhere.
+            "small" => 3,
+            // classify and chain.
+            "apart" => 5,
+            _ => 4,
+        };
         assert_eq!(pods.len(), expected, "{values}: {rendered}");
         assert_eq!(rendered.matches("containers:\n").count(), expected);
         for pod in pods {
@@ -175,6 +190,260 @@ fn every_pod_of_the_chart_has_its_own_variables_only_and_reads_its_secrets() {
         let spool =
             format!("GRAPEVINE_COLLECTOR__SPOOL_BYTES_MAX\n              value: \"{bytes}\"\n");
         assert!(rendered.contains(&spool), "{values}: {rendered}");
+    }
+}
+
+/// One release runs classify and chain as workloads of their own, each with what is other for it.
+#[test]
+fn the_stages_run_apart_in_one_release() {
+    let apart = rendered("apart", &[]);
+    assert_eq!(object(&apart, "StatefulSet", "grapevine-enrich"), None);
+    assert!(!apart.contains("component: enrich"), "{apart}");
+    for (stage, has, lacks) in [
+        (
+            "classify",
+            // The first is the request of enrich; KEDA says how many there are.
+            [
+                "memory: 1Gi\n",
+                "memory: 2Gi\n",
+                "kubernetes.io/arch: amd64",
+            ],
+            "\n  replicas:",
+        ),
+        (
+            "chain",
+            [
+                "\n  replicas: 4\n",
+                "memory: 8Gi\n",
+                "example.com/memory: large",
+            ],
+            "kubernetes.io/arch",
+        ),
+    ] {
+        let set = object(&apart, "StatefulSet", &format!("grapevine-{stage}")).expect("there");
+        let runs = format!("args: [enrich, --stage, {stage}]\n");
+        // A replica is called what its pod is, in the group and the transactions of its stage.
+        let called = ["GRAPEVINE_KAFKA__REPLICA\n", "fieldPath: metadata.name\n"];
+        for text in has.into_iter().chain(called).chain([runs.as_str()]) {
+            assert!(set.contains(text), "{stage} lacks {text}: {set}");
+        }
+        assert!(!set.contains(lacks), "{stage} has {lacks}: {set}");
+        // Of the set, of what it selects, of its pods, of how they are spread.
+        let component = format!("app.kubernetes.io/component: {stage}\n");
+        assert_eq!(set.matches(&component).count(), 4, "{set}");
+    }
+
+    let scaled = object(&apart, "ScaledObject", "grapevine-classify").expect("scaled");
+    for text in [
+        "    name: grapevine-classify\n",
+        "topic: hits.raw\n",
+        "consumerGroup: \"grapevine-classify\"\n",
+        "maxReplicaCount: 24\n",
+        // No exponent, which KEDA would not read.
+        "lagThreshold: \"2000000\"",
+    ] {
+        assert!(scaled.contains(text), "{text}: {scaled}");
+    }
+    assert_eq!(scaled.matches("- type: kafka").count(), 1, "{scaled}");
+    assert_eq!(object(&apart, "ScaledObject", "grapevine-chain"), None);
+
+    let budget = |name: &str| object(&apart, "PodDisruptionBudget", name);
+    for (name, least) in [("classify", 2), ("sink", 1)] {
+        let budget = budget(&format!("grapevine-{name}")).expect("a budget");
+        let wanted = format!("minAvailable: {least}\n");
+        let selects = format!("\n      app.kubernetes.io/component: {name}");
+        for text in [wanted, selects] {
+            assert!(budget.contains(&text), "{text}: {budget}");
+        }
+        // Kubernetes refuses both at once.
+        assert!(!budget.contains("maxUnavailable"), "{budget}");
+    }
+    assert_eq!(budget("grapevine-chain"), None);
+
+    let monitor = object(&apart, "ServiceMonitor", "grapevine").expect("scraped");
+    assert!(monitor.contains("targetLabel: component"), "{monitor}");
+}
+
+/// Who upgrades finds the objects by the names that they had.
+#[test]
+fn stages_together_are_called_as_ever() {
+    let named = |rendered: &str, stage: &str| {
+        let set = object(rendered, "StatefulSet", "grapevine-enrich").expect("a workload");
+        let runs = format!("args: [enrich, --stage, {stage}]\n");
+        assert!(set.contains(&runs), "{set}");
+        let budget = object(rendered, "PodDisruptionBudget", "grapevine-enrich");
+        assert!(budget.is_some_and(|budget| budget.contains("maxUnavailable: 1\n")));
+    };
+    let secured = rendered("secured", &[]);
+    named(&secured, "all");
+    let scaled = object(&secured, "ScaledObject", "grapevine-enrich").expect("scaled");
+    for topic in ["hits.raw", "hits.classified"] {
+        assert!(scaled.contains(&format!("topic: {topic}\n")), "{scaled}");
+    }
+    let monitor = object(&secured, "ServiceMonitor", "grapevine").expect("scraped");
+    assert!(!monitor.contains("targetLabel: component"), "{monitor}");
+    named(
+        &rendered("minimal", &["--set", "enrich.stage=chain"]),
+        "chain",
+    );
+}
+
+fn dashboard(name: &str) -> Value {
+    let path = root().join(format!("deploy/grafana/dashboards/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).expect("reads")).expect("JSON")
+}
+
+/// Every data source that a dashboard asks is there, by the address that compose gives Grafana.
+#[test]
+fn the_data_sources_of_the_dashboards_are_provisioned() {
+    let mut uids = BTreeSet::new();
+    let compose = std::fs::read_to_string(root().join("docker-compose.yml")).expect("reads");
+    for kind in ["clickhouse", "prometheus"] {
+        let path = format!("deploy/grafana/provisioning/datasources/{kind}.yaml");
+        let text = std::fs::read_to_string(root().join(path)).expect("reads");
+        for line in text.lines().map(str::trim) {
+            if let Some(uid) = line.strip_prefix("uid: ") {
+                uids.insert(uid.to_owned());
+            }
+            if let Some((_, variable)) = line.split_once('$') {
+                assert!(compose.contains(&format!("{variable}: ")), "{line}");
+            }
+        }
+    }
+    assert_eq!(uids.len(), 2);
+    for name in ["grapevine", "grapevine-services"] {
+        let dashboard = dashboard(name);
+        // A data source of another name can be chosen where there is a variable for it.
+        let chosen = &dashboard["templating"]["list"][0]["current"]["value"];
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            for target in panel["targets"].as_array().unwrap_or(&Vec::new()) {
+                let asked = match target["datasource"]["uid"].as_str() {
+                    Some("${source}") => chosen.as_str(),
+                    asked => asked,
+                };
+                let known = asked.is_some_and(|uid| uids.contains(uid));
+                assert!(known, "{name}: {}: {asked:?}", panel["title"]);
+            }
+        }
+    }
+}
+
+/// A metric as docs/metrics.md has it, which a test of grapevine-metrics holds to the code.
+struct Listed {
+    kind: String,
+    labels: BTreeSet<String>,
+    meaning: String,
+}
+
+fn inventory() -> BTreeMap<String, Listed> {
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).expect("reads");
+    let rows = (page.lines()).filter(|line| line.starts_with("| `grapevine_"));
+    let listed = |row: &str| {
+        let [_, name, kind, labels, meaning, _] = row.split('|').collect::<Vec<_>>()[..] else {
+            panic!("four cells: {row}")
+        };
+        let quoted = |text: &str| text.trim().trim_matches('`').to_owned();
+        let listed = Listed {
+            kind: quoted(kind),
+            labels: labels.split(',').map(quoted).collect(),
+            meaning: meaning.to_owned(),
+        };
+        (quoted(name), listed)
+    };
+    rows.map(listed).collect()
+}
+
+/// The metric of a series in an expression: a histogram has three kinds, and none by its name alone.
+fn metric_of<'a>(series: &str, inventory: &'a BTreeMap<String, Listed>) -> Option<&'a Listed> {
+    let of_histogram = |ending: &str| {
+        let listed = inventory.get(series.strip_suffix(ending)?)?;
+        (listed.kind == "histogram").then_some(listed)
+    };
+    match inventory.get(series) {
+        Some(listed) => (listed.kind != "histogram").then_some(listed),
+        None => (["_bucket", "_count", "_sum"].into_iter()).find_map(of_histogram),
+    }
+}
+
+/// The texts between every `open` and the `)`, `}` that closes it.
+fn between<'a>(text: &'a str, open: &str) -> Vec<&'a str> {
+    let rest = text.split(open).skip(1);
+    rest.map(|rest| rest.split([')', '}']).next().unwrap_or_default())
+        .collect()
+}
+
+/// What the services' dashboard asks for is told: metrics by name, of their kind, with their labels.
+#[test]
+fn the_services_dashboard_is_made_of_the_inventory() {
+    let inventory = inventory();
+    // The one label whose values the inventory names.
+    let of_ends = (inventory.values()).filter(|listed| listed.labels.contains("end"));
+    let ends: String = of_ends.map(|listed| listed.meaning.as_str()).collect();
+    let dashboard = dashboard("grapevine-services");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let mut titles = BTreeSet::new();
+    let mut shown = BTreeSet::new();
+    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let title = text(&panel["title"]);
+        // Enough to say what to do.
+        assert!(text(&panel["description"]).len() > 80, "{title}");
+        let unit = &panel["fieldConfig"]["defaults"]["unit"];
+        assert!(unit.is_string(), "{title} has no unit");
+        assert!(titles.insert(title.clone()), "{title} twice");
+        for target in panel["targets"].as_array().expect("targets") {
+            let promql = text(&target["expr"]);
+            // Prometheus adds these two to every series.
+            let mut labels = BTreeSet::from(["instance".to_owned(), "job".to_owned()]);
+            for (at, _) in promql.match_indices("grapevine_") {
+                let (series, rest) = promql[at..].split_once('{').expect("chosen by replica");
+                let listed = metric_of(series, &inventory)
+                    .unwrap_or_else(|| panic!("{title}: {series} is not in docs/metrics.md"));
+                shown.insert(series.to_owned());
+                labels.extend(listed.labels.iter().cloned());
+                let before = &promql[..at];
+                if before.ends_with("rate(") || before.ends_with("increase(") {
+                    assert_ne!(listed.kind, "gauge", "{title}: {series} does not only grow");
+                }
+                let (matchers, _) = rest.split_once('}').expect("closed");
+                for matcher in matchers.split(", ") {
+                    let (label, value) = matcher.split_once('=').expect("a matcher");
+                    let has = label == "instance" || listed.labels.contains(label);
+                    assert!(has, "{title}: {series} has no label {label}");
+                    let value = value.trim_matches(['~', '"']);
+                    let named = label != "end" || ends.contains(value);
+                    assert!(named, "{title}: nothing ends {value}");
+                }
+            }
+            assert!(promql.contains("grapevine_"), "{title}: {promql}");
+            let grouped = ["by (", "on (", "group_left ("].map(|open| between(&promql, open));
+            for label in grouped.iter().flatten().flat_map(|list| list.split(", ")) {
+                let has = labels.contains(label) || label == "le" && promql.contains("_bucket{");
+                assert!(has, "{title}: nothing has a label {label}: {promql}");
+            }
+            let legend = text(&target["legendFormat"]);
+            for label in between(&legend, "{{") {
+                let kept = grouped[0]
+                    .iter()
+                    .any(|list| list.split(", ").any(|by| by == label));
+                assert!(kept, "{title}: {label} of the legend is added up");
+            }
+        }
+    }
+    // What an operator must see of a pipeline: what waits, how late it is, what failed.
+    for series in [
+        "grapevine_consumer_lag_records",
+        "grapevine_event_to_row_seconds_bucket",
+        "grapevine_sink_batch_rows_bucket",
+        "grapevine_sink_batch_bytes_bucket",
+        "grapevine_commits_total",
+        "grapevine_dead_letters_total",
+        "grapevine_spool_bytes",
+        "grapevine_state_entries",
+        "grapevine_state_snapshots_failed_total",
+        "grapevine_collector_requests_total",
+    ] {
+        assert!(shown.contains(series), "{series}");
     }
 }
 
@@ -258,9 +527,7 @@ fn every_panel_of_the_dashboard_has_numbers_of_real_data() {
     };
     let (from, to) = (from.parse().expect("time"), to.parse().expect("time"));
 
-    let text = std::fs::read_to_string(root().join("deploy/grafana/dashboards/grapevine.json"))
-        .expect("reads");
-    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let dashboard = dashboard("grapevine");
     let variable = dashboard["templating"]["list"][0]["query"]
         .as_str()
         .expect("query");

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, topic};
-use grapevine_kafka_testing::ObjectStore;
+use grapevine_kafka_testing::{ObjectStore, Port};
 use grapevine_log::Commit;
-use grapevine_tests::stages::{Outputs, World, seen, share};
+use grapevine_tests::stages::{Outputs, PATIENCE, World, seen, share};
 use grapevine_tests::{Moments, command};
+use serde_json::Value;
 
 fn kills(default: u64) -> u64 {
     match std::env::var("GRAPEVINE_KILLS") {
@@ -106,6 +107,126 @@ fn states_are_kept_in_an_s3_store() {
             assert!(*records == outputs[place], "{place:?}: the bytes differ");
         }
     }
+}
+
+/// The store is tried before a stage needs it, and what the account may know only is not told.
+#[test]
+fn config_check_tries_an_s3_store() {
+    let home = tempfile::tempdir().expect("tempdir");
+    let store = ObjectStore::start("states").expect("a store");
+    let check = |place: &str, extra: &[(&str, &str)]| {
+        let mut command = command(home.path());
+        command
+            .args(["config", "check", "--connect"])
+            .envs(store.environment())
+            // Nobody is there; the states are looked at before.
+            .env("GRAPEVINE_KAFKA__BROKERS", "127.0.0.1:1")
+            .env("GRAPEVINE_KAFKA__STATES", place)
+            .envs(extra.iter().copied());
+        let output = command.output().expect("runs");
+        assert_eq!(output.status.code(), Some(69));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let place = "s3://states/of/grapevine";
+    let (shown, said) = check(place, &[]);
+    let good = format!("saved states at {place} can be written, listed, read and removed");
+    assert!(shown.contains(&good), "{said}: {}", store.last_words());
+    assert!(said.contains("kafka.brokers"), "{said}");
+    let left = store.object("states", "of/grapevine").read_dir();
+    let left = left.map_or(0, Iterator::count);
+    assert_eq!(left, 0, "the look leaves nothing");
+
+    let other_key = [("AWS_SECRET_ACCESS_KEY", "hush-hush-hush")];
+    let nothing: &[(&str, &str)] = &[];
+    for (place, extra) in [(place, &other_key[..]), ("s3://no-such-bucket/x", nothing)] {
+        let (shown, said) = check(place, extra);
+        assert!(said.contains(&format!("kafka.states {place}")), "{said}");
+        assert!(said.contains("see that the bucket is there"), "{said}");
+        assert!(!said.contains("hush") && !shown.contains("hush"), "{said}");
+    }
+}
+
+/// What `/health/ready` answers, with whether it is 200; `None` where nobody does.
+fn readiness(listen: &str) -> Option<(bool, Value)> {
+    let answer = reqwest::blocking::get(format!("http://{listen}/health/ready")).ok()?;
+    let is_ready = answer.status().is_success();
+    Some((is_ready, serde_json::from_str(&answer.text().ok()?).ok()?))
+}
+
+/// Waits until that is so of whether it is ready, and of its conditions.
+fn until(listen: &str, what: &str, is_so: impl Fn(bool, &Value) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = readiness(listen);
+        if let Some((is_ready, body)) = &found
+            && is_so(*is_ready, &body["conditions"])
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not {what}: {found:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn until_ready(listen: &str) {
+    until(listen, "ready", |is_ready, conditions| {
+        let names = ["stages", "classify", "chain", "kafka"];
+        is_ready && names.iter().all(|name| conditions[*name] == "ok")
+    });
+}
+
+/// A replica is ready once its groups have it and the states of what it holds are there; one that
+/// holds nothing since another holds all of it is ready as well: a rollout waits for the first, and
+/// must not wait for the second for ever.
+fn ready_with_and_without_a_partition(protocol: &str) {
+    const HITS: u64 = 2_000;
+    let home = tempfile::tempdir().expect("tempdir");
+    let mut world = World::new(1);
+    world.feed(0..HITS);
+    let ports = [(); 2].map(|()| Port::take().expect("a port"));
+    let listens = ports
+        .each_ref()
+        .map(|port| format!("127.0.0.1:{}", port.number()));
+    let states = home.path().join("states");
+    let states = states.to_str().expect("a path");
+    let start = |world: &World, at: usize| {
+        let name = ["one", "two"][at];
+        let extra = [
+            ("GRAPEVINE_KAFKA__PROTOCOL", protocol),
+            ("GRAPEVINE_KAFKA__STATES", states),
+            ("GRAPEVINE_OPERATIONS__LISTEN", listens[at].as_str()),
+        ];
+        world.enrich(&home.path().join(name), name, &extra)
+    };
+    let one = start(&world, 0);
+    until_ready(&listens[0]);
+    world.settled(seen(HITS));
+    let two = start(&world, 1);
+    listens.iter().for_each(|listen| until_ready(listen));
+
+    world.cluster.stop(0);
+    for listen in &listens {
+        until(listen, "without kafka", |is_ready, conditions| {
+            !is_ready && conditions["kafka"] != "ok"
+        });
+    }
+    world.cluster.start_again(0).expect("back");
+    world.cluster.wait_until_ready().expect("ready");
+    listens.iter().for_each(|listen| until_ready(listen));
+    for replica in [one, two] {
+        assert_eq!(replica.stop(), Some(0), "it ends well");
+    }
+}
+
+#[test]
+fn ready_with_and_without_a_partition_classic() {
+    ready_with_and_without_a_partition("classic");
+}
+
+#[test]
+fn ready_with_and_without_a_partition_consumer() {
+    ready_with_and_without_a_partition("consumer");
 }
 
 /// Several partitions, several replicas: every hit has come out once, wherever it went.

@@ -1,5 +1,6 @@
 //! What those who run a service see of the real process.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,53 @@ fn health_says_what_is_missing() {
         .output()
         .expect("runs");
     assert_eq!(nobody.status.code(), Some(69));
+}
+
+#[test]
+fn config_check_tries_where_states_are_saved() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let check = |data_dir: &Path, extra: &[(&str, &str)]| {
+        let mut command = command(data_dir);
+        command
+            .args(["config", "check", "--connect"])
+            // Nobody is there; the states are looked at before.
+            .env("GRAPEVINE_KAFKA__BROKERS", "127.0.0.1:1")
+            .envs(extra.iter().copied());
+        let output = command.output().expect("runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code();
+        (code, text(&output.stdout), text(&output.stderr))
+    };
+    let data_dir = dir.path().join("data");
+    let (code, shown, said) = check(&data_dir, &[]);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("kafka.brokers"), "{said}");
+    assert!(
+        shown.contains("can be written, listed, read and removed"),
+        "{shown}"
+    );
+    assert!(!data_dir.exists(), "the look leaves nothing");
+
+    // A file where a directory would be.
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").expect("writes");
+    let below = file.join("states");
+    let below = below.to_str().expect("a path");
+    let (code, _, said) = check(&data_dir, &[("GRAPEVINE_KAFKA__STATES", below)]);
+    assert_eq!(code, Some(69), "{said}");
+    for says in ["kafka.states", below, "let the user that runs enrich write"] {
+        assert!(said.contains(says), "{said} should say {says}");
+    }
+    // Who has named no place may run a service that needs none.
+    let (_, shown, said) = check(&file.join("data"), &[]);
+    assert!(said.contains("kafka.brokers"), "{said}");
+    assert!(shown.contains("enrich alone needs it"), "{shown}");
+
+    let with_password = [("GRAPEVINE_KAFKA__STATES", "s3://user:hush@bucket/x")];
+    let (code, shown, said) = check(&data_dir, &with_password);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("AWS_SECRET_ACCESS_KEY"), "{said}");
+    assert!(!said.contains("hush") && !shown.contains("hush"), "{said}");
 }
 
 #[test]

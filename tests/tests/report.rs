@@ -109,17 +109,27 @@ fn the_figures_add_up() {
         number(&dark["found"]["expected"]),
     );
     same(
-        sum(list(&whole, "hours"), "/dark_social"),
+        sum(list(&whole, "hours"), "/dark_social/expected"),
         number(&dark["found"]["expected"]),
     );
     let direct = channels
         .iter()
         .find(|row| row["channel"] == "direct")
         .expect("direct");
-    same(
-        number(&whole["direct"]["visits"]),
-        number(&direct["conventional"]),
-    );
+    let behind = &whole["direct"];
+    same(number(&behind["visits"]), number(&direct["conventional"]));
+    for (one, other) in [("low", "high"), ("expected", "expected"), ("high", "low")] {
+        let parts = [&behind["dark_social"][one], &behind["others"][other]];
+        let sum: f64 = parts.into_iter().map(number).sum();
+        same(sum, number(&behind["visits"]));
+    }
+    // A visit without a trace may be typed or a search: neither is known better than that.
+    for name in ["direct", "search"] {
+        let row = channels.iter().find(|row| row["channel"] == name);
+        let found = &row.expect("there")["found"];
+        let reach = number(&found["high"]) - number(&found["low"]);
+        assert!(reach > number(&behind["dark_search"]), "{name}: {found}");
+    }
     let mut all = Vec::new();
     estimates(&whole, &mut all);
     assert!(all.len() > 30, "{}", all.len());
@@ -143,6 +153,13 @@ fn the_figures_add_up() {
     same(rows[0], visits);
     same(rows[1], number(&whole["robots"]));
     same(rows[2], number(&dark["found"]["expected"]));
+
+    // Rivals of the visits that no fact decided: their evidence adds up to what is said of them.
+    let rivals = query(
+        &data_dir,
+        "SELECT count() > 100, countIf(abs(dark_log_odds - evidence_log_odds) > 0.01), countIf(abs(dark_probability + dark_search_probability + typed_probability - 1) > 1e-5) FROM grapevine.visit_odds",
+    );
+    assert_eq!(rivals.trim(), "1\t0\t0");
 
     // Two parts of the period are the whole.
     let first = report(&data_dir, &["--to", "2026-03-06"]);
@@ -179,6 +196,53 @@ fn the_figures_add_up() {
             value("channel", name, "found_high"),
             number(&channel["found"]["high"]),
         );
+    }
+}
+
+#[test]
+fn r_of_a_site_is_of_all_its_contents_and_counts_who_is_still_to_come() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let data_dir = two_weeks(dir.path());
+    let whole = report(&data_dir, &[]);
+    let rows = query(
+        &data_dir,
+        "SELECT settled, chain_arrivals, reproduction FROM grapevine.spreads",
+    );
+    let (mut readers, mut shared, mut exposed) = (0.0, 0.0, 0.0);
+    for row in rows.lines() {
+        let row: Vec<f64> = row
+            .split('\t')
+            .map(|text| text.parse().expect("number"))
+            .collect();
+        let [settled, from_readers, reproduction] = row[..] else {
+            panic!("{row:?}")
+        };
+        // As the record has it: children and a prior of .6, over readers and a prior of 2.
+        let of_content = (from_readers + 0.6) / reproduction - 2.0;
+        assert!(
+            (-1e-6..=settled + 1e-6).contains(&of_content),
+            "no reader counts more than once: {row:?}"
+        );
+        readers += settled;
+        shared += from_readers;
+        exposed += of_content;
+    }
+    let chains = &whole["chains"];
+    same(number(&chains["readers"]), readers);
+    same(number(&chains["from_readers"]["expected"]), shared);
+    let reproduction = &chains["reproduction"];
+    same(
+        number(&reproduction["expected"]),
+        (shared + 0.6) / (exposed + 2.0),
+    );
+    assert!(exposed < 0.995 * readers, "{exposed} of {readers}");
+    let [low, expected, high] = ["low", "expected", "high"].map(|end| number(&reproduction[end]));
+    assert!(low < expected && expected < high, "{reproduction}");
+    let without = number(&chains["reproduction_without_strangers"]["expected"]);
+    assert!(0.0 < without && without < expected, "{chains}");
+    for row in list(chains, "transitions") {
+        let [certain, visits] = ["certain", "visits"].map(|name| number(&row[name]));
+        assert!(0.0 <= certain && certain <= visits + 1e-6, "{row}");
     }
 }
 

@@ -195,21 +195,12 @@ impl Outputs {
         self.append_to(topic, Place::Every, "", time, |out| heartbeat.encode(out));
     }
 
-    /// Appends a record as it came, its bytes unchanged.
-    pub fn unchanged(&mut self, topic: &'static str, record: &[u8]) {
-        if self.muted {
-            return;
-        }
-        let partition = self.source.partition;
-        let copied: Result<(), std::convert::Infallible> =
-            self.commit.append_to(topic, partition, |out| {
-                out.extend_from_slice(record);
-                Ok(())
-            });
-        match copied {
-            Ok(()) => {}
-            Err(never) => match never {},
-        }
+    /// Appends a record as it came, its bytes unchanged; `site` and `time` are its own.
+    pub fn unchanged(&mut self, topic: &'static str, site: &str, time: i64, record: &[u8]) {
+        self.append(topic, site, time, |out| {
+            out.extend_from_slice(record);
+            Ok(())
+        });
     }
 
     /// The place of what belongs to a content.

@@ -1,6 +1,8 @@
 //! A stage as one of many replicas on Kafka: a thread for each partition that the group gives it.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,79 @@ pub struct ReplicaOptions {
     /// Heartbeats that it passes on name the partition that they came through. For the stage
     /// before a shuffle.
     pub marks_heartbeats: bool,
+    /// Told whether the replica could do its work now, whenever that changes: its group has taken it
+    /// in, and the state of each partition that it was given is there. A replica that was given none
+    /// could. `Err` says what it waits for.
+    pub ready: Ready,
+}
+
+/// Who is told whether a replica could do its work now.
+type Ready = Arc<dyn Fn(Result<(), String>) + Send + Sync>;
+
+/// What a replica waits for, and who is told of it. Clones are one.
+#[derive(Clone)]
+struct Waits {
+    ready: Ready,
+    state: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Why the group does not have it; `None` where it has.
+    outside: Option<String>,
+    /// Partitions that it was given and whose state is being made.
+    recovering: BTreeSet<i32>,
+    /// What was told last.
+    told: Option<Result<(), String>>,
+}
+
+impl Waits {
+    fn new(ready: &Ready) -> Waits {
+        let waits = Waits {
+            ready: Arc::clone(ready),
+            state: Arc::default(),
+        };
+        waits.outside("joining its group");
+        waits
+    }
+
+    /// The group does not have it, and why.
+    fn outside(&self, why: &str) {
+        self.change(|waiting| waiting.outside = Some(why.to_owned()));
+    }
+
+    /// The group has it, and nothing that it was given waits to be taken.
+    fn inside(&self) {
+        self.change(|waiting| waiting.outside = None);
+    }
+
+    /// The state of a partition is being made, or no longer.
+    fn recovering(&self, partition: i32, is: bool) {
+        self.change(|waiting| {
+            match is {
+                true => waiting.recovering.insert(partition),
+                false => waiting.recovering.remove(&partition),
+            };
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut waiting);
+        let answer = match (&waiting.outside, waiting.recovering.is_empty()) {
+            (Some(why), _) => Err(why.clone()),
+            (None, true) => Ok(()),
+            (None, false) => Err(format!(
+                "making the state anew of partitions {:?}",
+                waiting.recovering
+            )),
+        };
+        if waiting.told.as_ref() != Some(&answer) {
+            // Within the lock, so that what is told last is what is.
+            (self.ready)(answer.clone());
+            waiting.told = Some(answer);
+        }
+    }
 }
 
 /// Runs a stage as a replica until it is told to stop. `new` makes the stage with nothing
@@ -59,13 +134,14 @@ where
     S: Stage + 'static,
     F: Fn() -> S + Clone + Send + 'static,
 {
+    let waits = Waits::new(&options.ready);
     let Some(mut group) = join_group::<S>(options, stop)? else {
         return Ok(());
     };
     let mut pause = REJOIN_FIRST;
     loop {
         let began = Instant::now();
-        let outcome = take_part(options, &new, &group, stop);
+        let outcome = take_part(options, &new, (&group, &waits), stop);
         if stop.is_stopped() {
             group.leave_for_good();
         } else {
@@ -97,6 +173,7 @@ where
         if began.elapsed() > REJOIN_MAX {
             pause = REJOIN_FIRST;
         }
+        waits.outside(&format!("joining its group again: {reason}"));
         group = loop {
             tracing::warn!(
                 stage = S::NAME,
@@ -179,7 +256,7 @@ fn join_group<S: Stage>(
 fn take_part<S, F>(
     options: &ReplicaOptions,
     new: &F,
-    group: &Group,
+    (group, waits): (&Group, &Waits),
     stop: &StopSignal,
 ) -> Result<(), RunError>
 where
@@ -190,8 +267,11 @@ where
     let mut workers: Vec<Worker> = Vec::new();
     let mut outcome = Ok(());
     while !stop.is_stopped() && outcome.is_ok() {
+        // Before it is looked at what was given: what came with joining is not overlooked.
+        let is_joined = group.is_joined();
         match group.next_given(PATIENCE) {
-            Ok(None) => {}
+            Ok(None) if is_joined => waits.inside(),
+            Ok(None) => waits.outside("waiting for its group to take it in"),
             Ok(Some(partition)) => {
                 let number = partition.partition();
                 // An older holder of the same partition is on its way out: one at a time.
@@ -201,7 +281,7 @@ where
                     &mut outcome,
                 );
                 tracing::info!(stage = S::NAME, partition = number, "given");
-                match work(options, new.clone(), partition, &leaving) {
+                match work(options, new.clone(), (partition, waits), &leaving) {
                     Ok(worker) => workers.push(worker),
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
@@ -281,7 +361,7 @@ fn join(
 fn work<S, F>(
     options: &ReplicaOptions,
     new: F,
-    partition: KafkaPartition,
+    (partition, waits): (KafkaPartition, &Waits),
     stop: &StopSignal,
 ) -> Result<Worker, RunError>
 where
@@ -291,10 +371,14 @@ where
     let number = partition.partition();
     let (states, stop) = (options.states.clone(), stop.clone());
     let marks = options.marks_heartbeats;
+    waits.recovering(number, true);
+    let told = waits.clone();
     let thread = std::thread::Builder::new()
         .name(format!("{}-{number}", S::NAME))
         .spawn(move || {
-            let ended = drive(&new, partition, &states, marks, &stop);
+            let recovering = |is| told.recovering(number, is);
+            let ended = drive_telling(&new, partition, &states, marks, &stop, &recovering);
+            recovering(false);
             PartitionLeft {
                 consumer: S::NAME,
                 topic: S::INPUT,
@@ -318,10 +402,13 @@ where
             partition: number,
             thread,
         }),
-        Err(error) => Err(RunError::Log {
-            stage: S::NAME,
-            source: LogError::Away(format!("no thread for partition {number}: {error}")),
-        }),
+        Err(error) => {
+            waits.recovering(number, false);
+            Err(RunError::Log {
+                stage: S::NAME,
+                source: LogError::Away(format!("no thread for partition {number}: {error}")),
+            })
+        }
     }
 }
 
@@ -332,13 +419,26 @@ where
 /// What the work cannot go on for.
 pub fn drive<S: Stage, P: Partition>(
     new: &impl Fn() -> S,
-    mut partition: P,
+    partition: P,
     states: &StateStore,
     marks_heartbeats: bool,
     stop: &StopSignal,
 ) -> Result<(), RunError> {
+    drive_telling(new, partition, states, marks_heartbeats, stop, &|_| {})
+}
+
+/// The same, telling `recovering` whether the stage's state is being made.
+fn drive_telling<S: Stage, P: Partition>(
+    new: &impl Fn() -> S,
+    mut partition: P,
+    states: &StateStore,
+    marks_heartbeats: bool,
+    stop: &StopSignal,
+    recovering: &dyn Fn(bool),
+) -> Result<(), RunError> {
     let number = partition.partition();
     loop {
+        recovering(true);
         // Nothing is begun, or nothing of what was begun is committed.
         if stop.is_stopped() {
             return Ok(());
@@ -358,6 +458,7 @@ pub fn drive<S: Stage, P: Partition>(
             }
             Err((error, _)) => return Err(error),
         };
+        recovering(false);
         loop {
             if stop.is_stopped() || driver.wanted_back() {
                 driver.save_last()?;
@@ -401,3 +502,55 @@ fn again(error: &RunError) -> bool {
 pub const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 /// How long records are kept in topics that Grapevine makes.
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a replica tells, in order.
+    fn told(changes: impl FnOnce(&Waits)) -> Vec<Result<(), String>> {
+        let told: Arc<Mutex<Vec<Result<(), String>>>> = Arc::default();
+        let hears = Arc::clone(&told);
+        let ready: Ready = Arc::new(move |answer| hears.lock().expect("whole").push(answer));
+        changes(&Waits::new(&ready));
+        let told = told.lock().expect("whole");
+        told.clone()
+    }
+
+    #[test]
+    fn who_was_given_nothing_is_ready_once_it_is_in_its_group() {
+        let told = told(|waits| {
+            waits.outside("waiting for its group to take it in");
+            waits.inside();
+            waits.inside();
+        });
+        assert_eq!(told.len(), 3, "each change once: {told:?}");
+        assert!(told[0].is_err() && told[1].is_err());
+        assert_eq!(told[2], Ok(()));
+    }
+
+    #[test]
+    fn who_was_given_something_is_ready_once_all_of_it_has_its_state() {
+        let told = told(|waits| {
+            // Given before it is seen that the group has it.
+            waits.recovering(3, true);
+            waits.recovering(7, true);
+            waits.inside();
+            waits.recovering(3, false);
+            waits.recovering(7, false);
+            // A transaction was given up: the state is made anew.
+            waits.recovering(7, true);
+            waits.recovering(7, false);
+            waits.outside("kafka is away");
+            waits.inside();
+        });
+        let is_ready: Vec<bool> = told.iter().map(Result::is_ok).collect();
+        assert_eq!(
+            is_ready,
+            [false, false, false, true, false, true, false, true],
+            "{told:?}"
+        );
+        let both = told[1].as_ref().expect_err("not ready");
+        assert!(both.contains('3') && both.contains('7'), "{both}");
+    }
+}

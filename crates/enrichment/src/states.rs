@@ -8,7 +8,7 @@
 //! object write the same state: a replica that lost its partition harms nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::TryStreamExt as _;
 use grapevine_inference::StateError;
@@ -17,7 +17,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
 use tokio::runtime::Runtime;
 
 use crate::snapshot::{SavedStateError, SavedStates};
@@ -29,6 +29,8 @@ const HEADER_BYTES: usize = 4 + 4 + 8 + HASH_BYTES;
 const ENDING: &str = ".state";
 /// States of one stage and partition that are kept: the newest, and one before it.
 const KEPT: usize = 2;
+/// What a probe writes.
+const PROBE: &[u8] = b"written by a probe of grapevine, which removes it";
 
 /// Tries within one call that saves: none begins after 10 s, and each may last the client's 30 s. A
 /// partition stands still meanwhile, and a state that was not saved costs a longer replay only.
@@ -63,16 +65,12 @@ impl StateStore {
     /// # Errors
     /// A place that is neither, or that is not to be had.
     pub fn open(place: &str) -> Result<StateStore, SavedStateError> {
+        StateStore::without_credentials(place)?;
         let failed = |source| SavedStateError::Store {
             place: place.to_owned(),
             source,
         };
-        let generic = |source: Box<dyn std::error::Error + Send + Sync>| {
-            failed(object_store::Error::Generic {
-                store: "states",
-                source,
-            })
-        };
+        let generic = |source| failed(other(source));
         let (objects, saving): (Objects, Objects) = match place.strip_prefix("s3://") {
             Some(rest) => {
                 // An error says that one is installed already.
@@ -114,12 +112,72 @@ impl StateStore {
         })
     }
 
+    /// Refuses a place with a user or a password in it: places are shown, in logs and errors.
+    ///
+    /// # Errors
+    /// There is one; the place is not shown.
+    pub fn without_credentials(place: &str) -> Result<(), SavedStateError> {
+        let host = place.split_once("://").map(|(_, rest)| rest);
+        let host = host.and_then(|rest| rest.split('/').next());
+        if !host.is_some_and(|host| host.contains('@')) {
+            return Ok(());
+        }
+        let why = "a place holds no account: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        Err(SavedStateError::Store {
+            place: "(not shown)".to_owned(),
+            source: other(why.into()),
+        })
+    }
+
+    /// Writes, lists, reads and removes a small object, which is all that stages do with states, and
+    /// leaves nothing behind. Blocks, for a while where nobody answers.
+    ///
+    /// # Errors
+    /// The first of these that the store does not do.
+    pub fn probe(&self) -> Result<(), SavedStateError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        // In no stage's folder, by a name that no other probe has.
+        let path = Path::from(format!("probe-{}-{now}", std::process::id()));
+        let folder = Path::from(crate::CLASSIFY);
+        let tried = async {
+            let objects = &self.saving;
+            objects.put(&path, PutPayload::from_static(PROBE)).await?;
+            let read = async {
+                objects.list(Some(&folder)).try_next().await?;
+                objects.get(&path).await?.bytes().await
+            };
+            let read = read.await;
+            // Whatever came of reading it.
+            let removed = objects.delete(&path).await;
+            let read = read?;
+            removed?;
+            match &read[..] == PROBE {
+                true => Ok(()),
+                false => Err(other("what was written is not what is read".into())),
+            }
+        };
+        let tried = self.runtime.block_on(tried);
+        tried.map_err(|source| SavedStateError::Store {
+            place: self.place.clone(),
+            source,
+        })
+    }
+
     /// The states of one stage and partition.
     pub fn of(&self, stage: &'static str, partition: i32) -> StoredStates {
         StoredStates {
             store: self.clone(),
             folder: format!("{stage}/{partition:05}"),
         }
+    }
+}
+
+/// What no kind of the store's own says.
+fn other(source: Box<dyn std::error::Error + Send + Sync>) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "states",
+        source,
     }
 }
 
@@ -376,6 +434,33 @@ mod tests {
             assert!(unpack(&pack(7, b"state")[..cut.min(HEADER_BYTES + 4)], 7).is_err());
         }
         assert!(unpack(&pack(7, b"state"), 8).is_err(), "another offset");
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_and_says_what_it_cannot_do() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = directory.path().join("states");
+        let store = StateStore::open(place.to_str().expect("a path")).expect("opens");
+        store.probe().expect("it can all be done");
+        let left = place.read_dir().expect("is there").count();
+        assert_eq!(left, 0);
+        // A file where the directory was.
+        std::fs::remove_dir(&place).expect("removes");
+        std::fs::write(&place, b"").expect("writes");
+        let error = store.probe().expect_err("refused").to_string();
+        assert!(error.contains(place.to_str().expect("a path")), "{error}");
+    }
+
+    #[test]
+    fn a_place_with_a_password_is_refused_and_not_shown() {
+        let place = "s3://user:hush-hush@bucket/prefix";
+        let error = StateStore::open(place).map(|_| ()).expect_err("refused");
+        let said = error.to_string();
+        assert!(said.contains("AWS_SECRET_ACCESS_KEY"), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+        for place in ["s3://bucket/with@in-it", "states/of@somebody", "/a/b@c"] {
+            StateStore::without_credentials(place).expect(place);
+        }
     }
 
     #[test]

@@ -72,8 +72,12 @@ pub enum Command {
     /// Read access logs (nginx or Apache combined, vhost_combined; plain, gzip, zstd).
     Import(ImportArgs),
     /// Show what is known of a site: channels, how much of "direct" is dark, apps, contents.
+    ///
+    /// Asks the ClickHouse of clickhouse.url where that is configured, else the data directory.
     Report(ReportArgs),
     /// Ask ClickHouse anything.
+    ///
+    /// Asks the one of clickhouse.url where that is configured, else that of the data directory.
     Query(QueryArgs),
     /// Make visits and private sharing with a known truth.
     Simulate(SimulateArgs),
@@ -276,7 +280,7 @@ pub struct QueryArgs {
     /// ClickHouse output format [default: PrettyCompact on a terminal, TabSeparatedWithNames else].
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Ask as the reader, who may only read tables.
+    /// Ask as the reader, who may only read tables; of the data directory only.
     #[arg(long)]
     pub reader: bool,
 }

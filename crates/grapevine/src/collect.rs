@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// be. Kafka being away is none: hits wait in the spool.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let service = Service::start("collect", &settings.operations).await?;
+    service
+        .health
+        .ask("collector", || Err("it does not listen yet".to_owned()));
     let listener = engine::listen(
         settings.collector.listen,
         "the collector",

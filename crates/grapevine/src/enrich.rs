@@ -10,6 +10,7 @@ use grapevine_enrichment::{
 use grapevine_event::topic;
 use grapevine_log::LogError;
 use grapevine_log::kafka::topics::{self, TopicsError};
+use grapevine_operations::{Condition, Health};
 use grapevine_registry::Frames;
 use tokio::sync::mpsc;
 
@@ -30,6 +31,7 @@ pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Fail
     let stages = service
         .health
         .condition("stages", "looking at topics and states");
+    let conditions = conditions(arguments.stage, &service.health);
     let _kafka = reachable::kafka(&service.health, &settings.kafka.connection()?)?;
     let frames = registry::frames(settings).await?;
     registry::watch(&service.health, frames.as_ref());
@@ -37,13 +39,13 @@ pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Fail
         registered = registry::registered(frames.as_ref()) => registered?,
         () = service.shutdown.asked() => return Ok(()),
     }
-    let (stage, settings) = (arguments.stage, settings.clone());
+    let settings = settings.clone();
     let stop = StopSignal::new();
     let (report, mut reports) = mpsc::unbounded_channel();
     let told = stop.clone();
     // Everything that waits for brokers and stores has threads of its own.
     let running =
-        tokio::task::spawn_blocking(move || start(stage, &settings, frames, &told, &report));
+        tokio::task::spawn_blocking(move || start(conditions, &settings, frames, &told, &report));
     let threads = tokio::select! {
         started = running => started.ends(ExitKind::Software)??,
         // Nothing is held yet.
@@ -82,9 +84,31 @@ pub async fn run(arguments: &EnrichArgs, settings: &Settings) -> Result<(), Fail
     }
 }
 
+/// What says whether each stage could do its work now; `None` where it is not to run.
+struct Conditions {
+    classify: Option<Condition>,
+    chain: Option<Condition>,
+}
+
+fn conditions(which: EnrichStage, health: &Health) -> Conditions {
+    let waiting = |stage| health.condition(stage, "waiting for topics and states");
+    Conditions {
+        classify: (which != EnrichStage::Chain).then(|| waiting(ClassifyStage::NAME)),
+        chain: (which != EnrichStage::Classify).then(|| waiting(ChainStage::NAME)),
+    }
+}
+
+/// Keeps a condition as a stage tells it. It ends with the stage.
+fn telling(condition: Condition) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
+    Arc::new(move |answer: Result<(), String>| match answer {
+        Ok(()) => condition.met(),
+        Err(why) => condition.unmet(why),
+    })
+}
+
 /// Checks everything that may be wrong, and starts a thread for each stage.
 fn start(
-    which: EnrichStage,
+    conditions: Conditions,
     settings: &Settings,
     frames: Option<Arc<Frames>>,
     stop: &StopSignal,
@@ -104,24 +128,25 @@ fn start(
     })?;
     let sources = partitions.of(topic::HITS_RAW).ends(ExitKind::Software)?;
     let states = StateStore::open(&kafka.states(&settings.data_dir)).ends(ExitKind::Config)?;
-    let options = |stage: &str, marks_heartbeats| -> Result<ReplicaOptions, Failure> {
+    let options = |stage: &str, ready, marks_heartbeats| -> Result<ReplicaOptions, Failure> {
         Ok(ReplicaOptions {
             connection: connection.clone(),
             membership: kafka.membership(stage)?,
             partitions: partitions.clone(),
             states: states.clone(),
             marks_heartbeats,
+            ready,
         })
     };
     let mut stages = Vec::new();
-    if which != EnrichStage::Chain {
-        let options = options(ClassifyStage::NAME, true)?;
+    if let Some(condition) = conditions.classify {
+        let options = options(ClassifyStage::NAME, telling(condition), true)?;
         let classifier = Arc::clone(&judging.classifier);
         let new = move || ClassifyStage::new(classifier.clone());
         stages.push(spawn(options, new, stop, report)?);
     }
-    if which != EnrichStage::Classify {
-        let options = options(ChainStage::NAME, false)?;
+    if let Some(condition) = conditions.chain {
+        let options = options(ChainStage::NAME, telling(condition), false)?;
         let new = move || Merged::new(judging.chain_stage(), sources.unsigned_abs());
         stages.push(spawn(options, new, stop, report)?);
     }

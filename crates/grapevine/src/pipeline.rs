@@ -82,6 +82,7 @@ impl Pipeline {
         library: EngineLibrary,
         log: Arc<Log>,
     ) -> Result<Pipeline, Failure> {
+        let group_size_min = settings.clickhouse.group_size_min()?;
         let engine = RunningEngine::start(
             library,
             &directory.clickhouse(),
@@ -92,6 +93,9 @@ impl Pipeline {
         .await?;
         let client = engine::client(&engine.address.to_string(), OWNER, &secrets.owner_password);
         sink_ends(grapevine_sink::migrate(&client).await)?;
+        if let Some(readers) = group_size_min {
+            sink_ends(grapevine_sink::set_group_size_min(&client, readers).await)?;
+        }
 
         let (failed, failures) = mpsc::unbounded_channel();
         let classify = ClassifyStage::new(Arc::clone(&judging.classifier));

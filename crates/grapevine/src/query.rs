@@ -1,4 +1,5 @@
-//! `grapevine query`: one statement to ClickHouse, its answer to standard output as it comes.
+//! `grapevine query`: one statement to ClickHouse, that of `clickhouse.url` or the data directory's;
+//! its answer to standard output as it comes.
 
 use std::io::{self, IsTerminal, Read, Write};
 
@@ -35,7 +36,7 @@ pub async fn run(arguments: &QueryArgs, settings: &Settings) -> Result<(), Failu
     } else {
         "TabSeparatedWithNames"
     });
-    let database = Database::open(settings).await?;
+    let database = Database::open_configured(settings).await?;
     let answered = answer(&database, arguments.reader, &sql, format).await;
     let closed = database.close().await;
     answered.and(closed)
@@ -48,7 +49,7 @@ async fn answer(
     format: &str,
 ) -> Result<(), Failure> {
     let client = if as_reader {
-        database.reader()
+        database.reader()?
     } else {
         database.owner()
     };

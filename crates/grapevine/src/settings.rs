@@ -96,7 +96,8 @@ impl Default for CollectorSettings {
 }
 
 /// The embedded engine's HTTP interface, which `local` serves, and the address of another
-/// ClickHouse, which `sink`, `audit` and `replay` use beside Kafka. The database is `grapevine`.
+/// ClickHouse, which `sink`, `audit` and `replay` use beside Kafka, and `report` and `query` ask. The
+/// database is `grapevine`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseSettings {
@@ -117,6 +118,9 @@ pub struct ClickHouseSettings {
     /// File with the certificate authorities (PEM) that its certificate must come from; without
     /// one, those of the system.
     pub ca: Option<PathBuf>,
+    /// Fewest different readers of a group that views named `bi_…` show, 1 or more; set where
+    /// migrations run. Without it the database's own number stays: 5 in a new one.
+    pub group_size_min: Option<u32>,
 }
 
 impl Default for ClickHouseSettings {
@@ -130,7 +134,24 @@ impl Default for ClickHouseSettings {
             password: None,
             password_file: None,
             ca: None,
+            group_size_min: None,
         }
+    }
+}
+
+impl ClickHouseSettings {
+    /// Fewest different readers of a group that views named `bi_…` show; `None` leaves it as it is.
+    ///
+    /// # Errors
+    /// It is 0: by key and remedy.
+    pub fn group_size_min(&self) -> Result<Option<u32>, Failure> {
+        if self.group_size_min != Some(0) {
+            return Ok(self.group_size_min);
+        }
+        Err(Failure::new(
+            ExitKind::Config,
+            "configuration: clickhouse.group_size_min = 0: should be 1 or more; 1 shows every group",
+        ))
     }
 }
 
@@ -437,6 +458,26 @@ mod tests {
             .kafka
             .connection()
             .expect("properties with dots arrive");
+    }
+
+    #[test]
+    fn the_smallest_group_is_one_reader_or_more() {
+        let of = |file: &str, environment: &[(&str, &str)]| {
+            let loaded = load(file, environment).expect("loads");
+            loaded.settings.clickhouse.group_size_min()
+        };
+        let file = "[clickhouse]\ngroup_size_min = 20";
+        assert_eq!(of("", &[]).expect("good"), None, "it stays as it is");
+        assert_eq!(of(file, &[]).expect("good"), Some(20));
+        let variable = [("GRAPEVINE_CLICKHOUSE__GROUP_SIZE_MIN", "1")];
+        assert_eq!(of(file, &variable).expect("good"), Some(1));
+        let failure = of("[clickhouse]\ngroup_size_min = 0", &[]).expect_err("hides nothing");
+        let said = failure.to_string();
+        assert!(
+            said.contains("clickhouse.group_size_min") && said.contains("1 or more"),
+            "{said}"
+        );
+        assert_eq!(failure.code(), 78);
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! `grapevine sink`: from Kafka's topics into ClickHouse, until told to stop.
 
-use grapevine_sink::{Options, Replica, migrate_when_there, run_replica};
+use std::time::Duration;
+
+use clickhouse::Client;
+use grapevine_log::kafka::topics::Partitions;
+use grapevine_sink::{
+    Options, Replica, SinkError, migrate_when_there, run_replica, set_group_size_min,
+};
 use tokio::sync::watch;
 
 use crate::cli::SinkArgs;
@@ -9,6 +15,9 @@ use crate::operations::Service;
 use crate::pipeline::sink_ends;
 use crate::settings::Settings;
 use crate::{kafka, reachable, registry, warehouse};
+
+/// Pause before a ClickHouse that went away between two questions is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 ///
@@ -22,6 +31,7 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     let frames = registry::frames(settings).await?;
     registry::watch(&service.health, frames.as_ref());
     let client = warehouse::client(&settings.clickhouse)?;
+    let group_size_min = settings.clickhouse.group_size_min()?;
     let options = Options::default();
     let (stop, stopped) = watch::channel(false);
     let asked = tokio::spawn({
@@ -34,8 +44,14 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     });
     let membership = settings.kafka.membership(kafka::SINK)?;
     let expected = kafka::sink_partitions(&settings.kafka);
-    let migrated = migrate_when_there(&client, &expected, &options, stopped.clone()).await;
-    if !sink_ends(migrated)? {
+    let made = tables_made(
+        &client,
+        &expected,
+        group_size_min,
+        &options,
+        stopped.clone(),
+    );
+    if !sink_ends(made.await)? {
         return Ok(());
     }
     if arguments.migrate_only {
@@ -72,4 +88,36 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
     asked.abort();
     tracing::info!("sink ended");
     ended
+}
+
+/// Makes the tables what this version needs, and the smallest group of the `bi_…` views what is
+/// configured, waiting for a ClickHouse that is away. False where `stopped` turns true, or its sender is
+/// gone, before.
+async fn tables_made(
+    client: &Client,
+    partitions: &Partitions,
+    group_size_min: Option<u32>,
+    options: &Options,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<bool, SinkError> {
+    loop {
+        if !migrate_when_there(client, partitions, options, stopped.clone()).await? {
+            return Ok(false);
+        }
+        let Some(readers) = group_size_min else {
+            return Ok(true);
+        };
+        let error = match set_group_size_min(client, readers).await {
+            Err(SinkError::ClickHouse(error)) => error,
+            set => return set.map(|()| true),
+        };
+        // It went away since: the migrations wait until it is there, and do nothing twice.
+        tracing::warn!(%error, "clickhouse is not there: trying again");
+        if tokio::time::timeout(AGAIN, stopped.wait_for(|stop| *stop))
+            .await
+            .is_ok()
+        {
+            return Ok(false);
+        }
+    }
 }

@@ -37,7 +37,14 @@ fn landing<'a>(url: &'a str, referrer: &'a str, user_agent: &'a str) -> Hit<'a> 
 }
 
 fn judge<'a>(hit: &Hit<'a>, visitor: &VisitorContext) -> Classification<'a> {
-    let classifier = classifier();
+    judge_by(classifier(), hit, visitor)
+}
+
+fn judge_by<'a>(
+    classifier: &'a Classifier,
+    hit: &Hit<'a>,
+    visitor: &VisitorContext,
+) -> Classification<'a> {
     let signals = classifier.signals();
     let agent = signals.agent(hit.user_agent);
     let referrer = signals.referrer(hit.referrer.unwrap_or_default());
@@ -279,6 +286,10 @@ fn a_click_id_without_referrer_is_not_stated_as_fact() {
     assert_eq!(judged.method, Method::ClickId);
     assert_eq!(judged.conventional_channel, Channel::Direct);
     assert!(judged.dark_probability_low < 0.2 && judged.dark_probability_high > 0.6);
+    // Facebook, Instagram and Messenger put on the same one.
+    assert_eq!(judged.app, "meta");
+    let said = &judged.evidence[0].detail;
+    assert!(said.contains("one of Meta's apps") && said.contains("it does not say"));
 }
 
 /// Yandex puts `ysclid` on the results of its search.
@@ -612,12 +623,11 @@ fn every_weight_moves_the_probability_its_own_way() {
     );
 }
 
-/// A post on Facebook and a message in Messenger arrive alike where a browser, a package, a script, a
-/// referrer or a click id names Facebook only. Then neither is stated.
+/// A post on Facebook and a message in Messenger arrive alike where a browser, a package, a script or
+/// a referrer names Facebook only. Then neither is stated.
 #[test]
 fn a_post_and_a_message_that_nothing_tells_apart_are_said_to_be_unknown() {
     let facebook = format!("{IPHONE} [FBAN/FBIOS;FBAV/500.0;FBBV/1;FBDV/iPhone15,3;IABMV/1]");
-    let clicked = with("fbclid=IwAR0abc");
     let package = |package| Hit {
         requested_with: Some(package),
         ..landing(ARTICLE, "", IPHONE)
@@ -631,7 +641,6 @@ fn a_post_and_a_message_that_nothing_tells_apart_are_said_to_be_unknown() {
         package("com.facebook.katana"),
         script("facebook"),
         landing(ARTICLE, "https://l.facebook.com/", IPHONE),
-        landing(&clicked, "", IPHONE),
     ] {
         let judged = judge(&hit, &NEW);
         assert_eq!(judged.app, "facebook", "{judged:?}");
@@ -652,5 +661,37 @@ fn a_post_and_a_message_that_nothing_tells_apart_are_said_to_be_unknown() {
         );
         assert!(judged.dark_probability_low > 0.8);
         assert!(!judged.evidence[0].detail.contains("does not say"));
+    }
+}
+
+/// An analyst reads in the evidence where a mark is known less well than from a vendor or a log.
+#[test]
+fn what_is_inferred_or_hearsay_is_called_so() {
+    let said = |classifier: &Classifier, referrer: &str, agent: &str| {
+        let judged = judge_by(classifier, &landing(ARTICLE, referrer, agent), &NEW);
+        judged.evidence[0].detail.to_string()
+    };
+    let messenger = format!("{IPHONE} [FBAN/FBIOS;FBAV/485.0.0.39.108;FBDV/iPhone15,3;FBOP/80]");
+    let whatsapp = format!("{IPHONE} [WAiOS/2.26.31]");
+    assert!(said(classifier(), "", &messenger).contains("is inferred"));
+    assert!(said(classifier(), "", "Zalo-Scraper/1.0").contains("is hearsay"));
+    let own = |certainty: &str| {
+        let text = format!(
+            "[[origin]]\nid = \"chirp\"\nname = \"Chirp\"\ncategory = \"messenger\"\nsurface = \
+             \"private\"\ncertainty = \"{certainty}\"\nhosts = [\"chirp.example\"]\nsource = \
+             \"a rumour\"\ndate = \"2026\"\n"
+        );
+        let signals = Signals::with_overrides(&text, "own.toml").expect("an origin");
+        let classifier = Classifier::new(Arc::new(signals), Model::builtin());
+        said(&classifier, "https://chirp.example/", DESKTOP)
+    };
+    assert!(own("folklore").contains("is hearsay"));
+    for sure in [
+        own("observed"),
+        said(classifier(), "", &whatsapp),
+        said(classifier(), "", "TelegramBot (like TwitterBot)"),
+    ] {
+        let doubted = sure.contains("inferred") || sure.contains("hearsay");
+        assert!(!doubted, "{sure}");
     }
 }

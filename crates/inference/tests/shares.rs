@@ -161,7 +161,7 @@ fn a_fetch_says_whose_network_and_which_audience() {
     let meta = "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)";
     assert_eq!(
         says(meta),
-        ("facebook".to_owned(), None, AddressOf::Server, 0.95)
+        ("meta".to_owned(), None, AddressOf::Server, 0.7)
     );
 }
 

@@ -479,3 +479,43 @@ fn a_partition_that_nobody_holds_is_dealt_out() {
     one.leave();
     two.leave();
 }
+
+/// A replica for which nothing is left is in its group as the one is that holds everything.
+fn without_a_partition_in_its_group(protocol: GroupProtocol, topic: &'static str) {
+    let connection = connection_for(protocol);
+    let partitions = topics::ensure(&connection, &[wish(topic, 1)], CREATION).expect("topics");
+    let join = |replica: &str| {
+        let member = membership(&format!("idle-{topic}"), replica, topic, protocol);
+        Group::join(&connection, &member, partitions.clone()).expect("joins")
+    };
+    let (one, two) = (join("one"), join("two"));
+    let deadline = Instant::now() + PATIENCE;
+    let mut held: Vec<KafkaPartition> = Vec::new();
+    while !(one.is_joined() && two.is_joined() && held.len() == 1) {
+        assert!(
+            Instant::now() < deadline,
+            "{} {} {}",
+            one.is_joined(),
+            two.is_joined(),
+            held.len()
+        );
+        // Wherever it goes first.
+        for group in [&one, &two] {
+            held.extend(group.next_given(LOOK).expect("a healthy group"));
+        }
+        held.retain(|partition| !partition.wanted_back());
+    }
+    drop(held);
+    one.leave();
+    two.leave();
+}
+
+#[test]
+fn without_a_partition_in_its_group_classic() {
+    without_a_partition_in_its_group(GroupProtocol::Classic, "idle.classic");
+}
+
+#[test]
+fn without_a_partition_in_its_group_consumer() {
+    without_a_partition_in_its_group(GroupProtocol::Consumer, "idle.consumer");
+}

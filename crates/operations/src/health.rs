@@ -40,14 +40,14 @@ impl fmt::Debug for Slot {
 /// What `/health/ready` answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Every condition is met, and the service does not stop.
+    /// There are conditions, every one is met, and the service does not stop.
     pub is_ready: bool,
     /// Each condition by name; the reason where it is not met.
     pub conditions: Vec<(&'static str, Answer)>,
 }
 
 impl Health {
-    /// No conditions yet: ready.
+    /// No conditions yet: not ready, as nobody has said what the service needs.
     pub fn new() -> Health {
         Health::default()
     }
@@ -89,6 +89,8 @@ impl Health {
             .collect();
         if state.stopping {
             conditions.push(("running", Err("the service stops".to_owned())));
+        } else if conditions.is_empty() {
+            conditions.push(("running", Err("starting".to_owned())));
         }
         Readiness {
             is_ready: conditions.iter().all(|(_, answer)| answer.is_ok()),
@@ -149,6 +151,11 @@ mod tests {
     #[test]
     fn ready_is_when_every_condition_is_met() {
         let health = Health::new();
+        assert!(!health.ready().is_ready, "nobody has said what is needed");
+        assert_eq!(
+            health.ready().conditions,
+            [("running", Err("starting".to_owned()))]
+        );
         let log = health.condition("log", "starting");
         health.ask("disk", || Ok(()));
         let starting = health.ready();

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use serde::Deserialize;
 
+use crate::escape::decode;
 use crate::fact::Surface;
 
 /// What a decoration says.
@@ -27,7 +28,8 @@ pub enum Says {
     CampaignTerm,
     /// `utm_id` and its like.
     CampaignId,
-    /// Names the recipient of a mail. A second device with the same one: a forwarded mail.
+    /// A mark of mails of the site, most of them the recipient's id. A second reader with the same
+    /// one may have been sent the mail on, or be the recipient on another device: nothing follows.
     Recipient,
     /// Measures something, and says nothing of the visit's origin.
     Tracking,
@@ -48,6 +50,14 @@ pub enum Place {
     Fragment,
     /// The query or the fragment.
     Both,
+}
+
+/// What a value must look like to be a decoration's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// The name of a host below a public suffix, such as `example.org`.
+    Host,
 }
 
 /// A query parameter, or an item of the fragment, that is no part of the content's address.
@@ -76,6 +86,9 @@ pub struct Decoration {
     /// Only with these values in lower case; empty for any.
     #[serde(default)]
     pub values: Vec<String>,
+    /// Only with values of this form; `None` for any.
+    #[serde(default)]
+    pub form: Option<Form>,
     /// Where it stands.
     #[serde(default, rename = "in")]
     pub place: Place,
@@ -102,6 +115,8 @@ pub(crate) struct DecorationIndex {
 
 /// Longest parameter name that can be a decoration's.
 const NAME_BYTES_MAX: usize = 64;
+/// Longest name of a host (RFC 1035, 2.3.4).
+const HOST_BYTES_MAX: usize = 253;
 
 impl DecorationIndex {
     pub(crate) fn new(entries: Vec<Decoration>) -> Result<Self, (String, String)> {
@@ -125,7 +140,8 @@ impl DecorationIndex {
         // Entries that ask for a host or a value come first, whatever order the files have.
         let general = |at: &u32| {
             let entry = &entries[*at as usize];
-            (entry.values.is_empty(), entry.hosts.is_empty())
+            let any_value = entry.values.is_empty() && entry.form.is_none();
+            (any_value, entry.hosts.is_empty())
         };
         for candidates in index.names.values_mut() {
             candidates.sort_by_key(general);
@@ -174,8 +190,41 @@ impl Decoration {
     fn applies(&self, host: &str, value: &str, place: Place) -> bool {
         (self.place == Place::Both || self.place == place)
             && (self.hosts.is_empty() || self.hosts.iter().any(|h| is_below(host, h)))
-            && (self.values.is_empty() || self.values.iter().any(|v| v.eq_ignore_ascii_case(value)))
+            && self.has_value(value)
     }
+
+    /// Whether a value as it stands in an address is one of this entry's. Escapes are undone first:
+    /// a canonical address has none where none is needed, and must read the same.
+    fn has_value(&self, value: &str) -> bool {
+        if self.values.is_empty() && self.form.is_none() {
+            return true;
+        }
+        let value = decode(value);
+        let listed = self.values.iter().any(|v| v.eq_ignore_ascii_case(&value));
+        (self.values.is_empty() || listed) && self.form.is_none_or(|form| form.holds(&value))
+    }
+}
+
+impl Form {
+    fn holds(self, value: &str) -> bool {
+        match self {
+            Form::Host => is_host_name(value),
+        }
+    }
+}
+
+/// A name with a label before a public suffix that is known.
+fn is_host_name(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    if value.len() > HOST_BYTES_MAX
+        || !value.bytes().all(plain)
+        || value.split('.').any(str::is_empty)
+    {
+        return false;
+    }
+    let name = value.to_ascii_lowercase();
+    let suffix = psl::suffix(name.as_bytes());
+    suffix.is_some_and(|s| s.is_known() && s.as_bytes().len() < name.len())
 }
 
 fn is_below(host: &str, parent: &str) -> bool {

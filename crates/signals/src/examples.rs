@@ -5,7 +5,7 @@
 //! they are read, and the built-in ones by this module's tests.
 
 use crate::campaigns::CampaignRule;
-use crate::decorations::{Decoration, Place, Says};
+use crate::decorations::{Decoration, Form, Place, Says};
 use crate::origins::Origin;
 use crate::pages::{PageRule, PageRuleKind, Resource};
 use crate::platforms::{PlatformKind, PlatformRule};
@@ -177,7 +177,11 @@ fn shim(signals: &Signals, examples: &[String]) -> Result<(), Missed> {
 
 fn decoration(signals: &Signals, row: &Decoration) -> Result<(), Missed> {
     let name = row.name.replace('*', "x");
-    let value = row.values.first().map_or("v", String::as_str);
+    let value = match (row.values.first(), row.form) {
+        (Some(value), _) => value.as_str(),
+        (None, Some(Form::Host)) => "example.org",
+        (None, None) => "v",
+    };
     let host = row.hosts.first().map_or("site.example", String::as_str);
     let sign = match row.place {
         Place::Fragment => '#',

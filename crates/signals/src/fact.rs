@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-/// How a fact of the catalogue is known.
+/// How a fact of the catalogue is known. It changes no figure; the evidence of a visit says where a
+/// mark is only inferred or hearsay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
@@ -35,18 +36,6 @@ impl Surface {
             Surface::Private => "private",
             Surface::Public => "public",
             Surface::Unknown => "unknown",
-        }
-    }
-}
-
-impl Certainty {
-    /// The word used in records and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Certainty::Folklore => "folklore",
-            Certainty::Inferred => "inferred",
-            Certainty::Observed => "observed",
-            Certainty::Documented => "documented",
         }
     }
 }

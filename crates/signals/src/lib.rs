@@ -56,7 +56,7 @@ pub use agents::{
     WebViewSigns,
 };
 pub use campaigns::{CampaignCategory, CampaignClass};
-pub use decorations::{Decoration, Place, Says};
+pub use decorations::{Decoration, Form, Place, Says};
 pub use error::{LinkError, SignalsError};
 pub use fact::{Certainty, Surface};
 pub use link::{Campaign, KnownPages, Link, Mark, SHARE_TOKEN_BYTES_MAX, is_share_token};

@@ -45,7 +45,8 @@ pub struct Origin {
     pub category: OriginCategory,
     /// Whether links there are seen by strangers.
     pub surface: Surface,
-    /// How well the hosts and packages are known to be this place.
+    /// How well the hosts and packages are known to be this place: `Inferred` where a host is known
+    /// from the service's own domain only.
     pub certainty: Certainty,
     /// Host names. `a.b` means it and all below; `=a.b` only it; `a.*` with any public suffix;
     /// `=a.*` likewise without what is below; a `*` inside the first label stands for any text.

@@ -1,6 +1,8 @@
 //! Who is who: the preview fetchers and the people that public lists mix up.
 
-use grapevine_signals::{AgentKind, Device, FetchAddress, RobotPurpose, Signals, Surface};
+use grapevine_signals::{
+    AgentKind, Device, FetchAddress, FetchTime, RobotPurpose, Signals, Surface,
+};
 
 /// Fetchers that hide in each other's names, as seen in logs, with the app that fetches.
 const FETCHERS: [(&str, &str); 21] = [
@@ -26,7 +28,7 @@ const FETCHERS: [(&str, &str); 21] = [
     ),
     (
         "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
-        "facebook",
+        "meta",
     ),
     ("TelegramBot (like TwitterBot)", "telegram"),
     (
@@ -166,6 +168,27 @@ fn a_fetch_tells_whose_address_it_comes_from() {
         address("TelegramBot (like TwitterBot)"),
         Some(FetchAddress::Server)
     );
+    // Nobody documents whether the phone or a server fetches.
+    assert_eq!(address("Viber"), Some(FetchAddress::Unknown));
+}
+
+#[test]
+fn a_fetcher_of_several_apps_names_none_of_them() {
+    let signals = Signals::builtin();
+    for (text, app) in [
+        ("facebookexternalhit/1.1", "meta"),
+        (
+            "Mozilla/5.0 (Windows NT 6.1; rv:6.0) Gecko/20110814 Firefox/6.0 Google (+https://developers.google.com/+/web/snippet/)",
+            "google-services",
+        ),
+    ] {
+        let fetcher = signals.agent(text).share().expect(text);
+        assert_eq!(
+            (fetcher.app.as_str(), fetcher.surface, fetcher.when),
+            (app, Surface::Unknown, FetchTime::Unknown),
+            "{text}"
+        );
+    }
 }
 
 #[test]

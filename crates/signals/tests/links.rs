@@ -104,7 +104,8 @@ fn click_ids_say_paid_only_when_they_are() {
             .iter()
             .map(|d| d.app.as_str())
             .collect::<Vec<_>>(),
-        ["facebook"]
+        ["meta"],
+        "Facebook, Instagram and Messenger put it on alike"
     );
     assert!(
         !meta.is_paid_click(),
@@ -144,6 +145,93 @@ fn wechat_writes_the_audience_into_the_link() {
         .link("https://a.example/x?from=berlin&to=paris")
         .unwrap();
     assert_eq!(other.canonical, "https://a.example/x?from=berlin&to=paris");
+}
+
+#[test]
+fn names_that_select_pages_go_only_where_they_are_known_for_campaigns() {
+    let signals = Signals::builtin();
+    let canonical = |url: &str| signals.link(url).unwrap().canonical.into_owned();
+    for kept in [
+        "https://a.example/x?cid=4711",
+        "https://a.example/x?icid=4711",
+        "https://a.example/x?cmp=acme",
+        "https://a.example/x?ncid=4711",
+        "https://a.example/x?ito=7",
+        "https://a.example/x?mcid=7",
+        "https://a.example/x?ref=A12",
+        "https://a.example/x?ref=main",
+        "https://a.example/x?ref=co.uk",
+        "https://a.example/x?scm=git",
+        "https://a.example/x?trk=3",
+        "https://a.example/x?sref=3",
+        "https://a.example/x?amp=marshall",
+        "https://a.example/x?outputType=comment",
+        "https://notabcnews.go.com/x?cid=4711",
+    ] {
+        assert_eq!(canonical(kept), kept);
+    }
+    for (taken, name) in [
+        ("https://abcnews.go.com/x?cid=social", "social"),
+        ("https://www.theguardian.com/x?CMP=share_wa", "share_wa"),
+        ("https://www.dailymail.co.uk/x?ito=1490", "1490"),
+    ] {
+        let link = signals.link(taken).unwrap();
+        assert_eq!(link.campaign.name.as_deref(), Some(name), "{taken}");
+        assert!(link.canonical.ends_with("/x"), "{taken}");
+    }
+    for (taken, source) in [
+        ("https://a.example/x?ref=ghost.org", "ghost.org"),
+        ("https://a.example/x?ref=ghost%2Eorg", "ghost.org"),
+        ("https://a.example/x?ref=News.a.co.uk", "News.a.co.uk"),
+    ] {
+        let link = signals.link(taken).unwrap();
+        assert_eq!(link.campaign.source.as_deref(), Some(source), "{taken}");
+        assert_eq!(link.canonical, "https://a.example/x", "{taken}");
+    }
+    for amp in ["amp", "amp=1", "amp=true", "outputType=amp"] {
+        let url = format!("https://a.example/x?{amp}");
+        assert_eq!(canonical(&url), "https://a.example/x", "{url}");
+    }
+}
+
+#[test]
+fn marks_of_a_network_s_own_links_say_nothing_on_other_sites() {
+    let signals = Signals::builtin();
+    for (name, home, app) in [
+        ("mibextid", "facebook.com", "facebook"),
+        ("sfnsn", "facebook.com", "facebook"),
+        ("igsh", "instagram.com", "instagram"),
+        ("igshid", "instagram.com", "instagram"),
+    ] {
+        let at_home = format!("https://www.{home}/p/1?{name}=abc");
+        let link = signals.link(&at_home).unwrap();
+        let mark = link.share_marks.first().map(|m| m.decoration);
+        assert_eq!(mark.map(|d| d.app.as_str()), Some(app), "{at_home}");
+        let elsewhere = format!("https://a.example/x?{name}=abc");
+        let link = signals.link(&elsewhere).unwrap();
+        assert_eq!(link.canonical, "https://a.example/x", "one content still");
+        assert!(link.share_marks.is_empty() && link.click_ids.is_empty());
+    }
+    let link = signals.link("https://a.example/x?si=2&s=3&t=4").unwrap();
+    assert_eq!(link.canonical, "https://a.example/x?s=3&si=2&t=4");
+}
+
+#[test]
+fn only_what_names_who_got_a_mail_is_a_recipient() {
+    let signals = Signals::builtin();
+    for (name, names_one) in [
+        ("mc_eid", true),
+        ("oly_enc_id", true),
+        ("oly_anon_id", false),
+        ("et_rid", false),
+        ("elqTrackId", false),
+        ("nr_email_referer", false),
+    ] {
+        let url = format!("https://a.example/x?{name}=4f");
+        let link = signals.link(&url).unwrap();
+        assert_eq!(link.recipient.is_some(), names_one, "{name}");
+        assert_eq!(link.canonical, "https://a.example/x", "{name}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ date = "2026-11"
 examples = ["ChirpPreview/1.0"]
 
 [[decoration]]
-name = "ref"
+name = "cmpid"
 says = "content"
 
 [[decoration]]
@@ -68,14 +68,14 @@ fn own_rows_add_replace_and_remove() {
         Some("chirp")
     );
 
-    let url = "https://a.example/x?edition=2&ref=main";
+    let url = "https://a.example/x?edition=2&cmpid=main";
     assert_eq!(
         plain.link(url).unwrap().canonical,
         "https://a.example/x?edition=2"
     );
     assert_eq!(
         own.link(url).unwrap().canonical,
-        "https://a.example/x?ref=main"
+        "https://a.example/x?cmpid=main"
     );
 
     assert!(plain.agent("Viber").share().is_some());
@@ -105,8 +105,11 @@ fn the_file_of_the_docs_adds_an_app_a_host_and_a_robot() {
             .map(|row| row.id.as_str()),
         Some("our-monitor")
     );
-    let link = own.link("https://example.org/a?ref=b").unwrap();
-    assert_eq!(link.canonical, "https://example.org/a?ref=b");
+    let link = own.link("https://example.com/a?cmpid=b&cid=c").unwrap();
+    assert_eq!(link.canonical, "https://example.com/a?cmpid=b");
+    assert_eq!(link.campaign.name.as_deref(), Some("c"));
+    let elsewhere = own.link("https://example.org/a?cid=c").unwrap();
+    assert_eq!(elsewhere.canonical, "https://example.org/a?cid=c");
 }
 
 /// Every entry that the page shows stands in the file, word for word but for its examples.

@@ -22,7 +22,7 @@ fn url() -> impl Strategy<Value = String> {
         "(/\\PC{0,8}){0,5}",
     ];
     let query = prop_oneof![
-        "(\\?([a-z]{0,3}|utm_source|gv|from|fbclid|%[0-9a-fA-F]{0,2})(=[a-z0-9%+=&;]{0,6})?(&[a-z+%]{0,3}=?[a-z]{0,2}){0,4})?",
+        "(\\?([a-z]{0,3}|utm_source|gv|from|fbclid|ref|amp|igsh|%[0-9a-fA-F]{0,2})(=[a-z0-9%+=&;.]{0,6})?(&[a-z+%]{0,3}=?[a-z]{0,2}){0,4})?",
         "(\\?\\PC{0,20})?",
     ];
     let fragment = "(#[a-z=&;?%]{0,10})?";

@@ -59,8 +59,24 @@ fn referrers_lead_to_their_place() {
             "https://protect-eu.mimecast.com/s/x",
             "mail-protection:mimecast",
         ),
+        (
+            "https://url.uk.m.mimecastprotect.com/s/x",
+            "mail-protection:mimecast",
+        ),
+        (
+            "https://usg01.safelinks.protection.office365.us/?url=x",
+            "mail-protection:safelinks",
+        ),
+        (
+            "https://ddec1-0-en-ctp.trendmicro.com/wis/clicktime/v1/query",
+            "mail-protection:trend-micro",
+        ),
+        ("https://www.trendmicro.com/", "referral"),
         ("https://outlook.live.com/", "mail:outlook"),
         ("https://deref-gmx.net/", "mail:gmx"),
+        ("https://deref-web-02.de/", "mail:web-de"),
+        ("https://deref-1und1-02.de/", "mail:ionos"),
+        ("https://deref-mail-02.com/", "mail:mail-com"),
         ("https://chatgpt.com/", "assistant:chatgpt"),
         ("https://www.perplexity.ai/search", "assistant:perplexity"),
         ("https://claude.ai/", "assistant:claude"),
@@ -154,6 +170,8 @@ fn campaign_words() {
             CampaignCategory::Paid,
             Some("facebook"),
         ),
+        // Facebook's or Instagram's: advertisements are booked with Meta for both.
+        ("meta", "paid_social", CampaignCategory::Paid, Some("meta")),
         (
             "whatsapp",
             "social",

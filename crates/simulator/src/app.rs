@@ -1,4 +1,4 @@
-//! The carriers a link travels by: private apps, and public networks.
+//! The carriers a link travels by: private apps, some with public places too, and public networks.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,8 @@ carriers! {
         Whatsapp = "whatsapp",
         /// Facebook Messenger.
         Messenger = "messenger",
-        /// Telegram: preview by a server while typing, no mark on the click.
+        /// Telegram: preview by a server while typing, no mark on the click. Chats and public
+        /// channels alike.
         Telegram = "telegram",
         /// Signal: preview by the sender's device under the name `WhatsApp/2`.
         Signal = "signal",
@@ -42,7 +43,7 @@ carriers! {
         Slack = "slack",
         /// Microsoft Teams.
         Teams = "teams",
-        /// Discord.
+        /// Discord: direct messages and public servers alike.
         Discord = "discord",
         /// A mail from person to person.
         Mail = "mail",
@@ -98,6 +99,17 @@ impl App {
             App::Tiktok => Network::Tiktok,
             _ => return None,
         })
+    }
+
+    /// Whether the app has public places (channels, servers) that are no network of their own: what
+    /// is posted there is previewed and opened as its messages are.
+    pub const fn has_public_places(self) -> bool {
+        matches!(self, App::Telegram | App::Discord)
+    }
+
+    /// Whether both private messages and public posts of the app are simulated.
+    pub const fn has_messages_and_posts(self) -> bool {
+        self.network().is_some() || self.has_public_places()
     }
 
     /// Whether a button on a page can name the app as its target. The others are reached by the

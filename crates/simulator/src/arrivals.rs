@@ -27,7 +27,14 @@ pub(crate) fn begin_slot(simulation: &mut Simulation, start: i64) {
         let time = start + simulation.dice.between(0, SLOT_MS - 1);
         let causes = simulation.scenario.channels.weights();
         let cause = CAUSES[simulation.dice.pick(causes.iter().map(|entry| entry.1))];
-        let arrival = usual(simulation, cause, time);
+        let mut arrival = usual(simulation, cause, time);
+        // What an outsider passes on by a messenger may be a post in one of its public places.
+        if let Carrier::App(app) = arrival.carrier {
+            arrival.carrier = carried_by(simulation, app);
+            if arrival.carrier.is_public() {
+                arrival.cause = Cause::PublicPost;
+            }
+        }
         simulation.schedule(time, Coming::Arrival(Box::new(arrival)));
     }
     for burst in 0..simulation.scenario.bursts.len() {
@@ -138,6 +145,17 @@ pub(crate) fn pick_network(simulation: &mut Simulation) -> Network {
         .unwrap_or(Network::Facebook)
 }
 
+/// Where what goes by an app goes: into a message, or into one of the app's public places.
+pub(crate) fn carried_by(simulation: &mut Simulation, app: App) -> Carrier {
+    let how = simulation.scenario.apps.get(&app);
+    let public = how.map_or(0.0, |how| how.public);
+    if public > 0.0 && simulation.dice.chance(public) {
+        Carrier::PublicPlace(app)
+    } else {
+        Carrier::App(app)
+    }
+}
+
 /// The app of a message that came from outside the site's readers.
 fn message_app(simulation: &mut Simulation, reader: &Person) -> App {
     let scenario = &simulation.scenario;
@@ -159,17 +177,25 @@ pub(crate) struct PublicLink {
     pub(crate) origin: Origin,
 }
 
-/// The network of a burst: one post, one network. Drawn from the number of the burst, the same in
-/// every slot.
-pub(crate) fn burst_network(simulation: &Simulation, index: usize) -> Network {
-    let networks = &simulation.scenario.networks;
+/// The public place of a burst: one post, one network or one channel of a messenger. Drawn from
+/// the number of the burst, the same in every slot.
+///
+/// Among the networks a messenger's places weigh the public part of what it weighs among the apps:
+/// the weights of both are of one order, and which posts reach far is not published.
+pub(crate) fn burst_place(simulation: &Simulation, index: usize) -> Carrier {
+    let scenario = &simulation.scenario;
+    let networks = scenario.networks.iter();
+    let networks = networks.map(|(network, how)| (Carrier::Network(*network), how.weight));
+    let apps = scenario.apps.iter().filter(|(_, how)| how.public > 0.0);
+    let apps = apps.map(|(app, how)| (Carrier::PublicPlace(*app), how.weight * how.public));
+    let places: Vec<(Carrier, f64)> = networks.chain(apps).collect();
     let mut post = Dice::new(
-        simulation.scenario.seed,
+        scenario.seed,
         simulation.number * STREAMS + 1000 + index as u64,
     );
-    let which = post.pick(networks.values().map(|how| how.weight));
-    let network = networks.keys().nth(which);
-    network.copied().unwrap_or(Network::Facebook)
+    let which = post.pick(places.iter().map(|place| place.1));
+    let place = places.get(which).map(|place| place.0);
+    place.unwrap_or(Carrier::Network(Network::Facebook))
 }
 
 /// The part of a burst's landings that has come when it is `hours` old.
@@ -247,7 +273,7 @@ fn burst_slot(simulation: &mut Simulation, index: usize, start: i64) {
             arrival.page = article;
         }
         if matches!(burst.kind, BurstKind::PublicPost | BurstKind::PublicLink) {
-            arrival.carrier = Carrier::Network(burst_network(simulation, index));
+            arrival.carrier = burst_place(simulation, index);
         }
         if let Some(public) = &public_link {
             arrival.link = public.link.clone();

@@ -26,9 +26,11 @@ pub(crate) enum Opener {
 /// The carrier of a link, where one is known to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
-    /// A private app.
+    /// A private message by an app.
     App(App),
-    /// A public network.
+    /// A post in a public place of a messenger: a channel, a server.
+    PublicPlace(App),
+    /// A post on a public network.
     Network(Network),
     /// Nobody passed it on.
     None,
@@ -37,10 +39,24 @@ pub(crate) enum Carrier {
 impl Carrier {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Carrier::App(app) => app.as_str(),
+            Carrier::App(app) | Carrier::PublicPlace(app) => app.as_str(),
             Carrier::Network(network) => network.as_str(),
             Carrier::None => "",
         }
+    }
+
+    /// The app that previews and opens the link: the same for a messenger's messages and its public
+    /// places.
+    pub(crate) fn app(self) -> Option<App> {
+        match self {
+            Carrier::App(app) | Carrier::PublicPlace(app) => Some(app),
+            Carrier::Network(_) | Carrier::None => None,
+        }
+    }
+
+    /// Whether anyone can read it there.
+    pub(crate) fn is_public(self) -> bool {
+        matches!(self, Carrier::PublicPlace(_) | Carrier::Network(_))
     }
 }
 
@@ -105,7 +121,9 @@ pub(crate) fn open(
 ) -> Opening {
     let usual = |dice: &mut Dice| mobile.unwrap_or_else(|| dice.chance(scenario.audience.mobile));
     match (carrier, cause) {
-        (Carrier::App(app), _) => by_app(scenario, person, app, mobile, dice),
+        (Carrier::App(app) | Carrier::PublicPlace(app), _) => {
+            by_app(scenario, person, app, mobile, dice)
+        }
         (Carrier::Network(network), _) => by_network(scenario, person, network, dice),
         (Carrier::None, Cause::Search | Cause::DarkSearch) => {
             let phone = usual(dice);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grapevine_event::{Channel, HitKind};
 
 use crate::app::{App, Network};
-use crate::arrivals::{PublicLink, burst_network, pick_network};
+use crate::arrivals::{PublicLink, burst_place, carried_by, pick_network};
 use crate::event::{Actor, Cause, Client, EventKind, Truth};
 use crate::link::{Link, address_of, token_text, without};
 use crate::opening::Carrier;
@@ -57,10 +57,14 @@ enum Way {
 pub(crate) fn share(simulation: &mut Simulation, time: i64, act: ShareAct) {
     let public = goes_public(simulation, &act);
     let carrier = match public {
-        Some(burst) => Carrier::Network(burst_network(simulation, burst)),
+        Some(burst) => burst_place(simulation, burst),
         None => choose_carrier(simulation, &act),
     };
-    let way = choose_way(simulation, &act, carrier);
+    let way = match public {
+        // The page's own tagged link goes out, not the message that came.
+        Some(_) => way_from_page(simulation, &act),
+        None => choose_way(simulation, &act, carrier),
+    };
     let mut link = match way {
         _ if public.is_some() => act.bar.clone(),
         Way::Forwarded => act.incoming.clone(),
@@ -112,11 +116,11 @@ fn choose_carrier(simulation: &mut Simulation, act: &ShareAct) -> Carrier {
     if simulation.dice.chance(scenario.sharing.public) {
         return Carrier::Network(pick_network(simulation));
     }
-    if let Carrier::App(app) = act.came_by
+    if let Some(app) = act.came_by.app()
         && simulation.dice.chance(scenario.sharing.same_app)
         && can_send(app, act)
     {
-        return Carrier::App(app);
+        return carried_by(simulation, app);
     }
     let weight = |app: App, weight: f64| {
         if can_send(app, act) {
@@ -130,14 +134,8 @@ fn choose_carrier(simulation: &mut Simulation, act: &ShareAct) -> Carrier {
         .iter()
         .map(|(app, how)| weight(*app, how.weight));
     let which = simulation.dice.pick(weights);
-    Carrier::App(
-        scenario
-            .apps
-            .keys()
-            .nth(which)
-            .copied()
-            .unwrap_or(App::Mail),
-    )
+    let app = scenario.apps.keys().nth(which).copied();
+    carried_by(simulation, app.unwrap_or(App::Mail))
 }
 
 /// The weight of an app for people of a language.
@@ -175,7 +173,7 @@ fn strips_click_ids(carrier: Carrier, act: &ShareAct) -> bool {
 
 fn has_button(carrier: Carrier) -> bool {
     match carrier {
-        Carrier::App(app) => app.has_share_button(),
+        Carrier::App(app) | Carrier::PublicPlace(app) => app.has_share_button(),
         Carrier::Network(network) => !matches!(
             network,
             Network::Tiktok | Network::Mastodon | Network::Instagram
@@ -196,8 +194,8 @@ fn can_send(app: App, act: &ShareAct) -> bool {
 fn choose_way(simulation: &mut Simulation, act: &ShareAct, carrier: Carrier) -> Way {
     let sharing = &simulation.scenario.sharing;
     let dice = &mut simulation.dice;
-    if let Carrier::App(app) = carrier {
-        if act.came_by == carrier && dice.chance(sharing.forward) {
+    if let Some(app) = carrier.app() {
+        if act.came_by.app() == Some(app) && dice.chance(sharing.forward) {
             return Way::Forwarded;
         }
         let typed = simulation
@@ -209,10 +207,16 @@ fn choose_way(simulation: &mut Simulation, act: &ShareAct, carrier: Carrier) -> 
             return Way::Typed;
         }
     }
+    way_from_page(simulation, act)
+}
+
+/// How a link is taken from the page itself.
+fn way_from_page(simulation: &mut Simulation, act: &ShareAct) -> Way {
     if act.visitor.is_none() {
         return Way::Unseen;
     }
-    let at = dice.unit();
+    let sharing = &simulation.scenario.sharing;
+    let at = simulation.dice.unit();
     if at < sharing.button {
         Way::Button
     } else if at < sharing.button + sharing.copy_seen {
@@ -251,11 +255,10 @@ fn tell(
         }),
         _ => None,
     };
-    let public = matches!(carrier, Carrier::Network(_));
     let truth = Truth {
         actor: Actor::Person,
         cause: Cause::Share,
-        channel: if public {
+        channel: if carrier.is_public() {
             Channel::Social
         } else {
             Channel::DarkSocial
@@ -296,7 +299,7 @@ fn fetch_preview(
     link: &Link,
 ) {
     let (fetcher, probability) = match carrier {
-        Carrier::App(app) => {
+        Carrier::App(app) | Carrier::PublicPlace(app) => {
             let how = simulation.scenario.apps.get(&app);
             let probability = how.map_or(0.0, |how| how.preview);
             (
@@ -448,14 +451,9 @@ fn bring_readers(
     let content = simulation.catalogue.page(act.page);
     let mean = content.reproduction / content.share_probability;
     let sharing = simulation.scenario.sharing.clone();
-    let token_lost = match carrier {
-        Carrier::App(app) => simulation
-            .scenario
-            .apps
-            .get(&app)
-            .map_or(0.0, |how| how.token_lost),
-        _ => 0.0,
-    };
+    let app = carrier.app();
+    let how = app.and_then(|app| simulation.scenario.apps.get(&app));
+    let token_lost = how.map_or(0.0, |how| how.token_lost);
     // Each of those who get the link passes it on unseen with probability u and comes with 1 - u.
     // With m of them a share, the visits it brings are M = m (1 - u + u M) on average.
     let unseen = match carrier {

@@ -56,7 +56,8 @@ fn channel(cause: Cause, carrier: Carrier) -> Channel {
     match (cause, carrier) {
         (Cause::Search | Cause::DarkSearch, _) => Channel::Search,
         (Cause::Typed | Cause::Bookmark | Cause::Return, _) => Channel::Direct,
-        (Cause::PublicPost, _) | (Cause::Share, Carrier::Network(_)) => Channel::Social,
+        (Cause::PublicPost, _) => Channel::Social,
+        (Cause::Share, carrier) if carrier.is_public() => Channel::Social,
         (Cause::Share | Cause::Message, _) => Channel::DarkSocial,
         (Cause::Referral, _) => Channel::Referral,
         (Cause::Assistant, _) => Channel::Assistant,

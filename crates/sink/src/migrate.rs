@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     17 "0017_spread_ranges",
     18 "0018_merges",
     19 "0019_by_partition",
+    20 "0020_ranges",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations
@@ -146,16 +147,42 @@ pub async fn migrate_when_there(
     }
 }
 
-/// Sets how many different readers a group must have for the `bi_…` views to show it.
+/// Sets how many different readers a group must have for the `bi_…` views to show it. Where they
+/// show it from so many on already, nothing is changed, and the account need not be allowed to.
 ///
 /// # Errors
-/// ClickHouse's own, such as a database that was never migrated.
+/// [`SinkError::Unwilling`] where trying again cannot help: an account that may not replace a view, a
+/// database that was never migrated. Else ClickHouse's own.
 pub async fn set_group_size_min(client: &Client, readers: u32) -> Result<(), SinkError> {
+    let client = client.clone().with_database("default");
+    let found = client
+        .query("SELECT visitors_min FROM grapevine.k_anonymity")
+        .fetch_one::<u32>()
+        .await;
+    // Where this cannot be asked, the statement itself says what is in the way.
+    if found.is_ok_and(|found| found == readers) {
+        return Ok(());
+    }
+    tracing::info!(readers, "views named bi_… hide groups of fewer readers");
     let statement = format!(
         "CREATE OR REPLACE VIEW grapevine.k_anonymity AS SELECT toUInt32({readers}) AS visitors_min \
          COMMENT 'Views named bi_… hide groups of fewer readers than this. Replaced by the sink when another number is configured.'"
     );
-    execute(&client.clone().with_database("default"), &statement).await
+    let replaced = execute(&client, &statement).await;
+    replaced.map_err(view_refused)
+}
+
+/// What a failed replacement of a view means: lasting where trying again cannot help.
+fn view_refused(error: SinkError) -> SinkError {
+    match error {
+        SinkError::ClickHouse(error) if Failure::of(&error).remedy(1).is_some() => {
+            SinkError::Unwilling {
+                message: error.to_string(),
+                fix: "run the migrations, and give the account what replacing a view of database grapevine needs (CREATE VIEW, DROP VIEW), or leave the smallest group as it is",
+            }
+        }
+        error => error,
+    }
 }
 
 async fn applied(client: &Client) -> Result<BTreeMap<u32, u64>, SinkError> {
@@ -258,6 +285,22 @@ mod tests {
         ));
         let fine = BTreeMap::from([(1, checksum_of(MIGRATIONS[0].sql))]);
         assert!(check(&fine).is_ok());
+    }
+
+    #[test]
+    fn an_account_that_may_not_replace_a_view_is_told_and_not_tried_again() {
+        let of = |text: &str| {
+            let error = clickhouse::error::Error::BadResponse(text.to_owned());
+            view_refused(SinkError::ClickHouse(error))
+        };
+        let refused = of("Code: 497. DB::Exception: sink: Not enough privileges. (ACCESS_DENIED)");
+        assert!(
+            matches!(&refused, SinkError::Unwilling { message, fix }
+                if message.contains("Not enough privileges") && fix.contains("CREATE VIEW")),
+            "{refused}"
+        );
+        let passing = of("Code: 242. DB::Exception: no Keeper (TABLE_IS_READ_ONLY)");
+        assert!(matches!(passing, SinkError::ClickHouse(_)), "{passing}");
     }
 
     #[test]

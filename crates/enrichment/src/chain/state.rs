@@ -77,7 +77,7 @@ impl State {
     ) {
         self.pass(classifier, visit.time, out);
         if visit.channel == Channel::Bot {
-            out.unchanged(topic::VISITS, record);
+            out.unchanged(topic::VISITS, visit.site, visit.time, record);
             return;
         }
         let content = visit.content.clone();
@@ -232,7 +232,7 @@ impl State {
             property.map(|property| property.value.clone())
         };
         let Some(token) = reserved(token_name) else {
-            out.unchanged(topic::EVENTS, record);
+            out.unchanged(topic::EVENTS, event.site, event.time, record);
             return;
         };
         let visitor = reserved(visitor_name).and_then(|visitor| visitor.parse().ok());
@@ -296,7 +296,7 @@ impl State {
             share.sharer_visit = sharer;
             out.share(topic::SHARES, &share);
         } else {
-            out.unchanged(topic::SHARES, record);
+            out.unchanged(topic::SHARES, share.site, share.time, record);
         }
     }
 

@@ -285,7 +285,7 @@ impl Deciding {
         match (self.table, self.name.as_str()) {
             ("surface", app) => App::ALL
                 .iter()
-                .any(|known| known.network().is_some() && known.as_str() == app),
+                .any(|known| known.has_messages_and_posts() && known.as_str() == app),
             (_, "unknown_surface" | "token_unknown_surface") => false,
             _ => true,
         }
@@ -588,6 +588,48 @@ mod tests {
                     "{name}: {found} {as_published}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn surfaces_of_apps_with_both_sides_follow_the_visits_inside_the_published_range() {
+        let model = published_model().expect("a model");
+        let mut sites = sites();
+        for (app, _, published) in model.surfaces() {
+            for site in &mut sites {
+                // Two of three in private.
+                for at in 0..300 {
+                    let channel = match at % 3 {
+                        0 => Channel::Social,
+                        _ => Channel::DarkSocial,
+                    };
+                    site.visits.push(Judged {
+                        app: app.to_owned(),
+                        method: Method::Referrer,
+                        dark: [published.low, published.likely, published.high],
+                        ..visit(&[], channel)
+                    });
+                }
+            }
+        }
+        let text = fit_visits(&sites, &[], "test.1", "made up sites").expect("fits");
+        let fitted = Model::parse(&text).expect("a model");
+        let both = [
+            "telegram",
+            "discord",
+            "instagram",
+            "linkedin",
+            "twitter",
+            "tiktok",
+        ];
+        for (app, likely, published) in fitted.surfaces() {
+            let wanted = match both.contains(&app) {
+                true => (2.0f64 / 3.0).clamp(published.low, published.high),
+                false => published.likely,
+            };
+            let found = likely.likely;
+            assert!((found - wanted).abs() < 0.02, "{app}: {found}, {wanted}");
+            assert_eq!([likely.low, likely.high], [published.low, published.high]);
         }
     }
 

@@ -1,15 +1,15 @@
 //! Asks ClickHouse for the figures of a report.
 
+mod channels;
+
 use clickhouse::{Client, Row};
 use jiff::civil::Date;
 use serde::Deserialize;
 use thiserror::Error;
 
+use self::channels::{ChannelRow, channels, direct};
 use super::chains;
-use super::figures::{
-    AppFigures, ChannelFigures, ContentFigures, DirectFigures, Estimate, EvidenceFigures,
-    HourFigures, Report,
-};
+use super::figures::{AppFigures, ContentFigures, Estimate, EvidenceFigures, HourFigures, Report};
 use super::surges::{self, SurgeRow};
 
 /// Contents and kinds of evidence that a report lists at the most.
@@ -76,19 +76,6 @@ async fn sites(client: &Client) -> Result<Vec<String>, AskError> {
 }
 
 #[derive(Row, Deserialize)]
-struct ChannelRow {
-    conventional: String,
-    channel: String,
-    certain: bool,
-    visits: u64,
-    dark: f64,
-    low: f64,
-    high: f64,
-    variance: f64,
-    search: f64,
-}
-
-#[derive(Row, Deserialize)]
 struct AppRow {
     carrier: String,
     visits: u64,
@@ -102,6 +89,16 @@ struct AppRow {
 #[derive(Row, Deserialize)]
 struct ContentRow {
     content: String,
+    visits: u64,
+    dark: f64,
+    low: f64,
+    high: f64,
+    variance: f64,
+}
+
+#[derive(Row, Deserialize)]
+struct HourRow {
+    hour_of_day: u8,
     visits: u64,
     dark: f64,
     low: f64,
@@ -186,7 +183,7 @@ pub async fn ask(client: &Client, site: Option<&str>, period: Period) -> Result<
         .fetch_all()
         .await?;
     let report = Report {
-        channels: channels(&rows, visits),
+        channels: channels(&rows),
         direct: direct(&rows),
         apps: asker.apps(&shares).await?,
         contents: asker.contents().await?,
@@ -248,88 +245,6 @@ async fn chosen_period(
         });
     }
     Ok((from, to))
-}
-
-/// Where the part of a visit goes that is neither dark social nor dark search: to the channel
-/// that it was given, or, where that is dark social itself, to what analytics would book.
-fn remainder(row: &ChannelRow) -> &str {
-    if row.channel == "dark_social" {
-        &row.conventional
-    } else {
-        &row.channel
-    }
-}
-
-fn channels(rows: &[ChannelRow], visits: f64) -> Vec<ChannelFigures> {
-    let mut found = std::collections::BTreeMap::<&str, ChannelFigures>::new();
-    let mut dark = (0.0, 0.0, 0.0, 0.0);
-    for row in rows {
-        let count = row.visits as f64;
-        found.entry(&row.conventional).or_default().conventional += count;
-        found.entry(remainder(row)).or_default().found.expected +=
-            (count - row.dark - row.search).max(0.0);
-        found.entry("search").or_default().found.expected += row.search;
-        dark = (
-            dark.0 + row.dark,
-            dark.1 + row.low,
-            dark.2 + row.high,
-            dark.3 + row.variance,
-        );
-    }
-    let mut list: Vec<ChannelFigures> = found
-        .into_iter()
-        .map(|(name, mut figures)| {
-            figures.channel = name.to_owned();
-            let expected = figures.found.expected;
-            figures.found = Estimate {
-                expected,
-                low: expected,
-                high: expected,
-            };
-            figures
-        })
-        .collect();
-    let estimate = Estimate::of_sums(dark.0, dark.1, dark.2, dark.3, visits);
-    match list
-        .iter_mut()
-        .find(|figures| figures.channel == "dark_social")
-    {
-        Some(figures) => figures.found = estimate,
-        None if dark.0 > 0.0 => {
-            list.push(ChannelFigures {
-                channel: "dark_social".to_owned(),
-                conventional: 0.0,
-                found: estimate,
-            });
-        }
-        None => {}
-    }
-    list.retain(|figures| figures.conventional > 0.0 || figures.found.high > 0.0);
-    list.sort_by(|a, b| {
-        b.found
-            .expected
-            .total_cmp(&a.found.expected)
-            .then_with(|| a.channel.cmp(&b.channel))
-    });
-    list
-}
-
-fn direct(rows: &[ChannelRow]) -> DirectFigures {
-    let mut figures = DirectFigures::default();
-    let (mut dark, mut low, mut high, mut variance) = (0.0, 0.0, 0.0, 0.0);
-    for row in rows.iter().filter(|row| row.conventional == "direct") {
-        figures.visits += row.visits as f64;
-        figures.dark_search += row.search;
-        if row.certain {
-            figures.certain += row.visits as f64;
-        }
-        dark += row.dark;
-        low += row.low;
-        high += row.high;
-        variance += row.variance;
-    }
-    figures.dark_social = Estimate::of_sums(dark, low, high, variance, figures.visits);
-    figures
 }
 
 impl Asker<'_> {
@@ -411,25 +326,30 @@ impl Asker<'_> {
     }
 
     async fn hours(&self) -> Result<Vec<HourFigures>, AskError> {
-        let rows: Vec<(u8, u64, f64)> = self
-            .query(&format!("SELECT toHour(hour) AS hour_of_day, sum(visits), sum(dark) FROM {HOURS} GROUP BY hour_of_day ORDER BY hour_of_day"))
+        let rows: Vec<HourRow> = self
+            .query(&format!("SELECT toHour(hour) AS hour_of_day, {SUMS} FROM {HOURS} GROUP BY hour_of_day ORDER BY hour_of_day"))
             .fetch_all()
             .await?;
         let of_hour = |hour| {
-            rows.iter()
-                .find(|row| row.0 == hour)
-                .map_or((0.0, 0.0), |row| (row.1 as f64, row.2))
-        };
-        Ok((0..24)
-            .map(|hour| {
-                let (visits, dark_social) = of_hour(hour);
-                HourFigures {
-                    hour,
-                    visits,
-                    dark_social,
-                }
+            let empty = HourFigures {
+                hour,
+                visits: 0.0,
+                dark_social: Estimate::default(),
+            };
+            let row = rows.iter().find(|row| row.hour_of_day == hour);
+            row.map_or(empty, |row| HourFigures {
+                hour,
+                visits: row.visits as f64,
+                dark_social: Estimate::of_sums(
+                    row.dark,
+                    row.low,
+                    row.high,
+                    row.variance,
+                    row.visits as f64,
+                ),
             })
-            .collect())
+        };
+        Ok((0..24).map(of_hour).collect())
     }
 
     async fn evidence(&self) -> Result<Vec<EvidenceFigures>, AskError> {
@@ -448,62 +368,5 @@ impl Asker<'_> {
                 example: row.example,
             })
             .collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(
-        conventional: &str,
-        channel: &str,
-        certain: bool,
-        visits: u64,
-        dark: f64,
-        search: f64,
-    ) -> ChannelRow {
-        ChannelRow {
-            conventional: conventional.into(),
-            channel: channel.into(),
-            certain,
-            visits,
-            dark,
-            low: dark * 0.5,
-            high: dark * 1.5,
-            search,
-            variance: 0.0,
-        }
-    }
-
-    #[test]
-    fn every_visit_is_counted_once_in_each_booking() {
-        let rows = [
-            row("direct", "direct", false, 100, 30.0, 20.0),
-            row("direct", "dark_social", true, 40, 39.0, 0.0),
-            row("social", "social", true, 60, 12.0, 0.0),
-            row("search", "search", true, 50, 0.0, 0.0),
-        ];
-        let channels = channels(&rows, 250.0);
-        let conventional: f64 = channels.iter().map(|figures| figures.conventional).sum();
-        let found: f64 = channels.iter().map(|figures| figures.found.expected).sum();
-        assert!((conventional - 250.0).abs() < 1e-9 && (found - 250.0).abs() < 1e-9);
-        let of = |name: &str| {
-            channels
-                .iter()
-                .find(|figures| figures.channel == name)
-                .expect("there")
-                .clone()
-        };
-        assert!((of("dark_social").found.expected - 81.0).abs() < 1e-9);
-        assert!((of("search").found.expected - 70.0).abs() < 1e-9);
-        assert!(
-            (of("direct").found.expected - 51.0).abs() < 1e-9,
-            "50 of the grey ones, and what the certain ones leave"
-        );
-        let direct = direct(&rows);
-        assert!((direct.dark_social.expected - 69.0).abs() < 1e-9);
-        assert!((direct.certain - 40.0).abs() < 1e-9);
-        assert!(direct.dark_social.low < 69.0 && direct.dark_social.high > 69.0);
     }
 }

@@ -1,5 +1,7 @@
 //! Asks ClickHouse how links were passed on from reader to reader.
 
+mod pooled;
+
 use clickhouse::Row;
 use serde::Deserialize;
 
@@ -70,37 +72,64 @@ pub(super) async fn ask(asker: &Asker<'_>) -> Result<ChainFigures, AskError> {
         .query("SELECT count(), max(size), max(depth) FROM grapevine.share_chains WHERE site = {site:String} AND toDate(started) BETWEEN {from:Date} AND {to:Date}")
         .fetch_one()
         .await?;
-    let (settled, low, expected, high): (i64, f64, f64, f64) = asker
-        .query(&format!("SELECT sum(settled), sum(chain_arrivals_low), sum(chain_arrivals), sum(chain_arrivals_high) FROM {SPREADS}"))
+    let exposed = pooled::exposed_sql();
+    let (settled, low, expected, high, exposed): (i64, f64, f64, f64, f64) = asker
+        .query(&format!("SELECT sum(settled), sum(chain_arrivals_low), sum(chain_arrivals), sum(chain_arrivals_high), {exposed} FROM {SPREADS}"))
         .fetch_one()
         .await?;
     let from_readers = estimate([low, expected, high]);
-    let readers = settled as f64;
-    let each = |count: f64| if readers > 0.0 { count / readers } else { 0.0 };
+    let from_strangers = from_readers.times(strangers_part(asker).await?);
+    let without_strangers = Estimate {
+        expected: from_readers.expected - from_strangers.expected,
+        low: from_readers.low - from_strangers.low,
+        high: from_readers.high - from_strangers.high,
+    };
+    let reproduction = |shared| (settled > 0).then(|| pooled::reproduction(shared, exposed));
     Ok(ChainFigures {
         token_visits: token_visits as f64,
         cascades: cascades as f64,
         largest: largest as f64,
         deepest: f64::from(deepest),
-        readers,
+        readers: settled as f64,
         from_readers,
-        reproduction: Estimate {
-            expected: each(from_readers.expected),
-            low: each(from_readers.low),
-            high: each(from_readers.high),
-        },
+        from_strangers,
+        reproduction: reproduction(from_readers),
+        reproduction_without_strangers: reproduction(without_strangers),
         transitions: transitions(asker).await?,
         spreading: spreading(asker).await?,
         calibration: calibration(asker).await?,
     })
 }
 
+/// Of the visits that came by a link somebody passed on, the part whose sender never landed on that
+/// content, from 0 to 1: nobody that was seen, by a token or as a possible cause, or the owner of a
+/// token whose visit landed elsewhere.
+async fn strangers_part(asker: &Asker<'_>) -> Result<f64, AskError> {
+    let (passed_on, unseen): (f64, f64) = asker
+        .query("SELECT sum(app_transitions.expected), sumIf(app_transitions.expected, parent_kind = 'unknown') FROM grapevine.app_transitions AS app_transitions WHERE site = {site:String} AND day BETWEEN {from:Date} AND {to:Date}")
+        .fetch_one()
+        .await?;
+    let elsewhere: f64 = asker
+        .query("SELECT sum(brought.certain) FROM grapevine.visits AS sharer INNER JOIN (SELECT assumeNotNull(parent_visit) AS parent, content, sum(probability * sign) AS certain FROM grapevine.edges WHERE site = {site:String} AND toDate(time) BETWEEN {from:Date} AND {to:Date} AND method = 'token' AND parent_visit IS NOT NULL GROUP BY parent, content) AS brought ON sharer.visit_id = brought.parent WHERE sharer.site = {site:String} AND toDate(sharer.time) <= {to:Date} AND sharer.content != brought.content")
+        .fetch_one()
+        .await?;
+    match passed_on > 0.0 {
+        true => Ok(((unseen + elsewhere) / passed_on).clamp(0.0, 1.0)),
+        false => Ok(0.0),
+    }
+}
+
 async fn transitions(asker: &Asker<'_>) -> Result<Vec<TransitionFigures>, AskError> {
-    let rows: Vec<(String, String, f64)> = asker
-        .query(&format!("SELECT if(parent_app = '', 'unknown', toString(parent_app)) AS sender, if(child_app = '', 'unknown', toString(child_app)) AS reader, sum(app_transitions.expected) AS visits FROM grapevine.app_transitions AS app_transitions WHERE site = {{site:String}} AND day BETWEEN {{from:Date}} AND {{to:Date}} AND parent_kind IN ('visitor', 'act') GROUP BY sender, reader HAVING visits >= {TRANSITION_MIN} ORDER BY visits DESC, sender, reader LIMIT {ROWS_MAX}"))
+    let rows: Vec<(String, String, f64, f64)> = asker
+        .query(&format!("SELECT if(parent_app = '', 'unknown', toString(parent_app)) AS sender, if(child_app = '', 'unknown', toString(child_app)) AS reader, sum(app_transitions.expected) AS visits, sumIf(app_transitions.expected, method = 'token') AS certain FROM grapevine.app_transitions AS app_transitions WHERE site = {{site:String}} AND day BETWEEN {{from:Date}} AND {{to:Date}} AND parent_kind IN ('visitor', 'act') GROUP BY sender, reader HAVING visits >= {TRANSITION_MIN} ORDER BY visits DESC, sender, reader LIMIT {ROWS_MAX}"))
         .fetch_all()
         .await?;
-    let figures = |(from, to, visits)| TransitionFigures { from, to, visits };
+    let figures = |(from, to, visits, certain)| TransitionFigures {
+        from,
+        to,
+        visits,
+        certain,
+    };
     Ok(rows.into_iter().map(figures).collect())
 }
 

@@ -8,7 +8,8 @@ use super::surges::SurgeFigures;
 ///
 /// `expected` is the sum of the visits' probabilities. `low` and `high` are the sums under the
 /// low and high ends of what is known of priors and weights, widened by the 90 % sampling range
-/// of the sum (1.645 times the root of the sum of p (1 - p)).
+/// of the sum (1.645 times the root of the sum of p (1 - p)). Where a figure has another range, its
+/// own words say which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
     /// Expected count.
@@ -32,6 +33,25 @@ impl Estimate {
             high: (high.max(expected) + half).clamp(0.0, total),
         }
     }
+
+    /// Of `total` visits those that are not counted here: as many more as these are fewer.
+    pub fn rest_of(self, total: f64) -> Self {
+        let rest = |count: f64| (total - count).max(0.0);
+        Estimate {
+            expected: rest(self.expected),
+            low: rest(self.high),
+            high: rest(self.low),
+        }
+    }
+
+    /// A part of it, 0 to 1.
+    pub fn times(self, part: f64) -> Self {
+        Estimate {
+            expected: self.expected * part,
+            low: self.low * part,
+            high: self.high * part,
+        }
+    }
 }
 
 /// One channel.
@@ -41,7 +61,10 @@ pub struct ChannelFigures {
     pub channel: String,
     /// Visits that ordinary analytics would book here.
     pub conventional: f64,
-    /// Visits that belong here as far as can be told.
+    /// Visits that belong here as far as can be told. Where a fact decided, the range is that of
+    /// the private links among them, turned round. How search and typed addresses divide visits
+    /// that no fact decided has no known range: theirs reaches from what facts decided to that and
+    /// all of these that were not passed on, so it bounds each and says nothing of both together.
     pub found: Estimate,
 }
 
@@ -52,7 +75,11 @@ pub struct DirectFigures {
     pub visits: f64,
     /// Of them, privately passed links.
     pub dark_social: Estimate,
-    /// Of them, search engines without referrer; expected.
+    /// Of them, all others: searches without referrer, typed and bookmarked addresses together. The
+    /// range is that of `dark_social`, turned round.
+    pub others: Estimate,
+    /// Of `others`, search engines without referrer; expected. It has no range: any part of
+    /// `others` may be.
     pub dark_search: f64,
     /// Of them, decided by one fact (token, own browser, referrer …) rather than by weighing; expected.
     pub certain: f64,
@@ -91,8 +118,8 @@ pub struct HourFigures {
     pub hour: u8,
     /// Visits.
     pub visits: f64,
-    /// Of them, privately passed on; expected.
-    pub dark_social: f64,
+    /// Of them, privately passed on.
+    pub dark_social: Estimate,
 }
 
 /// One kind of evidence.
@@ -102,7 +129,9 @@ pub struct EvidenceFigures {
     pub name: String,
     /// Visits that it was found on.
     pub visits: f64,
-    /// Mean log-odds of dark social that it adds; 0 where it decides by itself.
+    /// Mean log-odds of dark social, against search and typed addresses together, that it adds; 0
+    /// where it decides by itself. How the two rivals stand on each visit is in the view
+    /// `visit_odds`.
     pub log_odds: f64,
     /// The fact in words, as on one of those visits.
     pub example: String,
@@ -115,18 +144,30 @@ pub struct ChainFigures {
     pub token_visits: f64,
     /// Cascades of more than one visit.
     pub cascades: f64,
-    /// Visits in the largest.
+    /// Visits in the largest; at least, since tokens get lost.
     pub largest: f64,
-    /// Edges on the longest path.
+    /// Most times that a link went from hand to hand on one way through a cascade: edges on the
+    /// longest path. At least, since tokens get lost and who passes a link on without visiting is
+    /// invisible.
     pub deepest: f64,
     /// Readers (first visits of people on a content) whose causes are settled, on contents that were
     /// first read in the period.
     pub readers: f64,
-    /// Of them, those who came from an earlier reader of the same content. The range is that of 80 of
-    /// 100 cases on each content, added up as if all erred the same way.
+    /// Of them, those to whom somebody passed the link on, whether he had landed on the content
+    /// himself or not. The range is that of 80 of 100 cases on each content, added up as if all
+    /// erred the same way.
     pub from_readers: Estimate,
-    /// R: readers that one reader brings, over those contents. What is 1 or more spreads by itself.
-    pub reproduction: Estimate,
+    /// Of these, those whom somebody sent who never landed on that content: who came to it from
+    /// another page of the site, or was never seen. By the part of such senders among those of the
+    /// period; its range is that of `from_readers` alone.
+    pub from_strangers: Estimate,
+    /// R: readers that one reader brings, those still to come included, over those contents; what
+    /// is 1 or more spreads by itself. Every reader counts by the part of its children that should
+    /// have come by now. `from_strangers` are in it, as if a reader stood behind each. Range of 80
+    /// of 100 cases; none where no cause is settled.
+    pub reproduction: Option<Estimate>,
+    /// The same without `from_strangers`: R where no reader stands behind them.
+    pub reproduction_without_strangers: Option<Estimate>,
     /// From which app to which, most frequent first.
     pub transitions: Vec<TransitionFigures>,
     /// Contents that spread the furthest.
@@ -142,8 +183,11 @@ pub struct TransitionFigures {
     pub from: String,
     /// App of the visit; `unknown` where it has none.
     pub to: String,
-    /// Visits; expected.
+    /// Visits; expected, where a sharer can be named with some probability. It has no range: the
+    /// probabilities of single causes have none.
     pub visits: f64,
+    /// Of them, by a token that names the sharer: certain, so there are at least so many.
+    pub certain: f64,
 }
 
 /// How one content spreads.
@@ -153,13 +197,15 @@ pub struct SpreadingFigures {
     pub content: String,
     /// Readers whose causes are settled.
     pub readers: f64,
-    /// Of them, those who came from an earlier reader.
+    /// Of them, those to whom somebody passed the link on, readers or not. Range of 80 of 100
+    /// cases, as those of all that follow.
     pub from_readers: Estimate,
-    /// R: readers that one reader brings.
+    /// R: readers that one reader brings, those still to come included.
     pub reproduction: Estimate,
     /// Mean distance between two readers; none below two.
     pub virality: Option<Estimate>,
-    /// Deepest generation.
+    /// Deepest generation, where who came from outside is of the first. Whoever passes a link on
+    /// without visiting is in no generation.
     pub depth: Estimate,
     /// Median seconds from a reader to those that he brings; none where too few are expected.
     pub generation_time_seconds: Option<f64>,
@@ -252,5 +298,13 @@ mod tests {
         assert_eq!((sure.low, sure.expected, sure.high), (10.0, 10.0, 10.0));
         let odd = Estimate::of_sums(4.0, 4.5, 3.5, 0.0, 10.0);
         assert!(odd.low <= odd.expected && odd.expected <= odd.high);
+    }
+
+    #[test]
+    fn the_rest_is_as_uncertain_as_what_it_is_the_rest_of() {
+        let rest = Estimate::of_sums(3.0, 2.0, 5.0, 0.0, 10.0).rest_of(10.0);
+        assert_eq!((rest.low, rest.expected, rest.high), (5.0, 7.0, 8.0));
+        let none = Estimate::of_sums(4.0, 4.0, 4.0, 0.0, 4.0).rest_of(4.0);
+        assert_eq!(none, Estimate::default());
     }
 }

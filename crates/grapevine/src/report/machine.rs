@@ -38,6 +38,7 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     }
     rows.number("direct", "", "visits", report.direct.visits)?;
     rows.estimate("direct", "dark_social", "visits", report.direct.dark_social)?;
+    rows.estimate("direct", "others", "visits", report.direct.others)?;
     rows.number("direct", "dark_search", "visits", report.direct.dark_search)?;
     rows.number("direct", "certain", "visits", report.direct.certain)?;
     for app in &report.apps {
@@ -58,7 +59,7 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     for hour in &report.hours {
         let name = format!("{:02}", hour.hour);
         rows.number("hour", &name, "visits", hour.visits)?;
-        rows.number("hour", &name, "dark_social", hour.dark_social)?;
+        rows.estimate("hour", &name, "dark_social", hour.dark_social)?;
     }
     for fact in &report.evidence {
         rows.number("evidence", &fact.name, "visits", fact.visits)?;
@@ -100,10 +101,22 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     let chains = &report.chains;
     rows.number("chains", "settled", "readers", chains.readers)?;
     rows.estimate("chains", "from_readers", "readers", chains.from_readers)?;
-    rows.estimate("chains", "reproduction", "ratio", chains.reproduction)?;
+    rows.estimate("chains", "from_strangers", "readers", chains.from_strangers)?;
+    for (item, ratio) in [
+        ("reproduction", chains.reproduction),
+        (
+            "reproduction_without_strangers",
+            chains.reproduction_without_strangers,
+        ),
+    ] {
+        if let Some(ratio) = ratio {
+            rows.estimate("chains", item, "ratio", ratio)?;
+        }
+    }
     for row in &chains.transitions {
         let item = format!("{} > {}", row.from, row.to);
         rows.number("transition", &item, "visits", row.visits)?;
+        rows.number("transition", &item, "certain", row.certain)?;
     }
     for row in &chains.spreading {
         let item = row.content.as_str();

@@ -27,11 +27,12 @@ use crate::cli::{ReportArgs, ReportFormat};
 use crate::database::Database;
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::settings::Settings;
+use crate::warehouse::Warehouse;
 
 /// Columns of a report that goes to a file or a pipe.
 const WIDTH_ELSEWHERE: u16 = 100;
 
-/// Runs the command.
+/// Runs the command on the ClickHouse that the settings name, else on the data directory.
 ///
 /// # Errors
 /// A day that is none, nothing to report on, or what ClickHouse says.
@@ -40,25 +41,25 @@ pub async fn run(arguments: &ReportArgs, settings: &Settings) -> Result<(), Fail
         from: day("--from", arguments.from.as_deref())?,
         to: day("--to", arguments.to.as_deref())?,
     };
-    let database = Database::open(settings).await?;
-    if arguments.calibration {
-        let site = arguments.site.as_deref();
-        let shown = show_calibration(&database.owner(), site, arguments.format).await;
-        let closed = database.close().await;
-        return shown.and(closed);
-    }
-    let shown = show(
-        &database.owner(),
-        arguments.site.as_deref(),
-        period,
-        arguments.format,
-    )
-    .await;
+    let database = Database::open_configured(settings).await?;
+    let made = make(arguments, period, &database).await;
     let closed = database.close().await;
-    shown.map(|_| ()).and(closed)
+    made.and(closed)
 }
 
-/// Makes a report and writes it to standard output; the figures of it.
+async fn make(arguments: &ReportArgs, period: Period, database: &Database) -> Result<(), Failure> {
+    let (client, site) = (database.owner(), arguments.site.as_deref());
+    let refused = |error| ask_failure(error, database.warehouse());
+    if arguments.calibration {
+        let (site, found) = ask_calibration(&client, site).await.map_err(refused)?;
+        return write_calibration(&site, found.as_ref(), arguments.format);
+    }
+    let report = ask(&client, site, period).await.map_err(refused)?;
+    write(&report, arguments.format)
+}
+
+/// Makes a report of a data directory's ClickHouse and writes it to standard output; the figures of
+/// it.
 ///
 /// # Errors
 /// Nothing to report on, or what ClickHouse says.
@@ -68,46 +69,55 @@ pub async fn show(
     period: Period,
     format: ReportFormat,
 ) -> Result<Report, Failure> {
-    let report = ask(client, site, period).await.map_err(ask_failure)?;
-    let mut out = io::stdout().lock();
-    let written = match format {
-        ReportFormat::Text => terminal::write_text(&report, width(), &mut out),
-        ReportFormat::Json => machine::write_json(&report, &mut out),
-        ReportFormat::Csv => machine::write_csv(&report, &mut out),
-    };
-    match written.and_then(|()| out.flush()) {
-        // `| head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.ends(ExitKind::InputOutput)?,
-    }
+    let asked = ask(client, site, period).await;
+    let report = asked.map_err(|error| ask_failure(error, None))?;
+    write(&report, format)?;
     Ok(report)
 }
 
-async fn show_calibration(
-    client: &Client,
-    site: Option<&str>,
-    format: ReportFormat,
-) -> Result<(), Failure> {
-    let (site, found) = ask_calibration(client, site).await.map_err(ask_failure)?;
+fn write(report: &Report, format: ReportFormat) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = match format {
-        ReportFormat::Text => calibration::write_text(&site, found.as_ref(), width(), &mut out),
-        ReportFormat::Json => calibration::write_json(&site, found.as_ref(), &mut out),
-        ReportFormat::Csv => calibration::write_csv(found.as_ref(), &mut out),
+        ReportFormat::Text => terminal::write_text(report, width(), &mut out),
+        ReportFormat::Json => machine::write_json(report, &mut out),
+        ReportFormat::Csv => machine::write_csv(report, &mut out),
     };
-    match written.and_then(|()| out.flush()) {
+    finished(written.and_then(|()| out.flush()))
+}
+
+fn write_calibration(
+    site: &str,
+    found: Option<&Calibration>,
+    format: ReportFormat,
+) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = match format {
+        ReportFormat::Text => calibration::write_text(site, found, width(), &mut out),
+        ReportFormat::Json => calibration::write_json(site, found, &mut out),
+        ReportFormat::Csv => calibration::write_csv(found, &mut out),
+    };
+    finished(written.and_then(|()| out.flush()))
+}
+
+fn finished(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         // `| head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.ends(ExitKind::InputOutput),
     }
 }
 
-fn ask_failure(error: AskError) -> Failure {
-    let kind = match &error {
-        AskError::ClickHouse(_) | AskError::Day(_) => ExitKind::Unavailable,
-        _ => ExitKind::NoInput,
-    };
-    Failure::of(kind, error)
+/// How the command ends where no report can be made, of the ClickHouse of `clickhouse.url` where
+/// `warehouse` is it.
+fn ask_failure(error: AskError, warehouse: Option<&Warehouse>) -> Failure {
+    match (error, warehouse) {
+        (AskError::ClickHouse(error), Some(warehouse)) => warehouse.refusal(&error),
+        (AskError::Nothing, Some(warehouse)) => warehouse.empty(),
+        (error @ (AskError::ClickHouse(_) | AskError::Day(_)), _) => {
+            Failure::of(ExitKind::Unavailable, error)
+        }
+        (error, _) => Failure::of(ExitKind::NoInput, error),
+    }
 }
 
 /// Columns of the terminal; `COLUMNS` overrides it.

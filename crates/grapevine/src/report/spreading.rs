@@ -36,25 +36,42 @@ impl Page<'_> {
                 "Nothing is known yet of how links were passed on: why a reader came is settled six hours later, or when an import ends.",
             );
         }
-        let (from, ratio) = (chains.from_readers, chains.reproduction);
+        let from = chains.from_readers;
         let share = |part: f64| percent(part, chains.readers);
-        self.paragraph(
-            out,
-            &format!(
-                "Of {} {} of a content, about {} ({}) came from an earlier reader of it who passed the link on; the range is {} to {} ({} to {}). So each reader brings {} more ({} to {}); what spreads by itself brings 1. Who passes a link on without opening it is invisible.",
-                count(chains.readers),
-                plural(chains.readers, "first visit", "first visits"),
-                count(from.expected),
-                share(from.expected),
-                count(from.low),
-                count(from.high),
-                share(from.low),
-                share(from.high),
+        let mut text = format!(
+            "Of {} {} of a content, about {} ({}) came by a link that somebody passed on who had it before; the range is {} to {} ({} to {}).",
+            count(chains.readers),
+            plural(chains.readers, "first visit", "first visits"),
+            count(from.expected),
+            share(from.expected),
+            count(from.low),
+            count(from.high),
+            share(from.low),
+            share(from.high),
+        );
+        if let Some(ratio) = chains.reproduction {
+            let bring = format!(
+                " So each reader brings {} more ({} to {}), those still to come included; what spreads by itself brings 1.",
                 ratio_of(ratio.expected),
                 ratio_of(ratio.low),
                 ratio_of(ratio.high),
-            ),
-        )
+            );
+            text.push_str(&bring);
+        }
+        if let Some(ratio) = chains.reproduction_without_strangers
+            && chains.from_strangers.expected >= SPREADING_MIN
+        {
+            let strangers = format!(
+                " About {} of them have a sender who was never seen to land on that content; if no reader stands behind these, each reader brings {} ({} to {}).",
+                count(chains.from_strangers.expected),
+                ratio_of(ratio.expected),
+                ratio_of(ratio.low),
+                ratio_of(ratio.high),
+            );
+            text.push_str(&strangers);
+        }
+        text.push_str(" Who passes a link on without opening it is invisible.");
+        self.paragraph(out, &text)
     }
 
     fn by_tokens(&self, out: &mut impl Write) -> io::Result<()> {
@@ -75,13 +92,14 @@ impl Page<'_> {
         self.paragraph(
             out,
             &format!(
-                "{} {} came by a share token that names the sharer. They form {} {}; the largest has {} visits, the deepest {} generations. Tokens get lost, so these are lower bounds.",
+                "{} {} came by a share token. Those whose sharer was seen form {} {}; the largest has at least {} visits, and in the deepest the link went at least {} {} from hand to hand: tokens get lost, so there may be more.",
                 count(chains.token_visits),
                 plural(chains.token_visits, "visit", "visits"),
                 count(chains.cascades),
                 plural(chains.cascades, "chain", "chains"),
                 count(chains.largest),
                 count(chains.deepest),
+                plural(chains.deepest, "time", "times"),
             ),
         )
     }
@@ -131,9 +149,10 @@ impl Page<'_> {
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        let mut words = "passed on: expected readers who came from an earlier reader.".to_owned();
+        let mut words =
+            "passed on: expected readers who came by a link that somebody passed on.".to_owned();
         if !self.is_narrow() {
-            words.push_str(" R: readers that one reader brings, those still to come included. after: half of them come sooner after the reader who passed the link on.");
+            words.push_str(" R: readers that one reader brings, those still to come included, and those whose sender never landed there. after: half of them come sooner after the reader who passed the link on.");
         }
         if rows.iter().any(|row| row.broadcast) {
             words.push_str(
@@ -200,20 +219,29 @@ impl Page<'_> {
             return Ok(());
         }
         self.title(out, "From app to app")?;
-        let mut table = self.table(&["sharer came by", "reader came by", "visits"]);
+        let mut head = vec!["sharer came by", "reader came by", "visits"];
+        if !self.is_narrow() {
+            head.push("by a token");
+        }
+        let mut table = self.table(&head);
         for row in rows.iter().take(TRANSITIONS_MAX) {
             let name = |app: &str| shortened(&app.replace('_', " "), APP_WIDTH);
-            table.add_row(vec![
+            let mut cells = vec![
                 Cell::new(name(&row.from)),
                 right(name(&row.to)),
                 right(count(row.visits)),
-            ]);
+            ];
+            if !self.is_narrow() {
+                cells.push(right(count(row.certain)));
+            }
+            table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(
-            out,
-            "visits: expected, where a sharer can be named with some probability; unknown: no app is known.",
-        )
+        let mut words = "visits: expected, where a sharer can be named with some probability; they have no range. unknown: no app is known.".to_owned();
+        if !self.is_narrow() {
+            words.push_str(" by a token: certain, so at least so many.");
+        }
+        self.paragraph(out, &words)
     }
 
     fn calibration(&self, out: &mut impl Write) -> io::Result<()> {

@@ -127,11 +127,11 @@ impl Page<'_> {
             return self.paragraph(out, "Ordinary analytics would book none of these visits as direct, so there is nothing to look behind.");
         }
         let share = |part: f64| percent(part, direct.visits);
-        let dark = &direct.dark_social;
+        let (dark, others) = (&direct.dark_social, &direct.others);
         self.paragraph(
             out,
             &format!(
-                "Ordinary analytics would book {} {} as direct. About {} of them ({}) came from a privately passed link; the range is {} to {} ({} to {}). About {} ({}) came from a search engine that left no trace. The rest was typed, bookmarked, or leaves nothing to tell it by.",
+                "Ordinary analytics would book {} {} as direct. About {} of them ({}) came from a privately passed link; the range is {} to {} ({} to {}). The other {} to {} ({} to {}) were typed or bookmarked, or came from a search engine or another public place that left no trace. How these divide is the least known: about {} ({}) by search is a guess that has no range.",
                 count(direct.visits),
                 plural(direct.visits, "visit", "visits"),
                 count(dark.expected),
@@ -140,6 +140,10 @@ impl Page<'_> {
                 count(dark.high),
                 share(dark.low),
                 share(dark.high),
+                count(others.low),
+                count(others.high),
+                share(others.low),
+                share(others.high),
                 count(direct.dark_search),
                 share(direct.dark_search),
             ),
@@ -183,7 +187,11 @@ impl Page<'_> {
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(out, "booked: what ordinary analytics would say. found: expected number of visits; dark search counts as search.")
+        let mut words = "booked: what ordinary analytics would say. found: expected number of visits; dark search counts as search.".to_owned();
+        if !self.is_narrow() {
+            words.push_str(" range of search and direct: from what facts say to that and all visits without a trace that may be of it, since how these divide is not known.");
+        }
+        self.paragraph(out, &words)
     }
 
     fn apps(&self, out: &mut impl Write) -> io::Result<()> {
@@ -272,12 +280,13 @@ impl Page<'_> {
             return Ok(());
         }
         self.title(out, "Hours of the day (UTC)")?;
-        let most_dark = self
+        let darkest = self
             .report
             .hours
             .iter()
             .map(|hour| hour.dark_social)
-            .fold(0.0, f64::max);
+            .max_by(|a, b| a.expected.total_cmp(&b.expected))
+            .unwrap_or_default();
         let line = |value: &dyn Fn(usize) -> f64, most: f64| -> String {
             (0..24).map(|hour| block(value(hour), most)).collect()
         };
@@ -299,12 +308,23 @@ impl Page<'_> {
         )?;
         writeln!(
             out,
-            "dark       {}{}",
+            "dark       {}",
             line(
-                &|hour| hours.get(hour).map_or(0.0, |h| h.dark_social),
-                most_dark
+                &|hour| hours.get(hour).map_or(0.0, |h| h.dark_social.expected),
+                darkest.expected
+            )
+        )?;
+        if darkest.high == 0.0 {
+            return Ok(());
+        }
+        self.paragraph(
+            out,
+            &format!(
+                "dark: expected number of privately passed visits; in the hour with the most of them {}, the range is {} to {}.",
+                count(darkest.expected),
+                count(darkest.low),
+                count(darkest.high),
             ),
-            scale(format!(" most: {}", count(most_dark)))
         )
     }
 
@@ -336,7 +356,7 @@ impl Page<'_> {
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a fact that settles the channel by itself.")
+        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a fact that settles the channel by itself. How search and typed addresses stand against it on each visit: grapevine query 'SELECT * FROM grapevine.visit_odds LIMIT 9'.")
     }
 
     fn foot(&self, out: &mut impl Write) -> io::Result<()> {
@@ -441,150 +461,4 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::figures::*;
-    use super::*;
-
-    fn report(visits: f64) -> Report {
-        let estimate = Estimate {
-            expected: visits * 0.3,
-            low: visits * 0.1,
-            high: visits * 0.5,
-        };
-        Report {
-            site: "news.example.org".into(),
-            from: "2026-01-01".into(),
-            to: "2026-01-14".into(),
-            visits,
-            robots: visits / 10.0,
-            channels: vec![
-                ChannelFigures {
-                    channel: "dark_social".into(),
-                    conventional: 0.0,
-                    found: estimate,
-                },
-                ChannelFigures {
-                    channel: "direct".into(),
-                    conventional: visits,
-                    found: Estimate::default(),
-                },
-            ],
-            direct: DirectFigures {
-                visits,
-                dark_social: estimate,
-                dark_search: visits * 0.2,
-                certain: visits * 0.1,
-            },
-            apps: vec![AppFigures {
-                app: "whatsapp".into(),
-                visits: estimate,
-                certain: 3.0,
-                shares: 4.0,
-            }],
-            contents: vec![ContentFigures {
-                content: format!(
-                    "https://news.example.org/{}/日本語",
-                    "very-long-path/".repeat(20)
-                ),
-                visits,
-                dark_social: estimate,
-                shares: 2.0,
-            }],
-            hours: (0..24)
-                .map(|hour| HourFigures {
-                    hour,
-                    visits: f64::from(hour),
-                    dark_social: 1.0,
-                })
-                .collect(),
-            evidence: vec![EvidenceFigures {
-                name: "path_length".into(),
-                visits,
-                log_odds: 0.71,
-                example: "84-character path \u{1b}[31m".into(),
-            }],
-            surges: Vec::new(),
-            chains: chains(visits),
-            dead_letters: 1.0,
-            models: vec!["1".into()],
-        }
-    }
-
-    fn chains(visits: f64) -> ChainFigures {
-        let estimate = Estimate {
-            expected: visits * 0.2,
-            low: visits * 0.1,
-            high: visits * 0.3,
-        };
-        let ratio = Estimate {
-            expected: 0.2,
-            low: 0.1,
-            high: 0.3,
-        };
-        ChainFigures {
-            token_visits: visits / 10.0,
-            cascades: visits / 20.0,
-            largest: 12.0,
-            deepest: 3.0,
-            readers: visits,
-            from_readers: estimate,
-            reproduction: ratio,
-            transitions: vec![TransitionFigures {
-                from: "whatsapp".into(),
-                to: "an-app-with-a-name-of-the-greatest-length-that-hits-may-bring".into(),
-                visits,
-            }],
-            spreading: vec![SpreadingFigures {
-                content: format!("https://news.example.org/{}", "very-long-path/".repeat(20)),
-                readers: visits,
-                from_readers: estimate,
-                reproduction: ratio,
-                virality: Some(ratio),
-                depth: ratio,
-                generation_time_seconds: Some(86_400.0 * 400.0),
-                reproduction_now: Some(ratio),
-                amplification: Some(estimate),
-                doubling_seconds: Some(estimate),
-                half_life_seconds: Some(estimate),
-                k_factor: Some(ratio),
-                broadcast: true,
-                broadcast_probability: Some(0.9),
-                broadcast_readers: Some(estimate),
-            }],
-            calibration: Some(ChainCalibration {
-                version: "2026.11-cascades.1+12.00000000".into(),
-                scored: visits,
-                log_loss: 1.5,
-                calibration_error: 0.06,
-                likeliest_right: 0.5,
-                alarm: true,
-                token_survival: 0.7,
-            }),
-        }
-    }
-
-    #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        for width in [40u16, 60, 80, 132, 200] {
-            for visits in [0.0, 1.0, 12_345_678.0] {
-                let mut out = Vec::new();
-                write_text(&report(visits), width, &mut out).expect("writes");
-                let text = String::from_utf8(out).expect("utf-8");
-                for line in text.lines() {
-                    assert!(line.width() <= usize::from(width), "{width}: {line}");
-                }
-                assert!(
-                    !text.contains('\u{1b}'),
-                    "no escape sequence of a stranger reaches the terminal"
-                );
-                let mut words = text.split(|c: char| !c.is_alphabetic());
-                assert!(!words.any(|word| ["NaN", "inf"].contains(&word)), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_long_text_keeps_both_ends() {
-        assert_eq!(shortened("abcdefghijkl", 7), "ab…ijkl");
-    }
-}
+mod tests;

@@ -67,6 +67,7 @@ pub use ranges::Range;
 pub use scratch::Scratch;
 pub use shape::Shape;
 pub use state::{SETTLED_AFTER, Spread};
+pub use sums::{PRIOR_CHILDREN, PRIOR_READERS, reproduction};
 pub use tokens::TokenLaw;
 pub use weights::{Dispersion, Weights, WeightsError};
 

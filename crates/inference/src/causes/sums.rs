@@ -6,10 +6,11 @@ use super::features::{BINS, amount};
 use super::ranges::{Range, gamma_quantile, normal_quantile};
 use super::scratch::Scratch;
 
-/// Prior of a branching ratio, over all time or now: so many children of so many readers. Weak: R .3
-/// as the median of published cascades.
-pub(super) const PRIOR_CHILDREN: f64 = 0.6;
-pub(super) const PRIOR_READERS: f64 = 2.0;
+/// Children of the weak prior of a branching ratio, over all time or now; of [`PRIOR_READERS`]: R .3,
+/// the median of published cascades.
+pub const PRIOR_CHILDREN: f64 = 0.6;
+/// Readers that [`PRIOR_CHILDREN`] are of.
+pub const PRIOR_READERS: f64 = 2.0;
 
 /// Generations that are counted one by one; the last counts all beyond.
 const GENERATIONS_MAX: usize = 16;
@@ -119,17 +120,12 @@ impl Sums {
     /// Branching ratio where the readers have lived so long, in readers whose children have all
     /// come.
     pub(super) fn reproduction(&self, exposure: f64) -> Range {
-        let readers = (exposure + PRIOR_READERS).max(f64::MIN_POSITIVE);
-        let ratio = |count: f64| (count.max(0.0) + PRIOR_CHILDREN) / readers;
-        // Gamma posterior of the count, widened by what is not known of the content.
-        let quantile = |share| gamma_quantile(self.shared + PRIOR_CHILDREN, share) - PRIOR_CHILDREN;
-        let below = (self.shared - quantile(0.1)).hypot(self.shared - self.shared_low);
-        let above = (quantile(0.9) - self.shared).hypot(self.shared_high - self.shared);
-        Range {
-            low: ratio(self.shared - below),
-            likely: ratio(self.shared),
-            high: ratio(self.shared + above),
-        }
+        let shared = Range {
+            low: self.shared_low,
+            likely: self.shared,
+            high: self.shared_high,
+        };
+        reproduction(shared, exposure)
     }
 
     /// Share of arrivals that came from earlier readers.
@@ -147,5 +143,22 @@ impl Sums {
 
     pub(super) fn bytes(&self) -> usize {
         (self.delays.capacity() + self.breadth.capacity()) * std::mem::size_of::<f32>()
+    }
+}
+
+/// Branching ratio where `shared` readers came by links that others passed on, of readers who count
+/// each by the part of its children that should have come by now, `exposure` together: the gamma
+/// posterior of that count under the prior, widened by the range of `shared`, which is taken for
+/// independent of it.
+pub fn reproduction(shared: Range, exposure: f64) -> Range {
+    let readers = (exposure + PRIOR_READERS).max(f64::MIN_POSITIVE);
+    let ratio = |count: f64| (count.max(0.0) + PRIOR_CHILDREN) / readers;
+    let quantile = |share| gamma_quantile(shared.likely + PRIOR_CHILDREN, share) - PRIOR_CHILDREN;
+    let below = (shared.likely - quantile(0.1)).hypot(shared.likely - shared.low);
+    let above = (quantile(0.9) - shared.likely).hypot(shared.high - shared.likely);
+    Range {
+        low: ratio(shared.likely - below),
+        likely: ratio(shared.likely),
+        high: ratio(shared.likely + above),
     }
 }

@@ -4,7 +4,7 @@
 use grapevine_event::{Channel, Evidence, Method, Protocol, VisitorBasis};
 use grapevine_signals::headers::asks_for_head_only;
 use grapevine_signals::{
-    AgentKind, CampaignCategory, Origin, OriginCategory, ReferrerKind, Surface,
+    AgentKind, CampaignCategory, Certainty, Origin, OriginCategory, ReferrerKind, Surface,
 };
 
 use super::{Classification, Classifier, Landing};
@@ -217,7 +217,11 @@ impl Classifier {
         let package = landing.hit.requested_with;
         if let Some(origin) = package.and_then(|package| self.signals().package(package)) {
             let unknown = unsaid(origin.surface);
-            let detail = format!("{} named itself in X-Requested-With{unknown}", origin.name);
+            let detail = format!(
+                "{} named itself in X-Requested-With{unknown}{}",
+                origin.name,
+                hearsay(origin)
+            );
             let method = Method::RequestedWith;
             let judged = self.in_app(origin, origin.surface, method)?;
             return Some(judged.because(evidence::REQUESTED_WITH, detail));
@@ -229,7 +233,11 @@ impl Classifier {
                 None => self.by_surface(&browser.app, browser.surface, method),
             };
             let unknown = unsaid(browser.surface);
-            let detail = format!("opened in the browser of {}{unknown}", browser.name);
+            let detail = format!(
+                "opened in the browser of {}{unknown}{}",
+                browser.name,
+                doubt(browser.certainty)
+            );
             return Some(judged.because(evidence::IN_APP_BROWSER, detail));
         }
         let app = landing.hit.app.filter(|app| !app.is_empty())?;
@@ -306,12 +314,11 @@ impl Classifier {
         match landing.referrer.kind {
             ReferrerKind::PrivateApp(origin) => {
                 let judged = self.by_surface(&origin.id, origin.surface, Method::Referrer);
-                let detail = match origin.surface {
-                    Surface::Private => format!("referrer of {}", origin.name),
-                    Surface::Public | Surface::Unknown => {
-                        format!("referrer of {}, which has public places too", origin.name)
-                    }
+                let places = match origin.surface {
+                    Surface::Private => "",
+                    Surface::Public | Surface::Unknown => ", which has public places too",
                 };
+                let detail = format!("referrer of {}{places}{}", origin.name, hearsay(origin));
                 Some(judged.because(evidence::PRIVATE_REFERRER, detail))
             }
             ReferrerKind::WebMail(origin) | ReferrerKind::MailProtection(origin) => {
@@ -320,8 +327,9 @@ impl Classifier {
                 }
                 let dark = self.model().fact.mail_referrer;
                 let detail = format!(
-                    "referrer of {}; an untagged newsletter looks the same",
-                    origin.name
+                    "referrer of {}; an untagged newsletter looks the same{}",
+                    origin.name,
+                    hearsay(origin)
                 );
                 let judged =
                     Classification::certain(Channel::DarkSocial, "mail", Method::Referrer, dark);
@@ -417,12 +425,13 @@ impl Classifier {
             _ => return None,
         };
         let detail = match landing.referrer.origin() {
-            Some(origin) => match landing.referrer.kind {
-                ReferrerKind::Social(_) | ReferrerKind::Video(_) => {
-                    format!("referrer of {}{}", origin.name, unsaid(origin.surface))
-                }
-                _ => format!("referrer of {}", origin.name),
-            },
+            Some(origin) => {
+                let unknown = match landing.referrer.kind {
+                    ReferrerKind::Social(_) | ReferrerKind::Video(_) => unsaid(origin.surface),
+                    _ => "",
+                };
+                format!("referrer of {}{unknown}{}", origin.name, hearsay(origin))
+            }
             None => match landing.referrer.package {
                 Some(package) => format!("opened from the app {package}"),
                 None => format!("referrer {}", landing.referrer.host),
@@ -496,6 +505,24 @@ fn unsaid(surface: Surface) -> &'static str {
     }
 }
 
+/// What is said of a mark where it is not known well that it is this app's.
+fn doubt(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Documented | Certainty::Observed => "",
+        Certainty::Inferred => "; that the mark is this app's is inferred",
+        Certainty::Folklore => "; that the mark is this app's is hearsay",
+    }
+}
+
+/// What is said of a host or package that is known from hearsay only. One that is inferred is below
+/// the service's own domain, which needs no words.
+fn hearsay(origin: &Origin) -> &'static str {
+    match origin.certainty {
+        Certainty::Documented | Certainty::Observed | Certainty::Inferred => "",
+        Certainty::Folklore => "; that this names it is hearsay",
+    }
+}
+
 /// The channel of something that may be private: dark social where that is more probable.
 fn dark_or(public: Channel, dark: Range) -> Channel {
     match dark.likely >= 0.5 {
@@ -522,7 +549,11 @@ fn robot<'a>(landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
             format!("{} tests the links of mails", robot.name),
         ),
         AgentKind::PreviewFetcher(fetcher) => {
-            let detail = format!("{} fetches previews", fetcher.name);
+            let detail = format!(
+                "{} fetches previews{}",
+                fetcher.name,
+                doubt(fetcher.certainty)
+            );
             let judged = Classification::certain(Channel::Bot, &fetcher.app, Method::Agent, NONE);
             let mut judged = judged.because(evidence::PREVIEW_FETCHER, detail);
             judged.robot = Some(&fetcher.name);

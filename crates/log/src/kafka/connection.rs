@@ -46,6 +46,14 @@ const RESERVED: [&str; 22] = [
     "transaction.timeout.ms",
 ];
 
+/// Properties that Grapevine sets where they are not given, and the other names that librdkafka has for
+/// them (its CONFIGURATION.md).
+const ALIASES: [(&str, &str); 3] = [
+    ("compression.codec", "compression.type"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+];
+
 /// Why there is no connection to be made with these settings.
 #[derive(Debug, Error)]
 pub enum ConnectionError {
@@ -227,7 +235,9 @@ impl Connection {
     }
 
     fn unless_given(&self, config: &mut ClientConfig, name: &str, value: &str) {
-        if !self.properties.contains_key(name) {
+        let other = ALIASES.iter().find(|(known, _)| *known == name);
+        let given = |name: &str| self.properties.contains_key(name);
+        if !given(name) && !other.is_some_and(|(_, other)| given(other)) {
             config.set(name, value);
         }
     }
@@ -316,5 +326,8 @@ mod tests {
     fn a_property_that_was_given_is_not_overridden() {
         let connection = connection(&[("linger.ms", "77")]).expect("taken");
         assert_eq!(connection.producer().get("linger.ms"), Some("77"));
+        let connection = self::connection(&[("compression.type", "zstd")]).expect("taken");
+        assert_eq!(connection.producer().get("compression.codec"), None);
+        assert_eq!(connection.producer().get("compression.type"), Some("zstd"));
     }
 }

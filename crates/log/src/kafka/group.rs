@@ -24,6 +24,7 @@ use super::opener::Opener;
 use super::orphans::Watch;
 use super::partition::KafkaPartition;
 use super::spread::Partitions;
+use super::standing::Standing;
 use super::transactions::{Transactions, Transactor};
 use crate::commit::Position;
 use crate::error::LogError;
@@ -80,6 +81,7 @@ pub struct Group {
     give_up: Arc<AtomicBool>,
     /// Told to the thread that makes transactions.
     abandon: Arc<AtomicBool>,
+    standing: Arc<Standing>,
     grace: Duration,
     poller: JoinHandle<()>,
     transactor: JoinHandle<()>,
@@ -123,8 +125,9 @@ impl Group {
             held: Arc::new(Held::default()),
             gate,
             grace: membership.grace,
-            lost: Mutex::default(),
+            standing: Arc::default(),
         };
+        let standing = Arc::clone(&calls.standing);
         let consumer: BaseConsumer<GroupCalls> = configured(connection, membership)
             .create_with_context(calls)
             .map_err(|error| LogError::Away(refused(error).to_string()))?;
@@ -155,6 +158,11 @@ impl Group {
             let member = move || weak.upgrade().map(|consumer| member_id(&consumer));
             // Nothing waits for its end: it holds nothing.
             spawn("orphans", Box::new(move || watch.run(&stop, member)))?;
+        } else if let Some(topic) = membership.topics.first().copied() {
+            let (weak, stop) = (Arc::downgrade(&consumer), Arc::clone(&stop));
+            let standing = Arc::clone(&standing);
+            let watch = move || standing.watch(&weak, topic, &stop);
+            spawn("standing", Box::new(watch))?;
         }
         let told = (Arc::clone(&stop), Arc::clone(&give_up));
         let poller = spawn("group", Box::new(move || poll(&consumer, &told.0, &told.1)))?;
@@ -163,6 +171,7 @@ impl Group {
             stop,
             give_up,
             abandon,
+            standing,
             grace: membership.grace,
             poller,
             transactor,
@@ -183,6 +192,12 @@ impl Group {
                 Err(LogError::Away("the group's thread has ended".to_owned()))
             }
         }
+    }
+
+    /// Whether the group has taken this replica in, with partitions or without, and it has lost none
+    /// of them since. Those that it was given before are waiting in [`next_given`](Self::next_given).
+    pub fn is_joined(&self) -> bool {
+        self.standing.is_inside()
     }
 
     /// Ends waiting for the brokers' word on commits: what has none by now is not known to be
@@ -314,17 +329,14 @@ pub(crate) struct GroupCalls {
     /// Locked while a transaction is open.
     gate: Arc<Mutex<()>>,
     grace: Duration,
-    /// When partitions were lost, where the group has not dealt anew since.
-    lost: Mutex<Option<Instant>>,
+    standing: Arc<Standing>,
 }
 
 impl GroupCalls {
     /// Gives up a client that lost its partitions and hears nothing of its group. One that was told
     /// of a cluster without brokers may know nobody to ask any more (librdkafka 2.12.1).
     fn look_for_group(&self) {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        if lost.is_some_and(|since| since.elapsed() > UNHEARD_MAX) {
-            *lost = None;
+        if self.standing.is_unheard(UNHEARD_MAX) {
             self.fail(LogError::Away(format!(
                 "nothing was heard of the group for {} s after partitions were lost",
                 UNHEARD_MAX.as_secs()
@@ -458,8 +470,7 @@ impl GroupCalls {
                 "partitions were lost: somebody else has them by now"
             );
             self.held.revoke(&taken);
-            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-            *lost = Some(Instant::now());
+            self.standing.lost();
         } else {
             let id = member_id(consumer);
             let (held, gone): (Vec<_>, Vec<_>) = taken
@@ -511,11 +522,14 @@ impl ConsumerContext for GroupCalls {
         );
         match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                if let Err(error) = self.assign(consumer, partitions) {
-                    // The group waits for an answer all the same.
-                    let _ = consumer.incremental_assign(&TopicPartitionList::new());
-                    self.fail(error);
+                match self.assign(consumer, partitions) {
+                    // What is given was handed on before: who sees the one finds the other.
+                    Ok(()) => self.standing.dealt(),
+                    Err(error) => {
+                        // The group waits for an answer all the same.
+                        let _ = consumer.incremental_assign(&TopicPartitionList::new());
+                        self.fail(error);
+                    }
                 }
             }
             _ => self.revoke(consumer, partitions),

@@ -29,7 +29,9 @@ mod producer;
 mod reach;
 mod silence;
 mod spread;
+mod standing;
 mod token;
+mod topic_settings;
 pub mod topics;
 mod transactions;
 

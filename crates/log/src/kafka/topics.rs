@@ -1,11 +1,10 @@
 //! The topics: made with sane settings, or checked where making them is not allowed.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
@@ -14,6 +13,7 @@ use super::connection::{Connection, ConnectionError, refused};
 use super::context::ClientCalls;
 pub use super::spread::Partitions;
 use super::token;
+use super::topic_settings::{Layout, Weaknesses, judge, too_few_copies};
 use crate::RECORD_BYTES_MAX;
 
 /// How long the brokers may take to answer one question.
@@ -24,7 +24,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 const SEEN_MAX: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 /// `max.message.bytes` that every topic needs: a record, and what goes around it.
-const MESSAGE_BYTES: usize = RECORD_BYTES_MAX + 64 * 1024;
+pub(super) const MESSAGE_BYTES: usize = RECORD_BYTES_MAX + 64 * 1024;
 /// Copies of each record with which a commit still counts, where there are three or more.
 const IN_SYNC_MIN: &str = "2";
 
@@ -102,7 +102,8 @@ pub enum TopicsError {
     },
     /// Records go too soon for a replay.
     #[error(
-        "topic {name} keeps records for {found_ms} ms; {wanted_ms} ms at least are needed, so that a restart finds its input: set retention.ms of the topic"
+        "topic {name} keeps records for {found_ms} ms (retention.ms); {wanted_ms} ms at least are needed, so that a restart finds its input: {}",
+        alter(.name, "retention.ms", .wanted_ms)
     )]
     Retention {
         /// Topic.
@@ -114,12 +115,19 @@ pub enum TopicsError {
     },
     /// Compaction would take records out of the middle.
     #[error(
-        "topic {0} is compacted, which takes out records that a replay needs: set cleanup.policy=delete"
+        "topic {name} is compacted (cleanup.policy={found}), which takes out records that a replay needs: {}",
+        alter(.name, "cleanup.policy", "delete")
     )]
-    Compacted(&'static str),
+    Compacted {
+        /// Topic.
+        name: &'static str,
+        /// `cleanup.policy`.
+        found: String,
+    },
     /// Records may be larger than the topic takes.
     #[error(
-        "topic {name} takes messages of {found} bytes at most, records may need {MESSAGE_BYTES}: set max.message.bytes of the topic"
+        "topic {name} takes messages of {found} bytes at most (max.message.bytes), records may need {MESSAGE_BYTES}: {}",
+        alter(.name, "max.message.bytes", MESSAGE_BYTES)
     )]
     MessageBytes {
         /// Topic.
@@ -127,6 +135,22 @@ pub enum TopicsError {
         /// `max.message.bytes`.
         found: i64,
     },
+    /// A copy that lacks acknowledged records may take over.
+    #[error(
+        "topic {name} has unclean.leader.election.enable=true: where its leader is lost, a copy without the last acknowledged records may take over and give their offsets to others, and by its offset a record counts once: {}",
+        alter(.name, "unclean.leader.election.enable", false)
+    )]
+    Unclean {
+        /// Topic.
+        name: &'static str,
+    },
+}
+
+/// The command that changes a setting of a topic.
+fn alter(topic: &str, key: &str, value: impl Display) -> String {
+    format!(
+        "kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name {topic} --add-config {key}={value}"
+    )
 }
 
 /// Makes the topics that are not there, where that is allowed, checks those that are, and says how
@@ -154,7 +178,7 @@ pub fn ensure_within(
     patience: Duration,
 ) -> Result<Partitions, TopicsError> {
     let mut asker = Asker::new(connection)?;
-    let mut found = asker.partitions(wishes, patience)?;
+    let mut found = asker.layouts(wishes, patience)?;
     let missing: Vec<&Wish> = wishes
         .iter()
         .zip(&found)
@@ -171,30 +195,33 @@ pub fn ensure_within(
         let deadline = Instant::now() + SEEN_MAX;
         while found.iter().any(Option::is_none) && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
-            found = asker.partitions(wishes, ASK)?;
+            found = asker.layouts(wishes, ASK)?;
         }
     }
-    let mut counts = Vec::with_capacity(wishes.len());
+    let mut laid_out = Vec::with_capacity(wishes.len());
     for (wish, found) in wishes.iter().zip(found) {
-        let Some(found) = found else {
+        let Some(layout) = found else {
             return Err(TopicsError::Missing {
                 name: wish.name,
                 partitions: wish.partitions.unwrap_or(creation.partitions),
             });
         };
         if let Some(wanted) = wish.partitions
-            && wanted != found
+            && wanted != layout.partitions
         {
             return Err(TopicsError::Partitions {
                 name: wish.name,
-                found,
+                found: layout.partitions,
                 wanted,
             });
         }
-        counts.push((wish.name.to_owned(), found));
+        laid_out.push((wish, layout));
     }
-    check_settings(connection, wishes)?;
-    Ok(counts.into_iter().collect())
+    check_settings(connection, &laid_out, creation.replication)?;
+    let counts = laid_out.into_iter();
+    Ok(counts
+        .map(|(wish, layout)| (wish.name.to_owned(), layout.partitions))
+        .collect())
 }
 
 /// Asks for metadata, which never makes a topic.
@@ -215,12 +242,12 @@ impl<'c> Asker<'c> {
         })
     }
 
-    /// Partitions of each topic, `None` where there is no such topic.
-    fn partitions(
+    /// How each topic lies, `None` where there is no such topic.
+    fn layouts(
         &mut self,
         wishes: &[Wish],
         patience: Duration,
-    ) -> Result<Vec<Option<i32>>, TopicsError> {
+    ) -> Result<Vec<Option<Layout>>, TopicsError> {
         let deadline = Instant::now() + patience;
         loop {
             // Tokens come by polling.
@@ -241,7 +268,7 @@ impl<'c> Asker<'c> {
         }
     }
 
-    fn ask(&self, wishes: &[Wish], patience: Duration) -> Result<Vec<Option<i32>>, KafkaError> {
+    fn ask(&self, wishes: &[Wish], patience: Duration) -> Result<Vec<Option<Layout>>, KafkaError> {
         use rdkafka::types::RDKafkaRespErr::{
             RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
         };
@@ -261,10 +288,18 @@ impl<'c> Asker<'c> {
                     ),
                 )) => None,
                 Some((_, Some(error))) => return Err(KafkaError::MetadataFetch(error.into())),
-                Some((topic, None)) => match topic.partitions().len() {
-                    0 => None,
-                    partitions => Some(i32::try_from(partitions).unwrap_or(i32::MAX)),
-                },
+                Some((topic, None)) => {
+                    let partitions = topic.partitions();
+                    let copies = partitions
+                        .iter()
+                        .map(|partition| partition.replicas().len());
+                    // Without a partition there is no such topic yet.
+                    copies.min().map(|copies| Layout {
+                        partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
+                        copies,
+                        brokers: metadata.brokers().len(),
+                    })
+                }
             });
         }
         Ok(found)
@@ -297,11 +332,17 @@ fn make(connection: &Connection, missing: &[&Wish], creation: Creation) -> Resul
                 // As the producer packed it: brokers do not unpack and pack again.
                 .set("compression.type", "producer")
                 .set("max.message.bytes", &message_bytes)
-                .set("retention.ms", retention);
+                .set("retention.ms", retention)
+                // Some brokers have it on by default: offsets of acknowledged records would go to
+                // others.
+                .set("unclean.leader.election.enable", "false");
             match creation.replication {
                 Some(replication) if replication >= 3 => {
                     topic.set("min.insync.replicas", IN_SYNC_MIN)
                 }
+                // More than there are copies, as the brokers' own may be, keeps old ones from
+                // taking anything.
+                Some(1) => topic.set("min.insync.replicas", "1"),
                 _ => topic,
             }
         })
@@ -333,12 +374,31 @@ fn make(connection: &Connection, missing: &[&Wish], creation: Creation) -> Resul
     Ok(())
 }
 
-/// Looks at the settings of the topics, where we may.
-fn check_settings(connection: &Connection, wishes: &[Wish]) -> Result<(), TopicsError> {
+/// Looks at how the topics lie and, where we may, at their settings. `replication` is what they
+/// are made with.
+fn check_settings(
+    connection: &Connection,
+    topics: &[(&Wish, Layout)],
+    replication: Option<i32>,
+) -> Result<(), TopicsError> {
+    let mut weaknesses = Weaknesses::default();
+    for (wish, layout) in topics {
+        weaknesses.add(wish.name, too_few_copies(*layout, replication));
+    }
+    let looked_at = judge_settings(connection, topics, &mut weaknesses);
+    weaknesses.tell();
+    looked_at
+}
+
+fn judge_settings(
+    connection: &Connection,
+    topics: &[(&Wish, Layout)],
+    weaknesses: &mut Weaknesses,
+) -> Result<(), TopicsError> {
     let admin = admin(connection)?;
-    let asked: Vec<ResourceSpecifier<'_>> = wishes
+    let asked: Vec<ResourceSpecifier<'_>> = topics
         .iter()
-        .map(|wish| ResourceSpecifier::Topic(wish.name))
+        .map(|(wish, _)| ResourceSpecifier::Topic(wish.name))
         .collect();
     let options = AdminOptions::new().request_timeout(Some(ASK));
     let described = match block_on(admin.describe_configs(&asked, &options)) {
@@ -348,51 +408,19 @@ fn check_settings(connection: &Connection, wishes: &[Wish]) -> Result<(), Topics
             return Ok(());
         }
     };
-    for (wish, described) in wishes.iter().zip(described) {
+    let sends = connection.producer();
+    let codec = sends.get("compression.codec").unwrap_or_default();
+    for ((wish, layout), described) in topics.iter().zip(described) {
         match described {
-            Ok(resource) => check(wish, &resource)?,
+            Ok(resource) => {
+                let value =
+                    |name: &str| resource.get(name).and_then(|entry| entry.value.as_deref());
+                weaknesses.add(wish.name, judge(wish, *layout, codec, value)?);
+            }
             Err(error) => {
                 tracing::warn!(topic = wish.name, %error, "settings of the topic could not be looked at");
             }
         }
-    }
-    Ok(())
-}
-
-fn check(wish: &Wish, resource: &ConfigResource) -> Result<(), TopicsError> {
-    let text = |name: &str| resource.get(name).and_then(|entry| entry.value.as_deref());
-    let number = |name: &str| text(name).and_then(|value| value.parse::<i64>().ok());
-    if text("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        return Err(TopicsError::Compacted(wish.name));
-    }
-    let wanted_ms = i64::try_from(wish.retention_min.as_millis()).unwrap_or(i64::MAX);
-    // -1 keeps records for ever.
-    if let Some(found_ms) = number("retention.ms")
-        && found_ms >= 0
-        && found_ms < wanted_ms
-    {
-        return Err(TopicsError::Retention {
-            name: wish.name,
-            found_ms,
-            wanted_ms,
-        });
-    }
-    if let Some(found) = number("max.message.bytes")
-        && found < i64::try_from(MESSAGE_BYTES).unwrap_or(i64::MAX)
-    {
-        return Err(TopicsError::MessageBytes {
-            name: wish.name,
-            found,
-        });
-    }
-    if let Some(bytes) = number("retention.bytes")
-        && bytes >= 0
-    {
-        tracing::warn!(
-            topic = wish.name,
-            bytes,
-            "the topic is cut by size too: a restart may not find its input"
-        );
     }
     Ok(())
 }

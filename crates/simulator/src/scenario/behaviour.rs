@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Network};
 
-/// How one private app behaves. All numbers but `weight` are probabilities from 0 to 1.
+/// How one app for messages behaves. All numbers but `weight` are probabilities from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppBehaviour {
-    /// Relative part of private shares, 0 or more. GlobalWebIndex 2019 (Messenger 82 %, WhatsApp
+    /// Relative part of shares by apps, 0 or more. GlobalWebIndex 2019 (Messenger 82 %, WhatsApp
     /// 56 %, Instagram 34 %, SMS 48 %, mail 37 % of those who share privately) gives the order of
     /// the big ones; the others are assumptions.
     pub weight: f64,
@@ -33,6 +33,12 @@ pub struct AppBehaviour {
     pub preview: f64,
     /// Shares typed by hand, which give a ladder of fetches where the app fetches while typing.
     pub typed_link: f64,
+    /// What goes by the app and is posted in its public places (channels of Telegram, servers of
+    /// Discord), previewed and opened as its messages are. A post there brings as many readers as a
+    /// message on average, so that it is this part of the app's landings too, beside what bursts
+    /// bring. 0, as where it is left out, for the other apps. Assumption: no figure is published.
+    #[serde(default)]
+    pub public: f64,
 }
 
 /// How one public network behaves. All numbers but `weight` are probabilities from 0 to 1.
@@ -87,6 +93,11 @@ pub(super) fn default_apps() -> BTreeMap<App, AppBehaviour> {
                 preview,
                 typed_link,
             ] = row;
+            let public = match app {
+                App::Telegram => 0.2,
+                App::Discord => 0.3,
+                _ => 0.0,
+            };
             let behaviour = AppBehaviour {
                 weight,
                 mobile,
@@ -96,6 +107,7 @@ pub(super) fn default_apps() -> BTreeMap<App, AppBehaviour> {
                 token_lost,
                 preview,
                 typed_link,
+                public,
             };
             (app, behaviour)
         })

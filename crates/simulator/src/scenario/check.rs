@@ -362,7 +362,15 @@ impl Scenario {
                     ("token_lost", how.token_lost),
                     ("preview", how.preview),
                     ("typed_link", how.typed_link),
+                    ("public", how.public),
                 ],
+            );
+            check.require(
+                how.public <= 0.0 || app.has_public_places(),
+                &format!("apps.{}.public", app.as_str()),
+                how.public,
+                "leave it out: of the apps only telegram and discord have public places, posts of \
+                 others are those of [networks]",
             );
         }
         let networks = self.networks.iter();

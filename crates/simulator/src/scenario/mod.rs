@@ -53,7 +53,8 @@ pub struct Scenario {
     pub audience: Audience,
     /// What readers do on the site.
     pub reading: Reading,
-    /// Private apps and how each behaves; an app that is not listed is not used.
+    /// Apps for private messages, some with public places too, and how each behaves; an app that is
+    /// not listed is not used.
     pub apps: BTreeMap<App, AppBehaviour>,
     /// Public networks and how each behaves; at least one.
     pub networks: BTreeMap<Network, NetworkBehaviour>,
@@ -185,8 +186,8 @@ pub struct Channels {
     pub newsletter: f64,
     /// Advertisements, with click ids.
     pub paid: f64,
-    /// Private messages of people who did not visit first. Not published by anyone: 0 leaves every
-    /// private share to visitors.
+    /// Messages of people who did not visit first, those in public places of apps among them. Not
+    /// published by anyone: 0 leaves whatever goes by apps to visitors.
     pub message: f64,
 }
 
@@ -260,10 +261,11 @@ pub struct Sharing {
     pub same_household: f64,
     /// Probability that a recipient has the sharer's language, 0 to 1, before chance. Assumption.
     pub same_language: f64,
-    /// Part of shares that are public posts, 0 to 1: RadiumOne 2016 found 84 % private.
+    /// Part of shares that are posts on public networks, 0 to 1: RadiumOne 2016 found 84 % private.
+    /// The others go by apps, a few of them into public places there ([`AppBehaviour::public`]).
     pub public: f64,
-    /// Part of private shares by app-borne readers that forward the message itself: the incoming
-    /// link with its token, no new preview, 0 to 1. Assumption.
+    /// Part of shares by the app that the reader came by that forward the message itself: the
+    /// incoming link with its token, no new preview, 0 to 1. Assumption.
     pub forward: f64,
     /// Part of those who get a link and pass it on without opening it, 0 to 1: hops that no site
     /// sees. The mean number of visits a share brings stays the same. Not published by anyone.
@@ -496,14 +498,15 @@ impl Default for Robots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BurstKind {
-    /// A public post with many readers: all arrive from one network.
+    /// A public post with many readers: all arrive from one network, or from one channel of a
+    /// messenger.
     PublicPost,
     /// News that everyone looks for: search with and without referrer, typed, social.
     News,
-    /// A rumour in private chats: all arrive by private apps, none from a reader of the site.
+    /// A rumour in private chats: all arrive by private messages, none from a reader of the site.
     Rumour,
     /// The first reader who shares the article from then on does so in a public place, tagged link
-    /// and all: every arrival is that reader's child, and all come from one network.
+    /// and all: every arrival is that reader's child, and all come from one network or channel.
     PublicLink,
 }
 

@@ -1,7 +1,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use grapevine_simulator::{Actor, Cause, Event, EventKind};
+use grapevine_event::Channel;
+use grapevine_simulator::{Actor, Cause, Event, EventKind, Scenario};
 
 use crate::{COUNTED, SMALL, counted, events};
 
@@ -190,6 +191,115 @@ fn telegram_leaves_no_token_but_script_sees_it() {
         }
     }
     assert!(by_script > 20, "{by_script}");
+}
+
+/// Everything by the two messengers with public places, half of it there.
+fn half_in_public_places() -> Scenario {
+    let mut scenario = counted();
+    scenario.sharing.reproduction = 0.5;
+    scenario.sharing.public = 0.0;
+    scenario.apps.retain(|app, _| app.has_public_places());
+    for how in scenario.apps.values_mut() {
+        (how.weight, how.public) = (1.0, 0.5);
+    }
+    scenario
+}
+
+/// Counts on the private side and on the public one.
+type Sides = [usize; 2];
+
+/// Whether a part of the one side is a part of the other, but for chance.
+fn alike(what: &str, some: Sides, all: Sides) {
+    let [private, public] = [0, 1].map(|side| some[side] as f64 / all[side] as f64);
+    let [one, other] = all.map(|count| 1.0 / count as f64);
+    let part = (some[0] + some[1]) as f64 / (all[0] + all[1]) as f64;
+    let error = (part * (1.0 - part) * (one + other)).sqrt();
+    // Of the rarest, chance is a reader or two.
+    let limit = 5.0 * error + 2.0 * one.max(other);
+    assert!(
+        (private - public).abs() < limit,
+        "{what}: {some:?} of {all:?}"
+    );
+}
+
+#[test]
+fn public_places_of_messengers_look_as_their_messages_do() {
+    let mut landings: HashMap<&str, Sides> = HashMap::new();
+    let mut marks: HashMap<(&str, String), Sides> = HashMap::new();
+    for event in events(&half_in_public_places()) {
+        let app = event.truth.carrier;
+        if !event.is_landing() || !["telegram", "discord"].contains(&app) {
+            continue;
+        }
+        let side = usize::from(event.truth.channel == Channel::Social);
+        landings.entry(app).or_default()[side] += 1;
+        let headers = &event.request.headers;
+        let family: String = agent(&event)
+            .chars()
+            .filter(|letter| !letter.is_ascii_digit())
+            .collect();
+        let script = event.client.as_ref().and_then(|client| client.app);
+        let hint = headers.sec_ch_ua.as_deref().unwrap_or("");
+        for mark in [
+            format!("referrer {:?}", event.request.referrer),
+            format!("agent {family}"),
+            format!("web view {}", hint.contains("Android WebView")),
+            format!("site {:?}", headers.sec_fetch_site),
+            format!("user {:?}", headers.sec_fetch_user),
+            format!("package {:?}", headers.x_requested_with),
+            format!("script {script:?}"),
+        ] {
+            marks.entry((app, mark)).or_default()[side] += 1;
+        }
+    }
+    for app in ["telegram", "discord"] {
+        assert!(landings[app].iter().all(|count| *count > 1_000), "{app}");
+    }
+    for ((app, mark), some) in &marks {
+        alike(&format!("{app}, {mark}"), *some, landings[app]);
+    }
+    let seen = |app: &'static str, mark: &str| marks.contains_key(&(app, mark.to_owned()));
+    assert!(seen("telegram", "script Some(\"telegram\")"));
+    assert!(seen("telegram", "package Some(\"org.telegram.messenger\")"));
+    let from = "referrer Some(\"https://web.telegram.org/\")";
+    assert!(seen("telegram", from) && !seen("discord", from));
+}
+
+#[test]
+fn previews_of_public_places_are_those_of_messages() {
+    let mut side_of = HashMap::new();
+    let (mut acts, mut fetched) = ([0; 2], [0; 2]);
+    let mut ways: [HashSet<_>; 2] = Default::default();
+    let mut known = HashSet::new();
+    for event in events(&half_in_public_places()) {
+        let truth = &event.truth;
+        if event.is_share_act() {
+            let side = usize::from(truth.channel == Channel::Social);
+            side_of.insert(truth.share, side);
+            acts[side] += usize::from(!truth.forwarded);
+        }
+        // What is never sent has no act.
+        if truth.actor != Actor::Preview || event.kind != EventKind::Page {
+            continue;
+        }
+        let Some(side) = side_of.get(&truth.share).copied() else {
+            assert_eq!(truth.cause, Cause::Unsent);
+            continue;
+        };
+        fetched[side] += usize::from(known.insert(truth.share));
+        let ladder = event.request.status == 404;
+        ways[side].insert((truth.carrier, agent(&event).to_owned(), ladder));
+    }
+    assert!(acts.iter().all(|count| *count > 200), "{acts:?}");
+    alike("acts with a preview", fetched, acts);
+    let telegram = "TelegramBot (like TwitterBot)";
+    let discord = "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)";
+    let wanted = HashSet::from([
+        ("telegram", telegram.to_owned(), false),
+        ("telegram", telegram.to_owned(), true),
+        ("discord", discord.to_owned(), false),
+    ]);
+    assert_eq!(ways, [wanted.clone(), wanted]);
 }
 
 #[test]

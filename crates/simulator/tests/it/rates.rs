@@ -106,7 +106,8 @@ fn channels_apps_and_ways_have_their_parts() {
     for event in simulate(&scenario).unwrap() {
         if event.is_share_act() {
             shares += 1;
-            public += usize::from(event.truth.channel == grapevine_event::Channel::Social);
+            let on_a_network = !["telegram", "discord"].contains(&event.truth.carrier);
+            public += usize::from(event.truth.channel == Channel::Social && on_a_network);
         }
         let outside = !matches!(event.truth.cause, Cause::Share | Cause::Return);
         if event.is_landing() && outside {
@@ -123,6 +124,65 @@ fn channels_apps_and_ways_have_their_parts() {
     near("public posts", arrivals["public_post"], all, 0.17);
     near("newsletter", arrivals["newsletter"], all, 0.08);
     near("public shares", public, shares, 0.16);
+}
+
+#[test]
+fn public_places_of_messengers_have_their_part() {
+    let mut scenario = plain_sharing();
+    // What is public then is in those places, and readers of one share hardly cluster.
+    scenario.sharing.public = 0.0;
+    scenario.channels.social = 0.0;
+    scenario.channels.message = 20.0;
+    scenario.sharing.dispersion = 1000.0;
+    let asked = BTreeMap::from([(App::Telegram, 0.35), (App::Discord, 0.2)]);
+    scenario.apps.retain(|app, _| asked.contains_key(app));
+    for (app, how) in &mut scenario.apps {
+        (how.weight, how.public) = (1.0, asked[app]);
+    }
+    // Public and all, by app: acts of readers, what outsiders brought, landings.
+    let mut counts: BTreeMap<&str, [[usize; 2]; 3]> = BTreeMap::new();
+    for event in simulate(&scenario).unwrap() {
+        let truth = &event.truth;
+        let by_outsider = match truth.cause {
+            Cause::PublicPost => true,
+            Cause::Message => {
+                assert_eq!(truth.channel, Channel::DarkSocial);
+                true
+            }
+            Cause::Share => false,
+            _ => continue,
+        };
+        let public = usize::from(truth.channel == Channel::Social);
+        let mut count = |what: usize| {
+            let [some, all] = &mut counts.entry(truth.carrier).or_default()[what];
+            *some += public;
+            *all += 1;
+        };
+        if event.is_share_act() {
+            count(0);
+        } else if event.is_landing() {
+            assert_eq!(truth.parent.is_none(), by_outsider);
+            if by_outsider {
+                count(1);
+            }
+            count(2);
+        }
+    }
+    for (app, wanted) in asked {
+        let name = app.as_str();
+        let [acts, outsiders, landings] = counts[name];
+        near(&format!("posts on {name}"), acts[0], acts[1], wanted);
+        let [posts, all] = outsiders;
+        near(&format!("outsiders' posts on {name}"), posts, all, wanted);
+        // Three readers a share, which come together: four times the variance of as many draws.
+        let [public, all] = landings;
+        let found = public as f64 / all as f64;
+        let error = (4.0 * wanted * (1.0 - wanted) / all as f64).sqrt();
+        assert!(
+            (found - wanted).abs() < 4.0 * error && error < 0.015,
+            "{name}: {found} of {all}, not {wanted} ± {error}"
+        );
+    }
 }
 
 #[test]
@@ -223,6 +283,9 @@ fn returns_scripts_and_pages_have_their_parts() {
 fn unseen_hops_leave_the_visits_a_share_brings_as_they_are() {
     let mut scenario = plain_sharing();
     scenario.sharing.public = 0.0;
+    for how in scenario.apps.values_mut() {
+        how.public = 0.0;
+    }
     scenario.sharing.unseen = 0.3;
     let last_day = scenario.start.as_millisecond() + 9 * 86_400_000;
     let (mut shares, mut caused, mut direct) = (0usize, 0usize, 0usize);

@@ -47,6 +47,42 @@ fn drawn_scenarios_are_valid_within_their_ranges_and_fill_them() {
 }
 
 #[test]
+fn private_parts_of_messengers_are_drawn_around_what_is_likely() {
+    for (app, [low, likely, high]) in [
+        (App::Telegram, [0.5, 0.8, 0.97]),
+        (App::Discord, [0.4, 0.7, 0.95]),
+    ] {
+        let private = |scenario: Scenario| 1.0 - scenario.apps[&app].public;
+        let drawn = (0..200).map(Scenario::drawn);
+        let mut parts: Vec<f64> = drawn.map(private).collect();
+        parts.sort_by(f64::total_cmp);
+        assert!(parts[0] > low - 1e-9 && parts[199] < high + 1e-9);
+        let width = high - low;
+        assert!(parts[10] < low + 0.15 * width && parts[189] > high - 0.15 * width);
+        // A hundred above, give or take four standard errors.
+        let above = parts.iter().filter(|part| **part > likely).count();
+        assert!((72..=128).contains(&above), "{app:?}: {above} above");
+        // The default is the likely one.
+        assert!((private(Scenario::default()) - likely).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn only_messengers_with_public_places_have_a_public_part() {
+    let mut scenario = Scenario::default();
+    scenario.apps.get_mut(&App::Instagram).unwrap().public = 0.2;
+    scenario.apps.get_mut(&App::Telegram).unwrap().public = 1.0;
+    let Err(ScenarioError::Invalid(problems)) = scenario.validate() else {
+        panic!("nothing found");
+    };
+    let [problem] = &problems[..] else {
+        panic!("{problems:?}");
+    };
+    assert_eq!(problem.key, "apps.instagram.public");
+    assert!(problem.fix.contains("[networks]"), "{problem}");
+}
+
+#[test]
 fn keys_of_drawn_ranges_are_keys_of_a_scenario_file() {
     for range in Scenario::drawn_ranges() {
         let (table, key) = range.key.split_once('.').unwrap();

@@ -7,7 +7,7 @@ use grapevine_sink::{SinkError, migrate, set_group_size_min};
 use crate::generate::Generator;
 use crate::server::{Turn, block_on, drain, quick};
 
-const VIEWS: [&str; 27] = [
+const VIEWS: [&str; 28] = [
     "app_transitions",
     "bi_app_transitions",
     "bi_dark_by_app",
@@ -31,6 +31,7 @@ const VIEWS: [&str; 27] = [
     "spreads",
     "surges",
     "visit_children",
+    "visit_odds",
     "visits_by_content",
     "visits_by_hour",
     "visits_people",
@@ -342,6 +343,83 @@ fn robots_are_not_in_the_views_of_people() {
             count("SELECT sum(visits) FROM grapevine.visits_by_content").await,
             people
         );
+    });
+}
+
+/// What is expected has its range, and what is certain stands beside it.
+#[test]
+fn what_is_expected_never_stands_alone() {
+    const VISIT: &str = "00000000-0000-0000-0000-00000000000";
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        set_group_size_min(&client, 1).await.expect("sets");
+        let run = |sql: String| {
+            let client = turn.client();
+            async move { client.query(&sql).execute().await.expect("inserts") }
+        };
+        run(format!(
+            "INSERT INTO grapevine.visits (visit_id, site, time, visitor, channel, app, method, dark_probability, \
+             dark_probability_low, dark_probability_high, dark_search_probability, evidence, topic, partition, offset) VALUES \
+             ('{VISIT}1', 'a.example', 1, 7, 'direct', '', 'prior', 0.25, 0.125, 0.5, 0.25, [('prior', 'x', -1.5), ('mobile', 'y', 0.4)], 'v', 0, 1), \
+             ('{VISIT}2', 'a.example', 1, 8, 'dark_social', 'mail', 'referrer', 0.75, 0.5, 1, 0, [('mail_referrer', 'z', 0)], 'v', 0, 2)"
+        ))
+        .await;
+        run(format!(
+            "INSERT INTO grapevine.events (event_id, visit_id, site, time, kind, name, value, topic, partition, offset) VALUES \
+             ('{VISIT}3', '{VISIT}1', 'a.example', 1, 'conversion', 'order', 8, 'e', 0, 1), \
+             ('{VISIT}4', '{VISIT}1', 'a.example', 1, 'conversion', 'order', -16, 'e', 0, 2), \
+             ('{VISIT}5', '{VISIT}2', 'a.example', 1, 'conversion', 'order', NULL, 'e', 0, 3)"
+        ))
+        .await;
+        let brought: (u64, f64, f64, f64, f64, f64, f64) = client
+            .query(
+                "SELECT sum(conversions.conversions), sum(conversions.dark_low), sum(conversions.dark), sum(conversions.dark_high), \
+                 assumeNotNull(sum(conversions.dark_value_low)), assumeNotNull(sum(conversions.dark_value)), \
+                 assumeNotNull(sum(conversions.dark_value_high)) FROM grapevine.conversions AS conversions",
+            )
+            .fetch_one()
+            .await
+            .expect("asks");
+        // A value that is taken back is the lower, the likelier its visit was a dark one.
+        let values = (8.0 * 0.125 - 16.0 * 0.5, -2.0, 8.0 * 0.5 - 16.0 * 0.125);
+        assert_eq!(brought, (3, 0.75, 1.25, 2.0, values.0, values.1, values.2));
+
+        run(format!(
+            "INSERT INTO grapevine.edges (site, content, child_visit, parent_visit, time, method, probability, parent_app, child_app, \
+             parent_kind, sign, topic, partition, offset) VALUES \
+             ('a.example', 'c', '{VISIT}1', '{VISIT}2', 1, 'token', 1, 'mail', 'mail', 'visitor', 1, 't', 0, 1), \
+             ('a.example', 'c', '{VISIT}3', '{VISIT}2', 1, 'token', 1, 'mail', 'mail', 'visitor', 1, 't', 0, 2), \
+             ('a.example', 'c', '{VISIT}3', '{VISIT}2', 1, 'token', 1, 'mail', 'mail', 'visitor', -1, 't', 0, 3), \
+             ('a.example', 'c', '{VISIT}4', '{VISIT}2', 1, 'inferred', 0.25, 'mail', 'mail', 'visitor', 1, 't', 0, 4)"
+        ))
+        .await;
+        let passed_on: (f64, f64) = client
+            .query("SELECT expected, certain FROM grapevine.bi_app_transitions")
+            .fetch_one()
+            .await
+            .expect("asks");
+        assert_eq!(passed_on, (1.25, 1.0));
+
+        // Of the visit that no fact decided the rivals are told.
+        let odds: (f64, f64, f64, f64, f64) = client
+            .query("SELECT typed_probability, dark_log_odds, dark_against_typed, search_against_typed, evidence_log_odds FROM grapevine.visit_odds")
+            .fetch_one()
+            .await
+            .expect("one visit");
+        let near = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-6, "{odds:?}");
+        near(odds.0, 0.5);
+        near(odds.1, (1.0_f64 / 3.0).ln());
+        near(odds.2, 0.5_f64.ln());
+        near(odds.3, 0.5_f64.ln());
+        near(odds.4, -1.1);
+        let by_app: (f64, f64, f64) = client
+            .query("SELECT dark_low, dark, dark_high FROM grapevine.bi_dark_by_app")
+            .fetch_one()
+            .await
+            .expect("one app");
+        assert_eq!(by_app, (0.5, 0.75, 1.0));
     });
 }
 

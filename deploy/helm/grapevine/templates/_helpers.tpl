@@ -40,10 +40,24 @@ checksum/config: {{ include "grapevine.toml" .root | sha256sum }}
 {{- range $section, $keys := .Values.config }}
 {{- if kindIs "map" $keys }}
 {{- if $keys }}
+{{- $keys = deepCopy $keys }}
+{{- include "grapevine.whole" $keys }}
 {{ toToml (dict $section $keys) }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* To Helm every number is a fraction: it would write 24 as 24.0, which is no number of partitions. Changes
+the map that it is given. */}}
+{{- define "grapevine.whole" -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- include "grapevine.whole" $value -}}
+{{- else if and (kindIs "float64" $value) (eq $value (floor $value)) -}}
+{{- $_ := set $ $key (int64 $value) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "grapevine.podSpec" -}}
@@ -174,4 +188,72 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "grapevine.selector" .root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* The workloads of enrich, as JSON: component, stage, and the values that it goes by. Both stages in each
+pod of one StatefulSet, or a StatefulSet of each. */}}
+{{- define "grapevine.enrich" -}}
+{{- $stages := .Values.enrich.stages -}}
+{{- $together := has "all" $stages -}}
+{{- if and $together (gt (len $stages) 1) -}}
+{{- fail "enrich.stages: all runs both stages in each pod, so nothing stands beside it; to scale each by itself write [classify, chain]" -}}
+{{- end -}}
+{{- with .Values.enrich.stage -}}
+{{- if not $together -}}
+{{- fail "enrich.stage: say what runs in enrich.stages alone" -}}
+{{- end -}}
+{{- end -}}
+{{- $workloads := list -}}
+{{- range $stage := $stages -}}
+{{- $own := default dict (get $.Values.enrich $stage) -}}
+{{- $values := omit (deepCopy $.Values.enrich) "stage" "stages" "classify" "chain" -}}
+{{- range $key, $value := $own -}}
+{{- /* A limit or a threshold alone changes that one; everything else is taken as it is said. */ -}}
+{{- if has $key (list "resources" "autoscaling") -}}
+{{- $value = include "grapevine.over" (dict "below" (get $values $key) "above" $value) | fromJson -}}
+{{- end -}}
+{{- $_ := set $values $key $value -}}
+{{- end -}}
+{{- if $together -}}
+{{- $workloads = append $workloads (dict "component" "enrich" "stage" (default "all" $.Values.enrich.stage) "values" $values) -}}
+{{- else -}}
+{{- $workloads = append $workloads (dict "component" $stage "stage" $stage "values" $values) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $workloads -}}
+{{- end -}}
+
+{{/* `above` laid over `below`, map by map. mergeOverwrite would leave out what is false or 0. */}}
+{{- define "grapevine.over" -}}
+{{- $result := deepCopy (default dict .below) -}}
+{{- range $key, $value := .above -}}
+{{- if and (kindIs "map" $value) (kindIs "map" (get $result $key)) -}}
+{{- $value = include "grapevine.over" (dict "below" (get $result $key) "above" $value) | fromJson -}}
+{{- end -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $result $key -}}
+{{- else -}}
+{{- $_ := set $result $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $result -}}
+{{- end -}}
+
+{{/* What the objects of a workload of enrich are called. A StatefulSet's name has room for 52 letters: its
+pods carry it as a label, with a hash. Arguments: root, component. */}}
+{{- define "grapevine.enrichName" -}}
+{{- $name := include "grapevine.fullname" .root -}}
+{{- if ne .component "enrich" -}}
+{{- $name = $name | trunc (int (sub 51 (len .component))) | trimSuffix "-" -}}
+{{- end -}}
+{{- printf "%s-%s" $name .component -}}
+{{- end -}}
+
+{{/* One of the two: minAvailable beside the maxUnavailable of the chart's own values would be refused. */}}
+{{- define "grapevine.budget" -}}
+{{- if hasKey . "minAvailable" -}}
+minAvailable: {{ .minAvailable }}
+{{- else -}}
+maxUnavailable: {{ .maxUnavailable }}
+{{- end -}}
 {{- end -}}
