@@ -76,7 +76,11 @@ impl StateStore {
                 // An error says that one is installed already.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                // One state at a time is removed, and not every store that calls itself S3 has a
+                // request for many.
+                let bucket = AmazonS3Builder::from_env()
+                    .with_bucket_name(bucket)
+                    .with_disable_bulk_delete(true);
                 let saving = bucket.clone().with_retry(SAVING).build().map_err(failed)?;
                 let bucket = bucket.build().map_err(failed)?;
                 (

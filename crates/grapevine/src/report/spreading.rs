@@ -184,7 +184,7 @@ impl Page<'_> {
             ],
         };
         let content_width = usize::from(self.width)
-            .saturating_sub(if self.is_narrow() { 24 } else { 58 })
+            .saturating_sub(if self.is_narrow() { 24 } else { 60 })
             .max(12);
         let mut table = self.table(&head);
         for (row, now) in &rows {
