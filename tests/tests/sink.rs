@@ -391,6 +391,7 @@ async fn from_kafka_to_clickhouse_and_audited() {
 
     // It is ready while it could insert, and says how far ClickHouse is behind.
     wait_for_answer(&operations, "health/ready", "\"clickhouse\":\"ok\"").await;
+    wait_for_answer(&operations, "health/ready", "\"group\":\"ok\"").await;
     let lag = "grapevine_consumer_lag_records{consumer=\"sink\",topic=\"shares\",partition=";
     wait_for_answer(&operations, "metrics", lag).await;
     tls.set_away(true);

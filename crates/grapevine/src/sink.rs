@@ -68,10 +68,16 @@ pub async fn run(arguments: &SinkArgs, settings: &Settings) -> Result<(), Failur
         registered = registry::registered(frames.as_ref()) => registered?,
         () = service.shutdown.asked() => return Ok(()),
     }
+    let (is_joined, joined) = watch::channel(false);
+    service.health.ask("group", move || match *joined.borrow() {
+        true => Ok(()),
+        false => Err("waiting for its group to take it in".to_owned()),
+    });
     let replica = Replica {
         connection,
         membership,
         partitions,
+        is_joined,
     };
     tracing::info!(
         group = replica.membership.group,

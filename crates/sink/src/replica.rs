@@ -48,6 +48,8 @@ pub struct Replica {
     pub membership: Membership,
     /// How many partitions each topic has.
     pub partitions: Partitions,
+    /// Kept at whether the group has taken this replica in, be it that it holds nothing.
+    pub is_joined: watch::Sender<bool>,
 }
 
 /// How far ahead the client may read for each partition, KiB, so that all of them together stay
@@ -143,6 +145,7 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
         connection,
         membership,
         partitions,
+        is_joined,
     } = replica.clone();
     let grace = membership.grace;
     let membership = Membership {
@@ -159,7 +162,10 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
     let handed = Arc::new(AtomicBool::new(false));
     let hand = spawn_blocking({
         let (group, handed) = (Arc::clone(&group), Arc::clone(&handed));
-        move || hand_on(&group, &sender, &handed)
+        move || {
+            hand_on(&group, &sender, &handed, &is_joined);
+            is_joined.send_replace(false);
+        }
     });
     let outcome = Members::new(replica, shared, stopping, given)
         .write(grace)
@@ -186,10 +192,20 @@ fn task(error: tokio::task::JoinError) -> SinkError {
 type Given = Result<KafkaPartition, LogError>;
 
 /// Waits for partitions on a thread of its own, until told or until nobody wants them.
-fn hand_on(group: &Group, given: &mpsc::Sender<Given>, handed: &AtomicBool) {
+fn hand_on(
+    group: &Group,
+    given: &mpsc::Sender<Given>,
+    handed: &AtomicBool,
+    is_joined: &watch::Sender<bool>,
+) {
     while !handed.load(Ordering::Relaxed) {
+        // Before it is looked at what was given: what came with joining is handed on first.
+        let is = group.is_joined();
         let next = match group.next_given(LOOK) {
-            Ok(None) => continue,
+            Ok(None) => {
+                is_joined.send_if_modified(|was| std::mem::replace(was, is) != is);
+                continue;
+            }
             Ok(Some(partition)) => Ok(partition),
             Err(error) => Err(error),
         };

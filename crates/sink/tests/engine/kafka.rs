@@ -98,6 +98,7 @@ impl Kafka {
             connection: self.connection.clone(),
             membership: membership(GROUP, name, Vec::new()),
             partitions: self.partitions.clone(),
+            is_joined: watch::Sender::new(false),
         }
     }
 
@@ -336,6 +337,7 @@ fn sinks_until_killed() {
         connection: connection(&bootstrap),
         membership: membership(GROUP, &of("GRAPEVINE_SINK_CHILD_NAME"), Vec::new()),
         partitions,
+        is_joined: watch::Sender::new(false),
     };
     block_on(async {
         let (_stop, stopped) = watch::channel(false);
