@@ -409,7 +409,10 @@ fn judge_settings(
         }
     };
     let sends = connection.producer();
-    let codec = sends.get("compression.codec").unwrap_or_default();
+    // Whoever configures it may have given it either name.
+    let codec = sends.get("compression.codec");
+    let codec = codec.or_else(|| sends.get("compression.type"));
+    let codec = codec.unwrap_or_default();
     for ((wish, layout), described) in topics.iter().zip(described) {
         match described {
             Ok(resource) => {
