@@ -198,7 +198,7 @@ fn hand_on(
     handed: &AtomicBool,
     is_joined: &watch::Sender<bool>,
 ) {
-    while !handed.load(Ordering::Relaxed) {
+    while !handed.load(Ordering::Relaxed) && !given.is_closed() {
         // Before it is looked at what was given: what came with joining is handed on first.
         let is = group.is_joined();
         let next = match group.next_given(LOOK) {

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
-use super::connection::{Connection, ConnectionError, refused};
+use super::connection::{Connection, ConnectionError, TRANSACTION_TIMEOUT_MS, refused};
 use super::context::ClientCalls;
 use super::opener::Opener;
 use crate::commit::Position;
@@ -18,6 +18,10 @@ use crate::error::LogError;
 
 /// How long the brokers may take to answer.
 const ASK: Duration = Duration::from_secs(30);
+/// How long they may take to say where a group stands. They say nothing while a transaction that
+/// moves it is open, and one that a killed replica left open ends after its own time, looked for
+/// every 10 s (`transaction.abort.timed.out.transaction.cleanup.interval.ms`).
+const STANDING: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS as u64 + 10_000 + 20_000);
 /// How long a read may hear nothing before it gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Between two questions to a group that is being moved.
@@ -71,6 +75,9 @@ impl Onlooker {
 
     /// Where the group stands; `None` where it never committed.
     ///
+    /// Waits for a transaction that moves the group, which a killed replica may have left open: up
+    /// to a minute.
+    ///
     /// # Errors
     /// Brokers that are away, a group that may not be looked at.
     pub fn position(&self, topic: &str, partition: i32) -> Result<Option<Position>, LogError> {
@@ -78,9 +85,9 @@ impl Onlooker {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(topic, partition);
         // A group whose coordinator has just been made or moved is asked for again.
-        let deadline = Instant::now() + ASK;
+        let deadline = Instant::now() + STANDING;
         let found = loop {
-            match self.consumer.committed_offsets(list.clone(), ASK) {
+            match self.consumer.committed_offsets(list.clone(), STANDING) {
                 Ok(found) => break found,
                 Err(error) if moving(&error) && Instant::now() < deadline => {
                     std::thread::sleep(AGAIN);
