@@ -1,8 +1,9 @@
 //! Configuration: defaults, then a TOML file, then the environment, then flags.
 //!
 //! Every key can be given as an environment variable: `GRAPEVINE_` and the key in capitals, `__`
-//! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`). Unknown keys are refused by name. Secrets
-//! are never printed.
+//! between the parts (`GRAPEVINE_COLLECTOR__LISTEN`), for every dot of a property of Kafka's client too
+//! (`GRAPEVINE_KAFKA__PROPERTIES__SSL__KEY__PASSWORD`). Unknown keys are refused by name. Secrets are
+//! never printed.
 
 mod kafka;
 mod registry;
@@ -193,19 +194,22 @@ impl Loaded {
         if self.variables.contains(&variable) {
             return variable;
         }
-        let in_file = self.file.as_ref().filter(|(_, table)| {
-            let mut parts = key.split('.');
-            let first = parts.next().and_then(|part| table.get(part));
-            parts
-                .try_fold(first, |value, part| Some(value?.get(part)))
-                .flatten()
-                .is_some()
-        });
+        let in_file = self.file.as_ref().filter(|(_, table)| holds(table, key));
         in_file.map_or_else(
             || "default".to_owned(),
             |(path, _)| path.display().to_string(),
         )
     }
+}
+
+/// True where a table has a dotted key, whose dots may stand in names (`"sasl.mechanism"`) as well
+/// as between tables.
+fn holds(table: &toml::Table, key: &str) -> bool {
+    table.contains_key(key)
+        || key.match_indices('.').any(|(dot, _)| {
+            let below = table.get(&key[..dot]).and_then(toml::Value::as_table);
+            below.is_some_and(|below| holds(below, &key[dot + 1..]))
+        })
 }
 
 impl Settings {
@@ -265,6 +269,8 @@ impl Settings {
             let name = format!("GRAPEVINE_{}", key.to_uppercase().replace('.', "__"));
             (key, environment.remove(&name))
         });
+        // Their names have dots, which no path of a key says.
+        let properties = kafka::properties_of(&mut environment);
         let environment = Environment::with_prefix("GRAPEVINE")
             .prefix_separator("_")
             .separator("__")
@@ -315,6 +321,7 @@ impl Settings {
             .build()
             .and_then(Config::try_deserialize)
             .map_err(described)?;
+        settings.kafka.properties.set(properties);
         settings.kafka.end_within(settings.operations.grace_seconds);
         Ok(Loaded {
             settings,
@@ -458,6 +465,38 @@ mod tests {
             .kafka
             .connection()
             .expect("properties with dots arrive");
+    }
+
+    #[test]
+    fn properties_of_kafka_come_from_file_and_environment_and_it_is_said_from_where() {
+        let key = "GRAPEVINE_KAFKA__PROPERTIES__SSL__KEY__PASSWORD";
+        let client = "GRAPEVINE_KAFKA__PROPERTIES__SASL__OAUTHBEARER__CLIENT__SECRET";
+        let loaded = load(
+            "[kafka.properties]\n\"ssl.key.password\" = \"in clear\"\nssl.ca.location = \"/ca.pem\"\nlinger.ms = 7",
+            &[(key, "0070"), (client, "true")],
+        )
+        .expect("loads");
+        let named = loaded.settings.kafka.properties.named();
+        let named: Vec<(&str, &str)> = named.collect();
+        let expected = [
+            ("linger.ms", "7"),
+            ("sasl.oauthbearer.client.secret", "true"),
+            ("ssl.ca.location", "/ca.pem"),
+            ("ssl.key.password", "0070"),
+        ];
+        assert_eq!(named, expected);
+        let shown = format!("{:?}", loaded.settings);
+        assert!(!shown.contains("0070"), "{shown}");
+        let origin = |name: &str| loaded.origin(&format!("kafka.properties.{name}"));
+        assert_eq!(origin("ssl.key.password"), key);
+        assert_eq!(origin("sasl.oauthbearer.client.secret"), client);
+        for name in ["ssl.ca.location", "linger.ms"] {
+            assert!(origin(name).ends_with("grapevine.toml"), "{name}");
+        }
+        let quoted = load("[kafka.properties]\n\"linger.ms\" = \"7\"", &[]).expect("loads");
+        let origin = quoted.origin("kafka.properties.linger.ms");
+        assert!(origin.ends_with("grapevine.toml"), "{origin}");
+        assert_eq!(quoted.origin("kafka.properties.linger"), "default");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `[kafka]`: where the brokers are, how to be let in, and as what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,10 +87,75 @@ pub enum Protocol {
     Consumer,
 }
 
-/// Properties whose values are never shown: some are secrets.
+/// Properties whose values are never shown: some are secrets. A dot in a name may stand between
+/// tables as well: `"ssl.ca.location" = …` and `ssl.ca.location = …` are the same to TOML's reader here.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<String, Given>")]
 pub struct Properties(BTreeMap<String, String>);
+
+/// What may stand where a property is given.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Switch(bool),
+    Whole(i64),
+    Fraction(f64),
+    Text(String),
+    Below(BTreeMap<String, Given>),
+}
+
+impl From<BTreeMap<String, Given>> for Properties {
+    fn from(given: BTreeMap<String, Given>) -> Properties {
+        let mut properties = Properties::default();
+        properties.take("", given);
+        properties
+    }
+}
+
+impl Properties {
+    fn take(&mut self, prefix: &str, given: BTreeMap<String, Given>) {
+        for (name, value) in given {
+            let name = format!("{prefix}{name}");
+            let value = match value {
+                Given::Switch(value) => value.to_string(),
+                Given::Whole(value) => value.to_string(),
+                Given::Fraction(value) => value.to_string(),
+                Given::Text(value) => value,
+                Given::Below(below) => {
+                    self.take(&format!("{name}."), below);
+                    continue;
+                }
+            };
+            self.0.insert(name, value);
+        }
+    }
+
+    /// Sets properties over those that are there.
+    pub fn set(&mut self, properties: impl IntoIterator<Item = (String, String)>) {
+        self.0.extend(properties);
+    }
+
+    /// Names and values, by name.
+    #[cfg(test)]
+    pub fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// What variables of properties start with; `__` in the rest is a dot.
+const VARIABLES: &str = "GRAPEVINE_KAFKA__PROPERTIES__";
+
+/// Takes the properties out of the environment, their values as they are: a password of digits is
+/// no number.
+pub fn properties_of(environment: &mut HashMap<String, String>) -> BTreeMap<String, String> {
+    let taken = environment.extract_if(|name, _| name.starts_with(VARIABLES));
+    taken
+        .map(|(name, value)| {
+            let name = name[VARIABLES.len()..].replace("__", ".");
+            (name.to_lowercase(), value)
+        })
+        .collect()
+}
 
 impl fmt::Debug for Properties {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
