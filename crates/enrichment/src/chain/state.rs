@@ -167,6 +167,11 @@ impl State {
                 self.counts.tokens_unknown += 1;
                 (None, None, "", ParentKind::Unknown)
             }
+            Cause::AnyShare => {
+                // Whose it may be is inferred, as of any other reader.
+                self.counts.tokens_unknown += 1;
+                return;
+            }
             Cause::Parent { visit, lag_ms, app } => {
                 let app = self.chains.app_name(*app);
                 (Some(*visit), Some(*lag_ms), app, ParentKind::Visitor)

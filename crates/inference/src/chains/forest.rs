@@ -34,6 +34,9 @@ pub enum Cause {
     Return,
     /// A token: somebody passed the link on, but who was never seen, or is forgotten.
     SomeShare,
+    /// A token where visits have none of their own, as in an access log: somebody passed the link on,
+    /// and nobody's token is known, so that it may have been any reader.
+    AnyShare,
     /// The visit that passed the link on.
     Parent {
         /// The sharer's visit.
@@ -220,7 +223,10 @@ impl Forest {
             Some(token) => match self.parent(content, arrival.site, token) {
                 Some(parent) => Some(parent),
                 None => {
-                    let cause = Cause::SomeShare;
+                    let cause = match arrival.share_token {
+                        Some(_) => Cause::SomeShare,
+                        None => Cause::AnyShare,
+                    };
                     self.root(node_key, content, arrival, reader);
                     return Place { cause, ..alone };
                 }

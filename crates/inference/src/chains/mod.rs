@@ -171,6 +171,7 @@ impl Chains {
                 Origin::Parent(short(visit), arrival.time.saturating_sub(lag_ms))
             }
             Cause::SomeShare => Origin::SomeShare,
+            Cause::AnyShare => Origin::AnyShare,
             Cause::Unknown if judgement.outside => Origin::Outside,
             Cause::Unknown => Origin::Grey(judgement.dark.map(f64::from)),
         };

@@ -95,8 +95,8 @@ pub(super) fn arrive(
             links.brought(link, reading.public, reading.time, broadcasts);
             site.count_known(reading.time, false, true);
         }
-        Origin::SomeShare => {
-            told = true;
+        Origin::SomeShare | Origin::AnyShare => {
+            told = matches!(origin, Origin::SomeShare);
             arrival.outside_log_odds = -SURE_LOG_ODDS;
             site.count_known(reading.time, false, false);
         }

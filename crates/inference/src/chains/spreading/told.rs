@@ -12,6 +12,8 @@ pub(in crate::chains) enum Origin {
     Parent(u64, i64),
     /// A share by somebody who was never seen.
     SomeShare,
+    /// A share by a reader or by somebody else: nothing says whose.
+    AnyShare,
     /// From outside, by a fact.
     Outside,
     /// Not known: P(privately passed on), low, likely and high.

@@ -69,11 +69,11 @@ fn forged_foreign_and_own_tokens_have_a_defined_result() {
     world.land(&owner);
     // Forged: a share of somebody never seen.
     let mut forged = Landing::new(2, CONTENTS[0], T0 + HOUR);
-    forged.token = Some("forged");
+    (forged.token, forged.given) = (Some("forged"), Some("forger"));
     assert_eq!(world.land(&forged).cause, Cause::SomeShare);
     // Of another content: the same.
     let mut foreign = Landing::new(3, CONTENTS[1], T0 + HOUR);
-    foreign.token = Some("own");
+    (foreign.token, foreign.given) = (Some("own"), Some("foreigner"));
     assert_eq!(world.land(&foreign).cause, Cause::SomeShare);
     // One's own: a return, and no reader.
     let mut back = Landing::new(4, CONTENTS[0], T0 + 2 * HOUR);
@@ -107,6 +107,38 @@ fn forged_foreign_and_own_tokens_have_a_defined_result() {
     );
 }
 
+/// An access log knows nobody's token: one that comes says that a link was passed on, and not that
+/// whoever passed it on was never seen.
+#[test]
+fn a_token_where_nobody_has_one_may_be_any_readers() {
+    let mut world = World::default();
+    for number in 0..8 {
+        let time = T0 + number as i64 * 60_000;
+        world.land(&Landing::new(number, CONTENTS[0], time));
+    }
+    let mut child = Landing::new(9, CONTENTS[0], T0 + HOUR);
+    (child.token, child.dark) = (Some("anybody's"), 0.05);
+    assert_eq!(world.land(&child).cause, Cause::AnyShare);
+    world.end();
+    let of = |kind| -> f32 {
+        let edges = world.found.of(visit(9)).into_iter();
+        let of_kind = edges.filter(|edge| edge.parent_kind == kind);
+        of_kind.map(|edge| edge.probability).sum()
+    };
+    assert!(
+        of(ParentKind::Outside) < 1e-3,
+        "a token says that it is a share"
+    );
+    let [readers, strangers] = [ParentKind::Visitor, ParentKind::Unknown].map(of);
+    assert!(
+        readers > strangers && strangers > 0.1,
+        "{readers} {strangers}"
+    );
+    assert!((world.found.sums()[&visit(9)] - 1.0).abs() < 1e-6);
+    let spread = world.found.spreads.last().expect("written");
+    assert_eq!(spread.certain_shares, 0);
+}
+
 #[test]
 fn a_token_whose_owner_is_told_later_takes_back_what_was_said() {
     for held in [true, false] {
@@ -119,7 +151,7 @@ fn a_token_whose_owner_is_told_later_takes_back_what_was_said() {
             ));
         }
         let mut child = Landing::new(7, CONTENTS[0], T0 + HOUR);
-        child.token = Some("later");
+        (child.token, child.given) = (Some("later"), Some("child"));
         assert_eq!(world.land(&child).cause, Cause::SomeShare);
         if !held {
             world.end();
@@ -148,7 +180,7 @@ fn a_token_whose_owner_is_told_later_takes_back_what_was_said() {
     // His own token: nothing is proven.
     let mut world = World::default();
     let mut child = Landing::new(7, CONTENTS[0], T0);
-    child.token = Some("mine");
+    (child.token, child.given) = (Some("mine"), Some("child"));
     world.land(&child);
     world.give(CONTENTS[0], 7, T0 + 60_000, "mine");
     world.end();
