@@ -109,14 +109,14 @@ impl Links {
     /// A reader's link brought a child, who came from a public place with probability `public`;
     /// what is known of the content's links changes with it. Named is the link by the content, when
     /// that started, and the sharer: a content that starts anew has new links. One that was forgotten
-    /// counts as another.
+    /// counts as another. True where it is the link's first child.
     pub(super) fn brought(
         &mut self,
         (content, started, sharer): (u64, i64, u64),
         public: f32,
         time: i64,
         broadcasts: &mut Broadcasts,
-    ) {
+    ) -> bool {
         let parts = [content, started as u64, sharer].map(u64::to_le_bytes);
         let [content, started, sharer] = &parts;
         let name = key("link", &[content, started, sharer]);
@@ -125,6 +125,7 @@ impl Links {
         after.brought(f64::from(public), time);
         broadcasts.replace(&before, &after);
         self.0.set(name, after);
+        before.children == 0
     }
 
     pub(super) fn len(&self) -> usize {

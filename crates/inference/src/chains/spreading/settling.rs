@@ -86,13 +86,14 @@ pub(super) fn arrive(
             arrival.certain = Some(Certain::Share { key: parent, time });
             followed.certain_shares = followed.certain_shares.saturating_add(1);
             let stranger = desk.readers.of(parent, reading.content_key).is_none();
-            site.strangers.came_back(stranger);
             let children = u32::from(desk.readers.bore(parent));
             followed.largest = followed.largest.max(children);
             let link = (reading.content_key, followed.started, parent);
             let broadcasts = &mut followed.broadcasts;
             let links = &mut desk.readers.links;
-            links.brought(link, reading.public, reading.time, broadcasts);
+            if links.brought(link, reading.public, reading.time, broadcasts) {
+                site.strangers.came_back(stranger);
+            }
             site.count_known(reading.time, false, true);
         }
         Origin::SomeShare | Origin::AnyShare => {

@@ -20,7 +20,8 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    /// A token came back, and its owner is known.
+    /// A link's token came back for the first time, and its owner is known. One link that brings
+    /// hundreds is one sharer, who says as much of the others as any.
     pub(super) fn came_back(&mut self, of_stranger: bool) {
         let count = match of_stranger {
             true => &mut self.strangers,
