@@ -13,6 +13,7 @@ use grapevine_log::kafka::{
 };
 use grapevine_log::{Commit, Durability, LogError, Partition, Position, RECORD_BYTES_MAX};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::{Offset, TopicPartitionList};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
@@ -186,6 +187,100 @@ fn the_largest_record_goes_through_and_a_larger_one_is_refused_alone() {
     drop(held);
     group.leave();
     assert_eq!(lengths("largest.out"), [RECORD_BYTES_MAX, 5]);
+}
+
+/// Removes what is before an offset, as retention does.
+fn expire(topic: &str, before: i64) {
+    let cluster = CLUSTER.lock().expect("no test panicked in there");
+    let admin = cluster.admin().expect("an administrator");
+    let mut until = TopicPartitionList::new();
+    until
+        .add_partition_offset(topic, 0, Offset::Offset(before))
+        .expect("an offset");
+    let removed = block_on(admin.delete_records(&until, &AdminOptions::new())).expect("answers");
+    let first = removed.elements()[0].offset();
+    assert_eq!(first, Offset::Offset(before));
+}
+
+/// A quiet partition loses its last record to retention long after it was read, and begins behind
+/// the transaction's end then: whoever comes back finds nothing missing.
+#[test]
+fn a_partition_that_was_quiet_for_the_whole_retention_is_read_on() {
+    let (group, held, _producer) = holding("quiet.in", "quiet");
+    let partitions = topics::ensure(&connection(), &[wish("quiet")], made_with(None));
+    let partitions = partitions.expect("topics");
+    let member = Membership {
+        group: "reads-quiet".to_owned(),
+        replica: "one".to_owned(),
+        topics: vec!["quiet"],
+        protocol: GroupProtocol::Classic,
+        grace: Duration::from_secs(10),
+    };
+    let mut written = 0;
+    let mut write = |record: &[u8]| {
+        let mut commit = of_one("quiet", record);
+        let committed = held.commit(
+            &mut commit,
+            written,
+            stands_at(written + 1),
+            Durability::Durable,
+        );
+        committed.expect("commits");
+        written += 1;
+    };
+    write(b"read in time");
+    for round in 0_u64..2 {
+        let reader = Group::join(&connection(), &member, partitions.clone()).expect("joins");
+        let given = reader.next_given(PATIENCE).expect("a healthy group");
+        let given = given.expect("its one partition");
+        let stands = given.position().expect("held").offset;
+        if round == 1 {
+            let nothing = given.read(stands, 1 << 20).expect("nothing is missing");
+            assert!(nothing.is_empty());
+            write(b"later");
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let batch = loop {
+            assert!(Instant::now() < deadline, "{round}");
+            let batch = given.read_waiting(stands, 1 << 20, LOOK).expect("reads");
+            if !batch.is_empty() {
+                break batch;
+            }
+        };
+        // Each record is followed by the end of its transaction.
+        let offsets: Vec<u64> = batch.iter().map(|(offset, _)| offset).collect();
+        assert_eq!(offsets, [2 * round]);
+        let to = stands_at(2 * round + 1);
+        given
+            .commit(&mut Commit::default(), stands, to, Durability::Durable)
+            .expect("commits");
+        drop(given);
+        reader.leave();
+        expire("quiet", 2 * round as i64 + 2);
+    }
+    // Two are gone that nobody read: that is told.
+    write(b"never read");
+    expire("quiet", 6);
+    let reader = Group::join(&connection(), &member, partitions).expect("joins");
+    let given = reader.next_given(PATIENCE).expect("a healthy group");
+    let given = given.expect("its one partition");
+    let stands = given.position().expect("held").offset;
+    let lost = given.read(stands, 1 << 20);
+    assert!(
+        matches!(
+            lost,
+            Err(LogError::Trimmed {
+                asked: 3,
+                first: 6,
+                ..
+            })
+        ),
+        "{lost:?}"
+    );
+    drop(given);
+    reader.leave();
+    drop(held);
+    group.leave();
 }
 
 fn alter(topic: &str, key: &str, value: &str) {

@@ -23,10 +23,10 @@ use super::member::member_id;
 use super::opener::Opener;
 use super::orphans::Watch;
 use super::partition::KafkaPartition;
+use super::positions::{Start, positions};
 use super::spread::Partitions;
 use super::standing::Standing;
 use super::transactions::{Transactions, Transactor};
-use crate::commit::Position;
 use crate::error::LogError;
 
 /// How long one poll of the group lasts.
@@ -39,8 +39,6 @@ const BROKERS_OF_GRACE: u32 = 10;
 const ENDING: Duration = Duration::from_millis(200);
 /// How often it is looked at whether a thread has ended.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long a question to the brokers may take.
-const ASK: Duration = Duration::from_secs(30);
 
 /// How the group finds out who holds what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -396,12 +394,18 @@ impl GroupCalls {
         };
         let mut from = TopicPartitionList::with_capacity(positions.len());
         let mut given = Vec::with_capacity(positions.len());
-        for (topic, partition, position) in positions {
+        for start in positions {
+            let Start {
+                topic,
+                partition,
+                position,
+                reads_from,
+            } = start;
             let place = (Arc::clone(&topic), partition);
             // The client goes on somewhere in what it keeps: its first read is to go back.
             let next = (!kept.contains(&place)).then_some(position.offset);
-            if let Some(next) = next {
-                let offset = i64::try_from(next).unwrap_or(i64::MAX);
+            if next.is_some() {
+                let offset = i64::try_from(reads_from).unwrap_or(i64::MAX);
                 from.add_partition_offset(&topic, partition, Offset::Offset(offset))
                     .map_err(|error| LogError::kafka("starting a partition", error))?;
             }
@@ -542,59 +546,4 @@ fn places(list: &TopicPartitionList) -> Vec<Place> {
         .iter()
         .map(|element| (Arc::from(element.topic()), element.partition()))
         .collect()
-}
-
-/// Where the group stands in partitions; at the first record kept where it never committed.
-fn positions(
-    consumer: &BaseConsumer<GroupCalls>,
-    assigned: &TopicPartitionList,
-) -> Result<Vec<(Arc<str>, i32, Position)>, LogError> {
-    let deadline = Instant::now() + ASK * 2;
-    let committed = loop {
-        match consumer.committed_offsets(assigned.clone(), ASK) {
-            Ok(committed) => break committed,
-            Err(error) if Instant::now() < deadline => {
-                tracing::warn!(%error, "asking where the group stands");
-            }
-            Err(error) => {
-                let text = format!("asking where the group stands: {error}");
-                return Err(LogError::Away(text));
-            }
-        }
-    };
-    let mut positions = Vec::with_capacity(committed.count());
-    for element in committed.elements() {
-        element
-            .error()
-            .map_err(|error| LogError::kafka("asking where the group stands", error))?;
-        let (topic, partition) = (element.topic(), element.partition());
-        let position = match element.offset() {
-            Offset::Offset(offset) => Position {
-                offset: u64::try_from(offset).unwrap_or_default(),
-                metadata: element.metadata().as_bytes().to_vec(),
-            },
-            _ => {
-                let (first, _) = loop {
-                    match consumer.fetch_watermarks(topic, partition, ASK) {
-                        Ok(bounds) => break bounds,
-                        // A broker that goes away is told at once: another may answer.
-                        Err(error) if Instant::now() < deadline => {
-                            tracing::warn!(%error, "asking where a partition starts");
-                            std::thread::sleep(POLL);
-                        }
-                        Err(error) => {
-                            let text = format!("asking where a partition starts: {error}");
-                            return Err(LogError::Away(text));
-                        }
-                    }
-                };
-                Position {
-                    offset: u64::try_from(first).unwrap_or_default(),
-                    metadata: Vec::new(),
-                }
-            }
-        };
-        positions.push((Arc::from(topic), partition, position));
-    }
-    Ok(positions)
 }

@@ -25,6 +25,7 @@ mod onlooker;
 mod opener;
 mod orphans;
 mod partition;
+mod positions;
 mod producer;
 mod reach;
 mod silence;
