@@ -222,6 +222,12 @@ impl Pending {
         }
     }
 
+    /// True where something is certain of its cause.
+    #[inline]
+    pub(super) fn is_known(&self) -> bool {
+        self.origin != ORIGIN_UNKNOWN
+    }
+
     pub(super) fn known(&self) -> Known {
         match self.origin {
             ORIGIN_UNKNOWN => Known::Nothing,

@@ -1,6 +1,6 @@
 //! Drawing one cause from the posterior, for the sampled trees.
 
-use super::candidate::ORIGIN_SHARE;
+use super::candidate::{CANDIDATES_MAX, ORIGIN_SHARE};
 use super::scratch::{PART, Scratch};
 use super::state::Spread;
 use super::trees::{Below, Tree};
@@ -26,7 +26,8 @@ const ROOT: Drawn = Drawn {
 
 impl Spread {
     /// The cause of the arrival of that ordinal, in a tree as it has grown so far, that a number from 0
-    /// to 1 falls on, where the outside's probability is `outside`.
+    /// to 1 falls on, where the outside's probability is `outside`. `scratch` is as [`Spread::gather`]
+    /// left it.
     pub(super) fn draw(
         &self,
         tree: &Tree,
@@ -104,19 +105,13 @@ impl Spread {
     ///
     /// The slot that a number from 0 to 1 falls on by that, or the number among weights alone.
     fn gathered(&self, tree: &Tree, scratch: &Scratch, dice: f64) -> Result<u8, f64> {
-        // What each child that was drawn adds to its sharer's weight.
+        let candidates = self.candidates.as_slice();
         let sharers = || {
-            let drawn = tree
-                .children()
-                .filter(|(child, _)| self.candidates[usize::from(*child)].origin() != ORIGIN_SHARE);
-            drawn.map(|(_, sharer)| {
-                let slot = usize::from(sharer);
-                let by_tokens = self.children_by_tokens(slot);
-                (
-                    sharer,
-                    scratch.candidates[slot] / (CHILDREN_SHAPE + by_tokens),
-                )
-            })
+            let drawn = tree.children().filter(|(child, _)| {
+                let child = candidates.get(usize::from(*child));
+                child.is_some_and(|child| child.origin() != ORIGIN_SHARE)
+            });
+            drawn.map(|(_, sharer)| (sharer, scratch.gathering[usize::from(sharer)]))
         };
         let more: f32 = sharers().map(|(_, weight)| weight).sum();
         let more = f64::from(more);
@@ -137,11 +132,17 @@ impl Spread {
         Ok(last)
     }
 
-    fn children_by_tokens(&self, slot: usize) -> f32 {
-        let spreader = self
-            .spreaders
-            .get(usize::from(self.candidates[slot].spreader));
-        spreader.map_or(0.0, |spreader| f32::from(spreader.children))
+    /// Finds what each child that a tree gives a reader adds to his weight, for [`Spread::draw`].
+    pub(super) fn gather(&self, scratch: &mut Scratch) {
+        let kept = self.candidates.len();
+        let mut by_tokens = [CHILDREN_SHAPE; CANDIDATES_MAX];
+        for spreader in &self.spreaders {
+            by_tokens[usize::from(spreader.slot)] += f32::from(spreader.children);
+        }
+        let weights = scratch.candidates.iter().zip(&by_tokens).take(kept);
+        for (more, (weight, by_tokens)) in scratch.gathering.iter_mut().zip(weights) {
+            *more = weight / by_tokens;
+        }
     }
 
     fn by_slot(&self, slot: u8) -> Drawn {

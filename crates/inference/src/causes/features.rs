@@ -20,12 +20,49 @@ pub(super) fn amount(amount: f32) -> u8 {
     ((amount + 1.0).to_bits() >> 22).saturating_sub(254).min(62) as u8
 }
 
-/// The bin that [`amount`] has for a count, below 2³¹, as an index of a table: without the limits,
-/// which cost a third of the time of the loop that asks most. Beyond it is some bin, no more.
+/// The bin that [`amount`] has for a count, below 2³¹: without the limits, which cost a third of the
+/// time of the loops that ask most. Beyond it is some bin, no more.
 #[inline]
-pub(super) fn count_index(count: u32) -> usize {
+pub(super) fn count_bin(count: u32) -> u32 {
     let bits = (count as i32 as f32 + 1.0).to_bits() >> 22;
-    bits.wrapping_sub(254) as usize & (BINS - 1)
+    bits.wrapping_sub(254) & (BINS as u32 - 1)
+}
+
+/// The bins of a candidate that change with the child, a byte each, so that what asks for several
+/// tables computes them once. The byte of the pace is [`LATER`] and more where the candidate cannot
+/// be the cause.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ChangingBins(u32);
+
+/// Added to the bin of a pace: the candidate came later than the child.
+pub(super) const LATER: u32 = BINS as u32;
+
+impl ChangingBins {
+    /// Of a delay, a rank, an exposure and a pace, each below [`BINS`], the last with [`LATER`].
+    #[inline]
+    pub(super) fn new(delay: u32, rank: u32, exposure: u32, pace: u32) -> Self {
+        ChangingBins(delay | rank << 8 | exposure << 16 | pace << 24)
+    }
+
+    #[inline]
+    pub(super) fn delay(self) -> usize {
+        usize::from(self.0 as u8)
+    }
+
+    #[inline]
+    pub(super) fn rank(self) -> usize {
+        usize::from((self.0 >> 8) as u8)
+    }
+
+    #[inline]
+    pub(super) fn exposure(self) -> usize {
+        usize::from((self.0 >> 16) as u8)
+    }
+
+    #[inline]
+    pub(super) fn pace(self) -> usize {
+        usize::from((self.0 >> 24) as u8)
+    }
 }
 
 /// Least amount of a bin of [`amount`].
@@ -207,7 +244,7 @@ mod tests {
         fn a_count_has_the_bin_of_its_amount(octave in 0u32..31, within: u32) {
             let count = (1u32 << octave) | within & ((1 << octave) - 1);
             for count in [0, 1, count, i32::MAX as u32] {
-                proptest::prop_assert_eq!(count_index(count), usize::from(amount(count as f32)));
+                proptest::prop_assert_eq!(count_bin(count), u32::from(amount(count as f32)));
             }
         }
     }

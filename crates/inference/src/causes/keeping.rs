@@ -7,7 +7,7 @@ use super::candidate::{
 };
 use super::features::{Table, amount, ratio};
 use super::pool::Leaving;
-use super::scratch::Scratch;
+use super::scratch::{PART, Scratch};
 use super::state::Spread;
 use super::trees::{FULL_UNTIL, TREES_LARGE};
 use super::weights::Weights;
@@ -80,29 +80,45 @@ impl Spread {
         }
     }
 
-    /// A slot for one more candidate: where there is none, that of the least weight leaves, and
-    /// among those with certain children only where there is no other.
+    /// A slot for one more candidate: where there is none, that of the least weight leaves, the
+    /// earlier one on a tie, and among those with certain children only where there is no other.
     pub(super) fn free_slot(&mut self, scratch: &Scratch) -> u8 {
         if self.candidates.len() < CANDIDATES_MAX {
             return self.candidates.len() as u8;
         }
-        let settled = self.settled();
-        // Order as one number: weights are not negative, so their bits are in their order. No branch on
-        // what is settled: it would be guessed wrong at every third.
-        let mut least = (u64::MAX, 0);
-        let kept = self.candidates.iter().zip(&scratch.candidates);
-        for (at, (candidate, weight)) in kept.enumerate() {
-            let spreads = u32::from(candidate.spreader != NO_SPREADER) << 31;
-            let stays = u32::from(candidate.ordinal > settled).wrapping_neg();
-            let order = u64::from(weight.to_bits() | spreads | stays) << 32;
-            let rank = order | u64::from(candidate.ordinal);
-            if rank < least.0 {
-                least = (rank, at);
-            }
-        }
-        let slot = least.1 as u8;
+        let slot = self.least(scratch);
         self.leave(slot);
         slot
+    }
+
+    /// Who is to leave, of as many as are kept at most.
+    fn least(&self, scratch: &Scratch) -> u8 {
+        // Order as one number: weights are not negative, so their bits are in their order, and with the
+        // sign flipped they come before all of those who spread. Who is not settled stays.
+        let free = |weight: f32| weight.to_bits() as i32 ^ i32::MIN;
+        let mut orders = scratch.candidates.map(free);
+        for spreader in &self.spreaders {
+            orders[usize::from(spreader.slot)] &= i32::MAX;
+        }
+        for pending in &self.pending {
+            orders[usize::from(pending.slot)] = i32::MAX;
+        }
+        let parts = orders.as_chunks::<PART>().0;
+        let least_of = |part: &[i32; PART]| part.iter().copied().fold(i32::MAX, i32::min);
+        let mut leasts = [i32::MAX; CANDIDATES_MAX / PART];
+        for (least, part) in leasts.iter_mut().zip(parts) {
+            *least = least_of(part);
+        }
+        let least = leasts.iter().copied().fold(i32::MAX, i32::min);
+        let equal = (0..CANDIDATES_MAX)
+            .step_by(PART)
+            .zip(leasts)
+            .filter(|(_, of_part)| *of_part == least)
+            .flat_map(|(from, _)| from..from + PART)
+            .filter(|slot| orders[*slot] == least);
+        equal
+            .min_by_key(|slot| self.candidates[*slot].ordinal)
+            .unwrap_or_default() as u8
     }
 
     pub(super) fn leave(&mut self, slot: u8) {
@@ -275,4 +291,54 @@ pub(super) fn standing(candidate: &Candidate, weights: &Weights) -> f32 {
     of(Table::Ordinal, amount(candidate.ordinal as f32))
         * of(Table::Origin, candidate.origin())
         * bursts.map(|(table, bin)| of(table, bin)).product::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrival::Arrival;
+    use super::super::laws::MarkLaws;
+    use super::*;
+
+    #[test]
+    fn who_leaves_is_the_least_of_the_settled_and_spreaders_last() {
+        let (weights, laws) = (Weights::builtin(), MarkLaws::default());
+        let mut scratch = Scratch::default();
+        let mut spread = Spread::new(9, 0);
+        for number in 1..=1_500u64 {
+            // Out of order now and then: whoever came later weighs nothing, and ties.
+            let late = if number.is_multiple_of(31) {
+                number * 500
+            } else {
+                0
+            };
+            let mut arrival = Arrival::new(number, (number * 60_000 - late) as i64);
+            arrival.certain = number.is_multiple_of(3).then_some(Certain::Share {
+                key: number.saturating_sub(number * number % 211),
+                time: 0,
+            });
+            spread.consider(&arrival, &weights, &laws, &mut scratch);
+            let settled = spread.settled();
+            let kept = spread
+                .candidates
+                .iter()
+                .zip(&scratch.candidates)
+                .enumerate();
+            let free = kept.filter(|(_, (candidate, _))| candidate.ordinal <= settled);
+            let expected = free.min_by(|(_, (one, a)), (_, (other, b))| {
+                let spreads = |candidate: &Candidate| candidate.spreader != NO_SPREADER;
+                let order = spreads(one).cmp(&spreads(other)).then(a.total_cmp(b));
+                order.then(one.ordinal.cmp(&other.ordinal))
+            });
+            if spread.candidates.len() == CANDIDATES_MAX {
+                let least = usize::from(spread.least(&scratch));
+                assert_eq!(Some(least), expected.map(|(slot, _)| slot), "{number}");
+            }
+            spread.admit(&arrival, &weights, &scratch);
+            while spread
+                .settle(false, &weights, &laws, &mut scratch)
+                .is_some()
+            {}
+        }
+        assert_eq!(spread.spreaders.len(), SPREADERS_MAX);
+    }
 }

@@ -62,47 +62,37 @@ impl MarkLaws {
     /// What the marks of a child say about each candidate.
     pub(super) fn likeness(&self, child: Marks) -> Likeness {
         let device = child.folded_device();
+        let ratios = |[equal, other]: [f32; 2]| [1.0, other, equal];
         Likeness {
             child: Marks { device, ..child },
-            channel: self.channel.ratios(u16::from(child.channel)),
-            network: self.network.ratios(child.network),
-            device: self.device.ratios(u16::from(device)),
+            channel: ratios(self.channel.ratios(u16::from(child.channel))),
+            network: ratios(self.network.ratios(child.network)),
+            device: ratios(self.device.ratios(u16::from(device))),
         }
     }
 }
 
-/// The ratios of one child.
+/// The ratios of one child: where a mark is not known of the candidate, where it is another, and
+/// where it is the same. Where the child has none they are all one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Likeness {
     child: Marks,
-    channel: [f32; 2],
-    network: [f32; 2],
-    device: [f32; 2],
+    channel: [f32; 3],
+    network: [f32; 3],
+    device: [f32; 3],
 }
 
 impl Likeness {
     /// The ratio of a candidate's marks; one that it lacks says nothing.
     #[inline]
     pub(super) fn of(&self, parent: Marks) -> f32 {
-        let pick = |ratios: [f32; 2], known: bool, equal: bool| match (known, equal) {
-            (false, _) => 1.0,
-            (true, true) => ratios[0],
-            (true, false) => ratios[1],
-        };
+        // Places, as branches on marks would be guessed wrong. Neither known is the ratio of one of
+        // a child without.
+        let place = |known: bool, equal: bool| usize::from(known) + usize::from(equal);
         let child = self.child;
-        pick(
-            self.channel,
-            parent.channel != 0,
-            parent.channel == child.channel,
-        ) * pick(
-            self.network,
-            parent.network != 0,
-            parent.network == child.network,
-        ) * pick(
-            self.device,
-            parent.device != 0,
-            parent.device == child.device,
-        )
+        self.channel[place(parent.channel != 0, parent.channel == child.channel)]
+            * self.network[place(parent.network != 0, parent.network == child.network)]
+            * self.device[place(parent.device != 0, parent.device == child.device)]
     }
 
     /// True where the child has no marks.

@@ -2,10 +2,11 @@
 
 use super::candidate::{Candidate, Known, NO_SPREADER, Spreader};
 use super::features::{
-    CandidateBins, EVEN, OutsideBins, Table, UNKNOWN, amount, count_index, ratio, ratio_of_bins,
+    BINS, CandidateBins, ChangingBins, EVEN, LATER, OutsideBins, Table, UNKNOWN, amount, count_bin,
+    ratio, ratio_of_bins,
 };
 use super::laws::{Likeness, MarkLaws};
-use super::pool::Block;
+use super::pool::{BLOCKS_MAX, Block};
 use super::scratch::{PART, Scratch, sum_of};
 use super::state::{PACE, Spread};
 use super::tokens::TokenLaw;
@@ -68,20 +69,22 @@ impl Spread {
         let mut near = self.near.map(|count| count * near);
         let mut wide = self.wide.map(|count| count * wide);
         let (mut certain, mut certain_outside) = (self.certain, self.certain_outside);
-        for (other, pending) in (settled + 1..).zip(&self.pending) {
-            let outside = match pending.known() {
-                Known::Nothing => continue,
-                Known::Outside => 1.0,
-                Known::Share(..) => 0.0,
-            };
-            if other == ordinal {
-                certain -= 1;
-                certain_outside -= u32::from(pending.known() == Known::Outside);
-                continue;
+        let (older, newer) = self.pending.as_slices();
+        let pending = [(1, older), (1 + older.len() as u32, newer)];
+        for (first, pending) in pending {
+            let known = (settled + first..).zip(pending);
+            for (other, pending) in known.filter(|(_, pending)| pending.is_known()) {
+                let outside = pending.known() == Known::Outside;
+                if other == ordinal {
+                    certain -= 1;
+                    certain_outside -= u32::from(outside);
+                    continue;
+                }
+                let outside = f32::from(u8::from(outside));
+                let [nearby, widely] = weights.decay(ordinal.abs_diff(other));
+                near = [near[0] + nearby * outside, near[1] + nearby];
+                wide = [wide[0] + widely * outside, wide[1] + widely];
             }
-            let [nearby, widely] = weights.decay(ordinal.abs_diff(other));
-            near = [near[0] + nearby * outside, near[1] + nearby];
-            wide = [wide[0] + widely * outside, wide[1] + widely];
         }
         Moment {
             ordinal,
@@ -168,20 +171,44 @@ impl Spread {
 
     /// The bins of a block, as of a mean member without burst.
     pub(super) fn block_bins(&self, block: &Block, moment: &Moment) -> CandidateBins {
-        let lag = (moment.time as f32 - block.time).max(0.0);
-        let rank = (moment.ordinal as f32 - block.ordinal).max(1.0);
-        let exposure = (moment.certain as f32 - block.certain_before).max(0.0);
+        let bins = changing_bins(block, moment);
         CandidateBins {
             proven: false,
-            delay: amount(lag),
-            rank: amount(rank),
-            exposure: amount(exposure),
+            delay: bins.delay() as u8,
+            rank: bins.rank() as u8,
+            exposure: bins.exposure() as u8,
             nearest_child: UNKNOWN,
             children: UNKNOWN,
             ordinal: amount(block.ordinal),
             bursts: [EVEN; 3],
-            pace: ratio_of_bins(block.pace.round() as u8, moment.pace),
+            pace: bins.pace() as u8,
             origin: 0,
+        }
+    }
+
+    /// Finds the bins of every candidate that change with the child: a loop of nothing but
+    /// arithmetic, which compilers do in fours.
+    fn bin(&self, moment: &Moment, scratch: &mut Scratch) {
+        let (ordinal, time, certain) = (moment.ordinal, moment.time, moment.certain);
+        // Counts of candidates are below 2²⁴: those of a processor compare faster with a sign.
+        let limit = certain.min(i32::MAX as u32) as i32;
+        for (bins, candidate) in scratch.bins.iter_mut().zip(&self.candidates) {
+            let before = candidate.certain_before();
+            let since = match before as i32 > limit {
+                true => 0,
+                false => certain.wrapping_sub(before),
+            };
+            let later = u32::from(candidate.ordinal >= ordinal) | u32::from(candidate.time > time);
+            *bins = ChangingBins::new(
+                count_bin(time.wrapping_sub(candidate.time)),
+                count_bin(ordinal.wrapping_sub(candidate.ordinal)),
+                count_bin(since),
+                u32::from(candidate.pace()) + later * LATER,
+            );
+        }
+        for (bins, spreader) in scratch.spreaders.iter_mut().zip(&self.spreaders) {
+            let nearest = count_bin(nearest_child(spreader, ordinal));
+            *bins = nearest | count_bin(u32::from(spreader.children)) << 8;
         }
     }
 
@@ -192,60 +219,85 @@ impl Spread {
         weights: &Weights,
         scratch: &mut Scratch,
     ) {
-        let delay = weights.table(Table::Delay);
-        let rank = weights.table(Table::Rank);
-        let exposure = weights.table(Table::Exposure);
-        let pace = weights.paces(moment.pace);
+        let delay = weights.table_by_byte(Table::Delay);
+        let rank = weights.table_by_byte(Table::Rank);
+        let exposure = weights.table_by_byte(Table::Exposure);
+        let pace = &scratch.paces;
         let unproven = weights.table(Table::NearestChild)[usize::from(UNKNOWN)]
             * weights.table(Table::Children)[usize::from(UNKNOWN)];
-        let (ordinal, time, certain) = (moment.ordinal, moment.time, moment.certain);
-        let likeness = moment.likeness;
-        for (weight, candidate) in scratch.candidates.iter_mut().zip(&self.candidates) {
-            let since = certain.saturating_sub(candidate.certain_before());
-            let mut product = candidate.standing
-                * delay[count_index(time.wrapping_sub(candidate.time))]
-                * rank[count_index(ordinal.wrapping_sub(candidate.ordinal))]
-                * exposure[count_index(since)]
-                * pace[usize::from(candidate.pace())]
+        let likeness = &moment.likeness;
+        let places = scratch.candidates.iter_mut().zip(&scratch.bins);
+        for ((weight, bins), candidate) in places.zip(&self.candidates) {
+            *weight = candidate.standing
+                * delay[bins.delay()]
+                * rank[bins.rank()]
+                * exposure[bins.exposure()]
+                * pace[bins.pace()]
                 * unproven;
             if MARKS {
-                product *= likeness.of(candidate.marks());
+                *weight *= likeness.of(candidate.marks());
             }
-            // A branch on who came earlier would be guessed wrong at every third candidate.
-            let earlier =
-                u32::from(candidate.ordinal < ordinal) & u32::from(candidate.time <= time);
-            *weight = f32::from_bits(product.to_bits() & earlier.wrapping_neg());
         }
     }
 
     /// Weighs those with certain children, as such: each as somebody of whose share the others have
     /// a token, and as somebody who shared once more.
-    fn weigh_proven(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
-        let delay = weights.table(Table::ProvenDelay);
-        let rank = weights.table(Table::ProvenRank);
-        let exposure = weights.table(Table::ProvenExposure);
-        let nearest = weights.table(Table::NearestChild);
-        let children = weights.table(Table::Children);
-        let pace = weights.paces(moment.pace);
-        for spreader in &self.spreaders {
-            let slot = usize::from(spreader.slot);
-            let candidate = &self.candidates[slot];
-            let later = candidate.ordinal >= moment.ordinal || candidate.time > moment.time;
-            if later || spreader.children == 0 {
+    fn weigh_proven<const MARKS: bool>(
+        &self,
+        moment: &Moment,
+        weights: &Weights,
+        scratch: &mut Scratch,
+    ) {
+        let delay = weights.table_by_byte(Table::ProvenDelay);
+        let rank = weights.table_by_byte(Table::ProvenRank);
+        let exposure = weights.table_by_byte(Table::ProvenExposure);
+        let nearest = weights.table_by_byte(Table::NearestChild);
+        let children = weights.table_by_byte(Table::Children);
+        let alone = moment.lost_alone;
+        for (spreader, places) in self.spreaders.iter().zip(&scratch.spreaders) {
+            if spreader.children == 0 {
                 continue;
             }
-            let since = moment.certain.saturating_sub(candidate.certain_before());
-            let proven = candidate.standing
-                * delay[count_index(moment.time - candidate.time)]
-                * rank[count_index(moment.ordinal - candidate.ordinal)]
-                * exposure[count_index(since)]
-                * nearest[count_index(nearest_child(spreader, moment.ordinal))]
-                * children[count_index(u32::from(spreader.children))]
-                * pace[usize::from(candidate.pace())]
-                * moment.likeness.of(candidate.marks());
+            let slot = usize::from(spreader.slot);
+            let candidate = &self.candidates[slot];
+            let bins = scratch.bins[slot];
+            let mut proven = candidate.standing
+                * delay[bins.delay()]
+                * rank[bins.rank()]
+                * exposure[bins.exposure()]
+                * nearest[usize::from(*places as u8)]
+                * children[usize::from((*places >> 8) as u8)]
+                * scratch.paces[bins.pace()];
+            if MARKS {
+                proven *= moment.likeness.of(candidate.marks());
+            }
             let again = scratch.candidates[slot] * SHARED_AGAIN;
-            let alone = moment.lost_alone;
             scratch.candidates[slot] = alone * proven + (1.0 - alone) * again;
+        }
+    }
+
+    /// Weighs who is no longer kept one by one.
+    fn weigh_blocks(&self, moment: &Moment, weights: &Weights, scratch: &mut Scratch) {
+        let delay = weights.table_by_byte(Table::Delay);
+        let rank = weights.table_by_byte(Table::Rank);
+        let exposure = weights.table_by_byte(Table::Exposure);
+        let pace = weights.table(Table::Pace);
+        let nearest = weights.table(Table::NearestChild)[usize::from(UNKNOWN)];
+        let children = weights.table(Table::Children)[usize::from(UNKNOWN)];
+        let blocks = self.pool.blocks();
+        let mut bins = [ChangingBins::default(); BLOCKS_MAX];
+        for (bins, block) in bins.iter_mut().zip(blocks) {
+            *bins = changing_bins(block, moment);
+        }
+        for ((weight, block), bins) in scratch.blocks.iter_mut().zip(blocks).zip(bins) {
+            // Marks of the pool's are not kept: on average they say nothing.
+            *weight = block.standing
+                * delay[bins.delay()]
+                * rank[bins.rank()]
+                * exposure[bins.exposure()]
+                * pace[bins.pace()]
+                * nearest
+                * children;
         }
     }
 
@@ -257,24 +309,19 @@ impl Spread {
         laws: &MarkLaws,
         scratch: &mut Scratch,
     ) {
+        self.bin(moment, scratch);
+        scratch.paces[..BINS].copy_from_slice(weights.paces(moment.pace));
         match moment.likeness.says_nothing() {
-            true => self.weigh_unproven::<false>(moment, weights, scratch),
-            false => self.weigh_unproven::<true>(moment, weights, scratch),
+            true => {
+                self.weigh_unproven::<false>(moment, weights, scratch);
+                self.weigh_proven::<false>(moment, weights, scratch);
+            }
+            false => {
+                self.weigh_unproven::<true>(moment, weights, scratch);
+                self.weigh_proven::<true>(moment, weights, scratch);
+            }
         }
-        self.weigh_proven(moment, weights, scratch);
-        let of = |table: Table, bin: u8| weights.table(table)[usize::from(bin)];
-        let blocks = self.pool.blocks();
-        for (weight, block) in scratch.blocks.iter_mut().zip(blocks) {
-            let bins = self.block_bins(block, moment);
-            // Marks of the pool's are not kept: on average they say nothing.
-            *weight = block.standing
-                * of(Table::Delay, bins.delay)
-                * of(Table::Rank, bins.rank)
-                * of(Table::Exposure, bins.exposure)
-                * of(Table::Pace, bins.pace)
-                * of(Table::NearestChild, UNKNOWN)
-                * of(Table::Children, UNKNOWN);
-        }
+        self.weigh_blocks(moment, weights, scratch);
         let bins = self.outside_bins(moment);
         let log: f64 = Table::ALL
             .iter()
@@ -344,6 +391,26 @@ impl Spread {
     }
 }
 
+/// The bins of a block that change with the child; that of the pace is its ratio's to the child's.
+#[inline]
+fn changing_bins(block: &Block, moment: &Moment) -> ChangingBins {
+    let bin = |count: f32| u32::from(amount(count.max(0.0)));
+    let pace = rounded(block.pace);
+    ChangingBins::new(
+        bin(moment.time as f32 - block.time),
+        bin((moment.ordinal as f32 - block.ordinal).max(1.0)),
+        bin(moment.certain as f32 - block.certain_before),
+        u32::from(ratio_of_bins(pace, moment.pace)),
+    )
+}
+
+/// [`f32::round`] of a mean of bins, without the call that it is where no instruction rounds so.
+#[inline]
+fn rounded(bin: f32) -> u8 {
+    let below = bin as u8;
+    below.saturating_add(u8::from(bin - f32::from(below) >= 0.5))
+}
+
 /// Arrivals between that ordinal and the nearest certain child that is known of a spreader.
 #[inline]
 fn nearest_child(spreader: &Spreader, ordinal: u32) -> u32 {
@@ -354,4 +421,65 @@ fn nearest_child(spreader: &Spreader, ordinal: u32) -> u32 {
     };
     let settled = away(spreader.before).min(away(spreader.after));
     settled.min(ordinal.abs_diff(spreader.newest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrival::{Arrival, Certain};
+    use super::*;
+
+    #[test]
+    fn bins_are_those_of_each_candidate_by_itself() {
+        let (weights, laws) = (Weights::builtin(), MarkLaws::default());
+        let mut scratch = Scratch::default();
+        let mut spread = Spread::new(3, 0);
+        let (mut later, mut earlier) = (0, 0);
+        for number in 1..=600u64 {
+            // Some out of order, every 6th from one of few who share.
+            let time = number * number * 100 + number * 7_919 % 90_000;
+            let mut arrival = Arrival::new(number, time as i64);
+            arrival.certain = number.is_multiple_of(6).then_some(Certain::Share {
+                key: number / 50 * 40 + 1,
+                time: 0,
+            });
+            spread.consider(&arrival, &weights, &laws, &mut scratch);
+            spread.admit(&arrival, &weights, &scratch);
+            while spread
+                .settle(false, &weights, &laws, &mut scratch)
+                .is_some()
+            {}
+            let seconds = spread.seconds(time as i64 - 50_000);
+            let ordinal = number.saturating_sub(20).max(1) as u32;
+            let likeness = laws.likeness(Default::default());
+            let moment = spread.moment(ordinal, seconds, number as u32, likeness, 0.0, &weights);
+            spread.bin(&moment, &mut scratch);
+            for (candidate, bins) in spread.candidates.iter().zip(scratch.bins) {
+                let Some(alone) = spread.candidate_bins(candidate, &moment) else {
+                    later += 1;
+                    assert!(bins.pace() >= LATER as usize);
+                    continue;
+                };
+                earlier += 1;
+                let expected = [alone.delay, alone.rank, alone.exposure, candidate.pace()];
+                let found = [bins.delay(), bins.rank(), bins.exposure(), bins.pace()];
+                assert_eq!(found, expected.map(usize::from));
+            }
+            for (spreader, places) in spread.spreaders.iter().zip(scratch.spreaders) {
+                let candidate = &spread.candidates[usize::from(spreader.slot)];
+                if let Some(alone) = spread.candidate_bins(candidate, &moment) {
+                    let expected = [alone.nearest_child, alone.children].map(u32::from);
+                    assert_eq!([places & 0xFF, places >> 8], expected);
+                }
+            }
+        }
+        assert!(later > 5_000 && earlier > 50_000, "{later} {earlier}");
+    }
+
+    #[test]
+    fn bins_are_rounded_as_numbers_are() {
+        let halves = (0..=127).map(|half: u8| f32::from(half) / 2.0);
+        for bin in halves.flat_map(|bin| [bin.next_down(), bin, bin.next_up()]) {
+            assert_eq!(rounded(bin), bin.round() as u8, "{bin}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Room for the weights of one arrival's causes.
 
 use super::acts::{ACTS_MAX, Bred};
-use super::candidate::CANDIDATES_MAX;
+use super::candidate::{CANDIDATES_MAX, SPREADERS_MAX};
 use super::example::Example;
+use super::features::ChangingBins;
 use super::pool::BLOCKS_MAX;
+use super::weights::BYTES;
 
 /// Candidates whose weights are summed together.
 pub(super) const PART: usize = 16;
@@ -12,8 +14,16 @@ pub(super) const PART: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Scratch {
     pub(super) candidates: [f32; CANDIDATES_MAX],
+    /// What each candidate's weight was made of.
+    pub(super) bins: [ChangingBins; CANDIDATES_MAX],
+    /// Bins of each spreader's nearest child, and from the ninth bit of how many it has.
+    pub(super) spreaders: [u32; SPREADERS_MAX],
+    /// Factors by the byte of a pace: 0 where a candidate cannot be the cause.
+    pub(super) paces: [f32; BYTES],
     /// Sums of [`PART`] candidates each.
     pub(super) parts: [f32; CANDIDATES_MAX / PART],
+    /// By how much each candidate weighs more for every child that a tree gives him.
+    pub(super) gathering: [f32; CANDIDATES_MAX],
     pub(super) blocks: [f32; BLOCKS_MAX],
     pub(super) acts: [f32; ACTS_MAX],
     /// How each act may have bred the arrival; none where it cannot have.
@@ -33,7 +43,11 @@ impl Default for Scratch {
     fn default() -> Self {
         Scratch {
             candidates: [0.0; CANDIDATES_MAX],
+            bins: [ChangingBins::default(); CANDIDATES_MAX],
+            spreaders: [0; SPREADERS_MAX],
+            paces: [0.0; BYTES],
             parts: [0.0; CANDIDATES_MAX / PART],
+            gathering: [0.0; CANDIDATES_MAX],
             blocks: [0.0; BLOCKS_MAX],
             acts: [0.0; ACTS_MAX],
             bred: [None; ACTS_MAX],
@@ -59,6 +73,11 @@ impl Scratch {
     /// [`Scratch::with_examples`].
     pub fn example(&self) -> Option<&Example> {
         self.example.as_ref()
+    }
+
+    /// Probability of the outside.
+    pub(super) fn outside_alone(&self) -> f64 {
+        self.outside / (self.outside + self.shares)
     }
 
     /// Probability of the outside where its log-odds are shifted.

@@ -71,7 +71,7 @@ impl Spread {
         candidate.set_origin(known.origin());
         candidate.set_certain_before(self.certain);
         candidate.set_outside(match known {
-            Known::Nothing => scratch.outside_shifted(0.0),
+            Known::Nothing => scratch.outside_alone(),
             Known::Outside => 1.0,
             Known::Share(..) => 0.0,
         });
@@ -189,10 +189,13 @@ impl Spread {
         parent: Option<u8>,
         moment: &Moment,
         spread: f64,
-        scratch: &Scratch,
+        scratch: &mut Scratch,
     ) {
         match front.known() {
-            Known::Nothing => self.sums.add(scratch, spread),
+            Known::Nothing => {
+                self.sums.add(scratch, spread);
+                self.gather(scratch);
+            }
             Known::Outside => self.sums.add_certain(true),
             Known::Share(..) => self.sums.add_certain(false),
         }
@@ -218,7 +221,7 @@ impl Spread {
         }
         self.sums.add_generation(generations / trees as f64);
         if front.known() == Known::Nothing {
-            self.candidates[slot].set_outside(scratch.outside_shifted(0.0));
+            self.candidates[slot].set_outside(scratch.outside_alone());
         }
     }
 

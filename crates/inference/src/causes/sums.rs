@@ -37,7 +37,7 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn add(&mut self, scratch: &Scratch, spread: f64) {
         let shift = spread * normal_quantile(0.9);
-        let outside = scratch.outside_shifted(0.0);
+        let outside = scratch.outside_alone();
         self.settled += 1;
         self.shared += 1.0 - outside;
         self.shared_low += 1.0 - scratch.outside_shifted(shift);

@@ -21,6 +21,9 @@ pub(super) const TREES_LARGE: usize = 2;
 /// Candidates up to which all trees are kept.
 pub(super) const FULL_UNTIL: usize = 64;
 
+/// Nodes of a subtree that are counted: 16.7 million.
+const SIZE_MAX: u64 = 0xFF_FFFF;
+
 /// Where a new node hangs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Below {
@@ -56,9 +59,9 @@ impl Node {
         u64::from(low) | u64::from(middle) << 8 | u64::from(high) << 16
     }
 
-    /// Subtrees of more than 16.7 million nodes stop growing.
+    /// Subtrees of [`SIZE_MAX`] nodes stop growing.
     fn set_size(&mut self, size: u64) {
-        let size = size.min(0xFF_FFFF);
+        let size = size.min(SIZE_MAX);
         self.size = [size as u8, (size >> 8) as u8, (size >> 16) as u8];
     }
 }
@@ -205,6 +208,10 @@ impl Tree {
     pub(super) fn leave(&mut self, slot: u8) {
         let gone = self.nodes[usize::from(slot)];
         self.deepest_gone = self.deepest_gone.max(gone.depth);
+        // Nobody hangs below it: sizes are exact as long as there are fewer nodes than they count to.
+        if gone.size() == 1 && self.count < SIZE_MAX {
+            return;
+        }
         for (child, node) in self.nodes.iter_mut().enumerate() {
             if node.parent == slot {
                 node.parent = match gone.parent == slot {
@@ -217,9 +224,10 @@ impl Tree {
 
     /// The kept candidates that hang right below another kept one: their slot and that one's.
     pub(super) fn children(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
-        let nodes = self.nodes.iter().enumerate();
-        nodes.filter_map(|(child, node)| {
-            let above = self.nodes[usize::from(node.parent)];
+        let nodes = self.nodes.as_slice();
+        let slots = nodes.iter().enumerate();
+        slots.filter_map(move |(child, node)| {
+            let above = nodes.get(usize::from(node.parent))?;
             let right_below = u16::from(node.depth) == u16::from(above.depth) + 1;
             right_below.then_some((child as u8, node.parent))
         })
@@ -370,6 +378,53 @@ mod tests {
             for slot in (0..picks.len() as u8).filter(|slot| *slot != leaver) {
                 prop_assert_eq!(tree.depth(slot), before.depth(slot));
                 prop_assert_ne!(tree.nodes[usize::from(slot)].parent, leaver);
+            }
+        }
+    }
+
+    proptest! {
+        /// Slots are used again, subtrees move and readers come back: whoever leaves, nobody is left
+        /// below.
+        #[test]
+        fn nobody_hangs_below_who_has_left(
+            steps in prop::collection::vec((0u8..4, 0.0f64..1.0, 0.0f64..1.0), 1..200),
+        ) {
+            let mut tree = Tree::default();
+            // Earlier first: a parent came earlier.
+            let mut kept: Vec<u8> = Vec::new();
+            for (step, one, other) in steps {
+                let below = |earlier: &[u8]| {
+                    let at = (one * (earlier.len() + 1) as f64) as usize;
+                    earlier.get(at).map_or(Below::Root, |slot| Below::Slot(*slot))
+                };
+                let at = (other * kept.len() as f64) as usize;
+                match (step, kept.get(at).copied()) {
+                    (0, Some(slot)) => {
+                        tree.move_to(slot, below(&kept[..at]));
+                    }
+                    (1 | 2, Some(slot)) if kept.len() > 8 => {
+                        kept.remove(at);
+                        tree.leave(slot);
+                        let mut others = kept.iter().map(|other| tree.parent(*other));
+                        prop_assert!(others.all(|parent| parent != Some(slot)));
+                        match step {
+                            1 => {
+                                tree.hang(slot, below(&kept));
+                                kept.push(slot);
+                            }
+                            _ => {
+                                tree.take_back(slot, 2);
+                                kept.insert(0, slot);
+                            }
+                        }
+                    }
+                    _ if kept.len() < 40 => {
+                        let slot = kept.len() as u8;
+                        tree.hang(slot, below(&kept));
+                        kept.push(slot);
+                    }
+                    _ => {}
+                }
             }
         }
     }

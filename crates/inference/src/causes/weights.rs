@@ -14,6 +14,8 @@ const LOG_MAX: f64 = 6.0;
 const VIRALITY_HALVED_BY: f64 = 8.5;
 /// Edges of a site after which half of what learning from them narrows is narrowed.
 const LEARNED_BY: f64 = 300.0;
+/// Values of a byte.
+pub(super) const BYTES: usize = 256;
 /// Distances in arrivals for which decays are kept.
 const DISTANCES: usize = 256;
 
@@ -272,6 +274,16 @@ impl Weights {
         self.factors[start..start + BINS]
             .first_chunk()
             .expect("every table has its bins")
+    }
+
+    /// The factors of a table and of those after it, as many as a byte tells apart: so that a bin
+    /// that is a byte needs no check. There are to be three more tables after it.
+    #[inline]
+    pub(super) fn table_by_byte(&self, table: Table) -> &[f32; BYTES] {
+        let start = table as usize * BINS;
+        self.factors[start..start + BYTES]
+            .first_chunk()
+            .expect("as many as were taken")
     }
 
     /// The factors of [`Table::Pace`] of a child whose pace has that bin, below [`BINS`], by the
