@@ -96,6 +96,8 @@ pub fn command(data_dir: &Path) -> Command {
         .env("COLUMNS", "100")
         // However busy the machine is, stopping means that everything taken is stored.
         .env("GRAPEVINE_OPERATIONS__GRACE_SECONDS", "900")
+        // Nobody routes hits here by readiness.
+        .env("GRAPEVINE_COLLECTOR__DRAIN_SECONDS", "0")
         .arg("--data-dir")
         .arg(data_dir)
         .stdin(Stdio::null());

@@ -74,9 +74,14 @@ impl Trio {
         GuardedProcess::start(&mut command, &said).expect("starts")
     }
 
+    /// `http://ADDRESS` of the collector.
+    pub fn collector(&self) -> String {
+        format!("http://127.0.0.1:{}", self.collector.number())
+    }
+
     /// Sends a body to the collector until it is taken.
     pub fn send(&self, body: &str) {
-        let url = format!("http://127.0.0.1:{}/v1/hits", self.collector.number());
+        let url = format!("{}/v1/hits", self.collector());
         let deadline = Instant::now() + PATIENCE;
         let send = || self.http.post(&url).body(body.to_owned()).send();
         while !send().is_ok_and(|answer| answer.status() == 200) {

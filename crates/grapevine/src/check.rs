@@ -92,6 +92,8 @@ async fn read_everything(settings: &Settings) -> Result<(), Failure> {
     settings.operations.grace()?;
     settings.trusted_proxies()?;
     settings.check_replica()?;
+    let grace = settings.operations.grace_seconds;
+    settings.collector.drain(grace)?;
     settings.kafka.connection()?;
     let registry = settings.registry.clone();
     let client = tokio::task::spawn_blocking(move || registry.client().map(drop));

@@ -40,6 +40,8 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     )
     .await?;
     let config = local::collector_config(settings)?;
+    let grace = settings.operations.grace_seconds;
+    let drain_time = settings.collector.drain(grace)?;
     settings.kafka.check()?;
     let frames = registry::frames(settings).await?;
     registry::watch(&service.health, frames.as_ref());
@@ -76,6 +78,8 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let taking = collector.clone();
     let trouble = move || taking.trouble().map_or(Ok(()), Err);
     service.health.ask("collector", trouble);
+    // Told to stop before it was ready, it was routed nothing.
+    let is_routed = !service.shutdown.is_asked();
     announce(address, &settings.kafka.brokers);
 
     // Until the registry has answered hits wait in the spool.
@@ -90,6 +94,9 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         failure = registering => Err(failure),
     };
     service.shutdown.ask();
+    if is_routed && outcome.is_ok() {
+        drain(&collector, drain_time).await;
+    }
     // It holds the collector, which has to be gone for its threads to end.
     service.health.ask("collector", || Ok(()));
     // It is gone only where it failed, which its task says.
@@ -114,6 +121,19 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
         ),
     }
     outcome
+}
+
+/// Takes hits for a while more, though no longer ready: those who route them hear of the stop later
+/// than this process does, and a page sends nothing again.
+async fn drain(collector: &Collector, time: Duration) {
+    collector.drain();
+    if !time.is_zero() {
+        tracing::info!(
+            seconds = time.as_secs(),
+            "taking hits until they are routed elsewhere; a second signal ends at once"
+        );
+        tokio::time::sleep(time).await;
+    }
 }
 
 /// The key that makes the same pseudonym in every replica, from a file that they share, or this

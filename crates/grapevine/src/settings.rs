@@ -5,6 +5,7 @@
 //! (`GRAPEVINE_KAFKA__PROPERTIES__SSL__KEY__PASSWORD`). Unknown keys are refused by name. Secrets are
 //! never printed.
 
+mod collector;
 mod kafka;
 mod registry;
 
@@ -21,6 +22,7 @@ use crate::operations::OperationsSettings;
 use crate::secret::Secret;
 use crate::unknown_key;
 
+pub use collector::CollectorSettings;
 pub use kafka::{KafkaSettings, Properties, Protocol};
 pub use registry::{RegistrySettings, failure as registry_failure};
 
@@ -57,43 +59,6 @@ pub struct Settings {
     /// Health, metrics, traces and the graceful stop.
     #[serde(default)]
     pub operations: OperationsSettings,
-}
-
-/// The collector, which takes hits over HTTP.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CollectorSettings {
-    /// Address and port; loopback unless told otherwise.
-    pub listen: SocketAddr,
-    /// Sites that hits are taken for; empty takes any.
-    pub sites: Vec<String>,
-    /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<String>,
-    /// Treat `DNT: 1` as opting out, as `Sec-GPC: 1` always is.
-    pub honour_do_not_track: bool,
-    /// Most bytes that wait on disk while Kafka is away; then senders are asked to wait. `collect`
-    /// only.
-    pub spool_bytes_max: u64,
-    /// File of 32 random bytes, the same for every replica: the key of the pseudonyms. Default: one
-    /// of its own in the data directory. `collect` only.
-    pub pseudonym_key_file: Option<PathBuf>,
-    /// The key that server-side senders show, the same for every replica. Default: one of its own
-    /// in the data directory. `collect` only.
-    pub server_key: Option<Secret>,
-}
-
-impl Default for CollectorSettings {
-    fn default() -> Self {
-        CollectorSettings {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            sites: Vec::new(),
-            trusted_proxies: Vec::new(),
-            honour_do_not_track: false,
-            spool_bytes_max: 1 << 30,
-            pseudonym_key_file: None,
-            server_key: None,
-        }
-    }
 }
 
 /// The embedded engine's HTTP interface, which `local` serves, and the address of another
@@ -322,7 +287,9 @@ impl Settings {
             .and_then(Config::try_deserialize)
             .map_err(described)?;
         settings.kafka.properties.set(properties);
-        settings.kafka.end_within(settings.operations.grace_seconds);
+        let grace = settings.operations.grace_seconds;
+        settings.kafka.end_within(grace);
+        settings.collector.drain_within(grace);
         Ok(Loaded {
             settings,
             file: in_file,
@@ -413,6 +380,7 @@ mod tests {
         assert_eq!(settings.collector.listen.port(), 1);
         assert_eq!(settings.clickhouse.listen.port(), 3);
         assert_eq!(settings.collector.sites, ["b", "c"]);
+        assert_eq!(settings.collector.drain_seconds, Some(5));
         assert_eq!(settings.engine.as_deref(), Some(Path::new("/e")));
         assert_eq!(loaded.origin("data_dir"), "flag");
         assert_eq!(

@@ -147,7 +147,7 @@ const VARIABLES: &str = "GRAPEVINE_KAFKA__PROPERTIES__";
 
 /// Takes the properties out of the environment, their values as they are: a password of digits is
 /// no number.
-pub fn properties_of(environment: &mut HashMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn properties_of(environment: &mut HashMap<String, String>) -> BTreeMap<String, String> {
     let taken = environment.extract_if(|name, _| name.starts_with(VARIABLES));
     taken
         .map(|(name, value)| {

@@ -38,7 +38,11 @@ fn ready_with(outbox: Option<OutboxState>) -> serde_json::Value {
 }
 
 pub(super) async fn ready(State(collector): State<Collector>) -> Response {
-    answer::no_store(match collector.trouble() {
+    let reason = match collector.is_draining() {
+        true => Some("stopping: hits are taken for a moment more, send elsewhere".to_owned()),
+        false => collector.trouble(),
+    };
+    answer::no_store(match reason {
         None => Json(ready_with(collector.0.appender.outbox())).into_response(),
         Some(reason) => {
             let body = Json(json!({"status": "not ready", "error": reason}));

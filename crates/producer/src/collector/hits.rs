@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bytes::Bytes;
 use grapevine_event::Protocol;
 use grapevine_metrics::{Buried, HitsTaken};
 
 use super::appender::AppendError;
+use super::body::Unread;
+use super::budget::Buffer;
 use super::counts::add;
 use super::intake::Intake;
 use super::sender::Sender;
@@ -27,23 +28,29 @@ pub(super) async fn take(State(collector): State<Collector>, request: Request) -
     }
     let (parts, body) = request.into_parts();
     let sender = Sender::of(&parts, &inner.config);
-    let read = body::read(body).await;
-    let unpacked = read.and_then(|body| body::unpack(&parts.headers, body));
+    let read = body::read(body, &inner.bodies).await;
+    let unpacked = read.and_then(|body| body::unpack(&parts.headers, body, &inner.bodies));
     let body = match unpacked {
         Ok(body) => body,
-        Err(refused) => {
+        Err(Unread::NoRoom) => {
+            add(&inner.counters.put_off, 1);
+            return answer::put_off(&AppendError::NoRoom);
+        }
+        Err(Unread::Refused { status, error }) => {
             add(&inner.counters.refused, 1);
-            return answer::refused(refused.status, &refused.error);
+            return answer::refused(status, &error);
         }
     };
     let for_intake = collector.clone();
+    // The body is gone once its records are there: they are counted where they wait.
+    let records = move |body: Buffer| intake(&for_intake, &sender, &body);
     let taken = if body.len() > INLINE_BYTES_MAX {
-        match tokio::task::spawn_blocking(move || intake(&for_intake, &sender, &body)).await {
+        match tokio::task::spawn_blocking(move || records(body)).await {
             Ok(taken) => taken,
             Err(_) => return answer::put_off(&AppendError::Closed),
         }
     } else {
-        intake(&for_intake, &sender, &body)
+        records(body)
     };
     store(&collector, taken).await
 }
@@ -74,7 +81,7 @@ impl Taken {
     }
 }
 
-fn intake(collector: &Collector, sender: &Sender, body: &Bytes) -> Taken {
+fn intake(collector: &Collector, sender: &Sender, body: &[u8]) -> Taken {
     let mut intake = Intake::new(&collector.0, sender, Protocol::Native);
     let refused = match native::split(body) {
         Ok(hits) => {

@@ -5,7 +5,7 @@
 //! | `POST /v1/hits` | hits as JSON object, array, or one a line; plain or gzip; any `Content-Type` | 200 `{"accepted":n}`, 422 with the errors by hit and field |
 //! | `GET /v1/pixel.gif?site=…&url=…` | one hit by its fields; the page's address falls back to `Referer` | a transparent picture |
 //! | `GET /health/live` | | 200 while the process answers |
-//! | `GET /health/ready` | | 200 while hits are taken, else 503 with the reason |
+//! | `GET /health/ready` | | 200 while hits are taken and will be, else 503 with the reason |
 //!
 //! Where some hits of a request are good and some are not, the good ones are taken and durable,
 //! the others answered by index with every wrong field, and kept as dead letters without
@@ -13,7 +13,8 @@
 //! `id` twice; send the mended ones only.
 //!
 //! Limits: [`BODY_BYTES_MAX`] sent and unpacked, [`crate::native::HITS_MAX`] hits a request, and
-//! those of the fields (`native`). A hit's `time` may lie ten minutes ahead and seven days back;
+//! those of the fields (`native`). All bodies together have [`BODIES_BYTES_MAX`]: who finds no room
+//! is put off with 503 and `Retry-After`, small bodies never. A hit's `time` may lie ten minutes ahead and seven days back;
 //! further off, and for `address`, the server key is needed.
 //!
 //! Errors are JSON with `error`; CORS headers are on every answer, errors included, because a
@@ -26,8 +27,10 @@
 mod answer;
 mod appender;
 mod body;
+mod budget;
 mod cors;
 mod counts;
+mod draining;
 mod health;
 mod hits;
 mod intake;
@@ -56,11 +59,16 @@ pub use counts::Counts;
 pub use outbox::{Connect, OutboxState};
 
 use appender::{Appender, Home};
+use budget::Budget;
 use counts::Counters;
 use outbox::Outbox;
 
 /// Largest body, bytes, as sent and unpacked.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Memory for the bodies of all requests at once, bytes, as sent and unpacked. Sixteen of the
+/// largest fit; with the records that wait to be written (64 MiB) and those in Kafka's client
+/// (128 MiB) it leaves most of the gibibyte of a collector's container.
+pub const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How far ahead of the clock a hit's time may lie without the server key, milliseconds.
 pub const AHEAD_MS_MAX: i64 = 10 * 60 * 1000;
 /// How far back, milliseconds.
@@ -80,6 +88,8 @@ pub struct CollectorConfig {
     pub honour_dnt: bool,
     /// Sites taken; empty: any.
     pub sites: Vec<Site>,
+    /// Memory for the bodies of all requests at once, bytes; small bodies are taken beside it.
+    pub bodies_bytes_max: usize,
     /// The clock of receipt.
     pub clock: Clock,
 }
@@ -91,18 +101,20 @@ impl std::fmt::Debug for CollectorConfig {
             .field("trusted_proxies", &self.trusted_proxies)
             .field("honour_dnt", &self.honour_dnt)
             .field("sites", &self.sites)
+            .field("bodies_bytes_max", &self.bodies_bytes_max)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for CollectorConfig {
-    /// No server key, no proxies, DNT honoured, any site, the system's clock.
+    /// No server key, no proxies, DNT honoured, any site, [`BODIES_BYTES_MAX`], the system's clock.
     fn default() -> Self {
         CollectorConfig {
             server_key: None,
             trusted_proxies: TrustedProxies::default(),
             honour_dnt: true,
             sites: Vec::new(),
+            bodies_bytes_max: BODIES_BYTES_MAX,
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
         }
     }
@@ -129,7 +141,9 @@ struct Inner {
     pseudonyms: Pseudonyms,
     appender: Appender,
     counters: Counters,
+    bodies: Budget,
     paused: AtomicBool,
+    draining: AtomicBool,
     /// Tells the hits of this run, which have no id of their own, from those of any other.
     run: [u8; 16],
     ids_given: AtomicU64,
@@ -176,11 +190,13 @@ impl Collector {
         let (appender, thread) =
             Appender::start(home, config.clock.clone()).map_err(StartError::Thread)?;
         let inner = Inner {
+            bodies: Budget::new(config.bodies_bytes_max),
             config,
             pseudonyms,
             appender,
             counters: Counters::default(),
             paused: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             run,
             ids_given: AtomicU64::new(0),
         };
@@ -220,5 +236,9 @@ pub fn router(collector: Collector) -> Router {
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::not_allowed)
         .layer(middleware::from_fn(cors::allow))
+        .layer(middleware::from_fn_with_state(
+            collector.clone(),
+            draining::close,
+        ))
         .with_state(collector)
 }

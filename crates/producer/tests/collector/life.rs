@@ -41,6 +41,30 @@ async fn while_paused_hits_are_put_off_and_health_says_so() {
 }
 
 #[tokio::test]
+async fn while_it_drains_hits_are_taken_and_everybody_is_sent_elsewhere() {
+    let running = Running::plain().await;
+    let before = running.post(hit("/1").to_string()).send().await.unwrap();
+    assert_eq!(before.status(), StatusCode::OK);
+    assert!(!before.headers().contains_key("connection"));
+    running.collector().drain();
+    let (status, answer) = told(running.request(Method::GET, "/health/ready")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer["error"].as_str().unwrap().contains("stopping"));
+    let during = running.post(hit("/2").to_string()).send().await.unwrap();
+    assert_eq!(during.status(), StatusCode::OK);
+    assert_eq!(during.headers()["connection"], "close");
+    let seen = pixel(
+        &running,
+        "?site=example.com&url=https://example.com/3",
+        None,
+    )
+    .await;
+    assert_eq!(seen.status(), StatusCode::OK);
+    assert_eq!(running.urls().len(), 3);
+    assert_eq!(running.collector().counts().put_off, 0);
+}
+
+#[tokio::test]
 async fn many_senders_at_once_lose_nothing_and_shutdown_writes_all() {
     let mut running = Running::plain().await;
     let mut tasks = Vec::new();

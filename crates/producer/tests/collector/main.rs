@@ -3,5 +3,6 @@
 mod life;
 mod running;
 mod senders;
+mod slow;
 mod taken;
 mod web;

@@ -78,6 +78,11 @@ impl Running {
         self.request(Method::POST, "/v1/hits").body(body)
     }
 
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
     pub(crate) fn collector(&self) -> &Collector {
         self.collector.as_ref().unwrap()
     }
