@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grapevine_event::{DEAD_LETTER_BYTES_MAX, Hit, Id, Record, topic};
-use grapevine_kafka_testing::{ObjectStore, Port};
+use grapevine_kafka_testing::{HttpServer, ObjectStore, Port, Response};
 use grapevine_log::Commit;
 use grapevine_tests::stages::{Outputs, PATIENCE, World, seen, share};
 use grapevine_tests::{Moments, command};
@@ -174,6 +176,53 @@ fn until_ready(listen: &str) {
         let names = ["stages", "classify", "chain", "kafka"];
         is_ready && names.iter().all(|name| conditions[*name] == "ok")
     });
+}
+
+/// A store of states that is away holds the stages up, which is told, and ends nothing.
+#[test]
+fn a_store_of_states_that_is_away_is_waited_for() {
+    const HITS: u64 = 500;
+    let home = tempfile::tempdir().expect("tempdir");
+    let is_there = Arc::new(AtomicBool::new(false));
+    let knows = Arc::clone(&is_there);
+    let answer = move |_| match knows.load(Ordering::Relaxed) {
+        // It has no states, and takes what it is given.
+        true => Response {
+            status: "200 OK",
+            body: b"<ListBucketResult></ListBucketResult>".to_vec(),
+        },
+        false => Response {
+            status: "503 Service Unavailable",
+            body: Vec::new(),
+        },
+    };
+    let store = HttpServer::start("application/xml", answer).expect("a server");
+    let port = Port::take().expect("a port");
+    let listen = format!("127.0.0.1:{}", port.number());
+    let endpoint = store.url();
+    let extra = [
+        ("GRAPEVINE_KAFKA__STATES", "s3://states/of/grapevine"),
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "tester"),
+        ("AWS_SECRET_ACCESS_KEY", "of states"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("GRAPEVINE_OPERATIONS__LISTEN", listen.as_str()),
+    ];
+    let world = World::new(1);
+    world.feed(0..HITS);
+    let replica = world.enrich(home.path(), "one", &extra);
+    until(&listen, "waiting for the store", |is_ready, conditions| {
+        let waits = |stage: &str| {
+            let why = conditions[stage].as_str();
+            why.is_some_and(|why| why.contains("kafka.states"))
+        };
+        !is_ready && waits("classify") && waits("chain")
+    });
+    is_there.store(true, Ordering::Relaxed);
+    until_ready(&listen);
+    world.settled(seen(HITS));
+    assert_eq!(replica.stop(), Some(0), "it ends well");
 }
 
 /// A replica is ready once its groups have it and the states of what it holds are there; one that

@@ -10,11 +10,14 @@ use grapevine_metrics::{
     CommitEnd, CommitEnded, PartitionLag, SnapshotFailed, SnapshotSaved, StateReplayed, StateSize,
     StepDone,
 };
-use thiserror::Error;
 
 use crate::outputs::Outputs;
 use crate::snapshot::{InLog, SavedStateError, SavedStates, counts_key, offset_of, snapshot_key};
 use crate::stage::Stage;
+
+mod error;
+
+pub use error::RunError;
 
 /// Unpacked bytes that one read asks for: some ten thousand hits.
 pub(crate) const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -29,92 +32,19 @@ const SNAPSHOT_RECORDS_MIN: u64 = 500_000;
 const SNAPSHOT_RECORDS_PER_ENTRY: u64 = 2;
 /// An idle stage saves itself after this many records.
 pub(crate) const SNAPSHOT_RECORDS_IDLE: u64 = 10_000;
+/// Longest that something processed stays unsaved, however little it is. Until it is saved a
+/// restart needs it from the input again, which may be kept for a day only
+/// ([`RETENTION_MIN`](crate::RETENTION_MIN)): with an hour, a replica that was killed finds it for
+/// 23 more, and one snapshot an hour costs next to nothing.
+///
+/// The clock decides when a state is saved, never what comes out: a snapshot changes nothing of its
+/// stage, is named by the offset that it covers, and gives with the input behind it the state that
+/// there would be without it. `tests/determinism.rs` holds outputs and states to it, byte by byte.
+const SAVE_WITHIN: Duration = Duration::from_secs(3600);
 /// After a save that failed: this until the next try, then twice as long each, up to the second. A
 /// try may hold its partition up for some ten seconds; when a state is saved changes no output.
 const SAVE_AGAIN: Duration = Duration::from_secs(60);
 const SAVE_AGAIN_MAX: Duration = Duration::from_secs(300);
-
-/// Why a stage ended. The log is as the last commit left it: starting again goes on from there.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The log failed.
-    #[error("stage {stage}: {source}")]
-    Log {
-        /// The stage.
-        stage: &'static str,
-        /// What the log says.
-        #[source]
-        source: LogError,
-    },
-    /// The saved state cannot be used.
-    #[error("stage {stage}: its saved state cannot be used: {source}")]
-    Saved {
-        /// The stage.
-        stage: &'static str,
-        /// Why not.
-        #[source]
-        source: SavedStateError,
-    },
-    /// The input between the saved state and the committed offset is gone.
-    #[error(
-        "stage {stage}, partition {partition}: its saved state covers offset {saved}, and the input is kept from offset {first} only: what lies between is needed. Bring back a newer saved state, or give the input topic a longer retention; to go on without what was remembered, delete the saved states of the stage and set the group's offsets anew to where they stand (kafka-consumer-groups --reset-offsets): without a group it would begin with what was counted already"
-    )]
-    Trimmed {
-        /// The stage.
-        stage: &'static str,
-        /// Partition of its input.
-        partition: i32,
-        /// Offset that the saved state covers; 0 where there is none.
-        saved: u64,
-        /// First offset kept.
-        first: u64,
-    },
-    /// Nothing is committed, and yet there is a saved state: offsets that were committed are gone.
-    /// An offset that was set by hand is believed where it is not below that state.
-    #[error(
-        "stage {stage}, partition {partition}: a saved state covers offset {saved}, and the consumer group has no offset of its own, so that it would begin at {first}: the group was deleted, had no members for offsets.retention.minutes, or was set back. What was processed would be counted twice. Set the group's offset of every partition to where it stood (kafka-consumer-groups --reset-offsets): that is {saved} here where the last replica was stopped, more where it was killed; or, to start anew, delete groups, saved states, the output topics and the tables that they went to (docs/kafka.md)"
-    )]
-    Forgotten {
-        /// The stage.
-        stage: &'static str,
-        /// Partition of its input.
-        partition: i32,
-        /// Offset that the newest saved state covers.
-        saved: u64,
-        /// Where it would begin.
-        first: u64,
-    },
-    /// A thread panicked: a defect.
-    #[error("the thread of partition {partition} panicked")]
-    Panicked {
-        /// The partition.
-        partition: i32,
-    },
-    /// The input ends before the committed offset.
-    #[error(
-        "stage {stage}: its input ends at offset {end}, and {committed} is committed: the log is not the one that was read"
-    )]
-    Behind {
-        /// The stage.
-        stage: &'static str,
-        /// Where the input ends.
-        end: u64,
-        /// Offset that is committed.
-        committed: u64,
-    },
-    /// The saved state is of a later offset than the log knows.
-    #[error(
-        "stage {stage}: its saved state covers offset {snapshot}, the log stands at {committed}: the log is not the one it was saved with"
-    )]
-    Ahead {
-        /// The stage.
-        stage: &'static str,
-        /// Offset that the snapshot covers.
-        snapshot: u64,
-        /// Offset that is committed.
-        committed: u64,
-    },
-}
 
 /// Asks a running stage to end. Clones are one signal.
 #[derive(Clone, Debug, Default)]
@@ -222,6 +152,10 @@ pub struct Driver<S, P, K> {
     offset: u64,
     /// Records processed since the state was saved.
     since_saved: u64,
+    /// When they have to be saved, however few they are; `None` where there are none.
+    save_by: Option<Instant>,
+    /// Longest that a record stays unsaved.
+    save_within: Duration,
     /// Where the last save failed: when the next may be tried, and the pause before that.
     held_off: Option<(Instant, Duration)>,
     /// When the lag was told last.
@@ -261,6 +195,8 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             outputs,
             offset: 0,
             since_saved: 0,
+            save_by: None,
+            save_within: SAVE_WITHIN,
             held_off: None,
             lag_told: None,
         };
@@ -273,13 +209,14 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
     fn catch_up(&mut self) -> Result<(), RunError> {
         let position = self.partition.position().map_err(failed::<S>)?;
         let committed = position.offset;
-        let unusable = |source| RunError::Saved {
-            stage: S::NAME,
-            source,
-        };
-        if position.metadata.is_empty()
-            && let Some(saved) = self.saved_states.beyond(committed).map_err(unusable)?
-        {
+        // Asked while a store that may not answer is waited for.
+        let unwanted = || self.partition.wanted_back();
+        let mut beyond = None;
+        if position.metadata.is_empty() {
+            let found = self.saved_states.beyond(committed, &unwanted);
+            beyond = found.map_err(|source| self.unusable(source))?;
+        }
+        if let Some(saved) = beyond {
             // Whoever holds the partition by now may have saved it.
             if self.partition.wanted_back() {
                 return Err(self.revoked());
@@ -291,8 +228,8 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
                 first: committed,
             });
         }
-        let newest = self.saved_states.newest(committed).map_err(unusable)?;
-        if let Some((covered, state)) = newest {
+        let newest = self.saved_states.newest(committed, &unwanted);
+        if let Some((covered, state)) = newest.map_err(|source| self.unusable(source))? {
             if covered > committed {
                 return Err(RunError::Ahead {
                     stage: S::NAME,
@@ -301,13 +238,25 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
                 });
             }
             let restored = self.stage.restore(&state);
-            restored.map_err(|source| unusable(source.into()))?;
+            restored.map_err(|source| self.unusable(source.into()))?;
             self.offset = covered;
         } else if !K::IN_COMMIT && position.metadata.is_empty() {
             // Never committed: it starts with the first record that is kept.
             self.offset = committed;
         }
         self.replay(committed)
+    }
+
+    /// Why it cannot begin from a saved state; the state of a partition that is wanted back is
+    /// somebody else's to use.
+    fn unusable(&self, source: SavedStateError) -> RunError {
+        if self.partition.wanted_back() {
+            return self.revoked();
+        }
+        RunError::Saved {
+            stage: S::NAME,
+            source,
+        }
     }
 
     fn revoked(&self) -> RunError {
@@ -357,6 +306,9 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             self.offset = batch.next_offset().min(committed);
         }
         self.outputs.mute(false);
+        // For how long they have been unsaved is not known: replicas that are killed once an hour
+        // would never save them.
+        self.save_by = Some(Instant::now());
         StateReplayed {
             stage: S::NAME,
             partition: self.partition.partition(),
@@ -438,10 +390,11 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         }
         span.record("to", reached);
         self.since_saved += taken as u64;
+        (self.save_by).get_or_insert_with(|| Instant::now() + self.save_within);
         let due =
             SNAPSHOT_RECORDS_MIN.max(self.stage.entries() as u64 * SNAPSHOT_RECORDS_PER_ENTRY);
         let processed = Instant::now();
-        self.commit(reached, self.since_saved >= due && self.may_save())?;
+        self.commit(reached, self.is_due(due))?;
         StepDone {
             stage: S::NAME,
             records: taken as u64,
@@ -476,16 +429,21 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         }
     }
 
-    /// Saves the state where at least `records` were processed since it was saved last, and where no
-    /// try failed just now.
+    /// Has what is processed from now on saved within `bound`, instead of within the hour.
+    pub fn save_within(&mut self, bound: Duration) {
+        self.save_within = bound;
+    }
+
+    /// Saves the state where at least `records` were processed since it was saved last, or one has
+    /// waited for too long, and where no try failed just now.
     ///
     /// # Errors
     /// The log's own.
     pub fn save_after(&mut self, records: u64) -> Result<(), RunError> {
-        if self.since_saved < records || !self.may_save() {
-            return Ok(());
+        match self.is_due(records) {
+            true => self.save(),
+            false => Ok(()),
         }
-        self.save()
     }
 
     /// Saves the state on the way out, whether or not the try before failed: what is not saved is
@@ -500,9 +458,13 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
         self.save()
     }
 
-    fn may_save(&self) -> bool {
-        self.held_off
-            .is_none_or(|(until, _)| Instant::now() >= until)
+    /// True where the state is to be saved now: `records` were processed since it was saved, or one
+    /// of them has waited for too long; and no try failed just now.
+    fn is_due(&self, records: u64) -> bool {
+        let now = Instant::now();
+        let is_late = self.save_by.is_some_and(|by| now >= by);
+        let is_held_off = self.held_off.is_some_and(|(until, _)| now < until);
+        (self.since_saved >= records || is_late) && !is_held_off
     }
 
     fn save(&mut self) -> Result<(), RunError> {
@@ -530,7 +492,7 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             self.held_off = Some((Instant::now() + pause, pause));
             return;
         }
-        (self.since_saved, self.held_off) = (0, None);
+        (self.since_saved, self.save_by, self.held_off) = (0, None, None);
         SnapshotSaved {
             stage: S::NAME,
             partition: self.partition.partition(),
@@ -595,4 +557,4 @@ fn failed<S: Stage>(source: LogError) -> RunError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

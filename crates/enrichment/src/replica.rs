@@ -1,8 +1,6 @@
 //! A stage as one of many replicas on Kafka: a thread for each partition that the group gives it.
 
-use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,8 +15,16 @@ use crate::outputs::Outputs;
 use crate::stage::Stage;
 use crate::states::StateStore;
 
+mod waits;
+
+use waits::{Ready, Recovery, Waits};
+
 /// Pause before work that was given up is done again: what it was given up for may pass.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between two tries to load a state while its store is away: this, then twice as long each, up to
+/// the second. A try may itself last as long as the store's client is patient.
+const AWAY_FIRST: Duration = Duration::from_secs(1);
+const AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// Between two looks at threads that are ending.
 const LOOK: Duration = Duration::from_millis(10);
@@ -47,75 +53,6 @@ pub struct ReplicaOptions {
     /// in, and the state of each partition that it was given is there. A replica that was given none
     /// could. `Err` says what it waits for.
     pub ready: Ready,
-}
-
-/// Who is told whether a replica could do its work now.
-type Ready = Arc<dyn Fn(Result<(), String>) + Send + Sync>;
-
-/// What a replica waits for, and who is told of it. Clones are one.
-#[derive(Clone)]
-struct Waits {
-    ready: Ready,
-    state: Arc<Mutex<Waiting>>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    /// Why the group does not have it; `None` where it has.
-    outside: Option<String>,
-    /// Partitions that it was given and whose state is being made.
-    recovering: BTreeSet<i32>,
-    /// What was told last.
-    told: Option<Result<(), String>>,
-}
-
-impl Waits {
-    fn new(ready: &Ready) -> Waits {
-        let waits = Waits {
-            ready: Arc::clone(ready),
-            state: Arc::default(),
-        };
-        waits.outside("joining its group");
-        waits
-    }
-
-    /// The group does not have it, and why.
-    fn outside(&self, why: &str) {
-        self.change(|waiting| waiting.outside = Some(why.to_owned()));
-    }
-
-    /// The group has it, and nothing that it was given waits to be taken.
-    fn inside(&self) {
-        self.change(|waiting| waiting.outside = None);
-    }
-
-    /// The state of a partition is being made, or no longer.
-    fn recovering(&self, partition: i32, is: bool) {
-        self.change(|waiting| {
-            match is {
-                true => waiting.recovering.insert(partition),
-                false => waiting.recovering.remove(&partition),
-            };
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Waiting)) {
-        let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut waiting);
-        let answer = match (&waiting.outside, waiting.recovering.is_empty()) {
-            (Some(why), _) => Err(why.clone()),
-            (None, true) => Ok(()),
-            (None, false) => Err(format!(
-                "making the state anew of partitions {:?}",
-                waiting.recovering
-            )),
-        };
-        if waiting.told.as_ref() != Some(&answer) {
-            // Within the lock, so that what is told last is what is.
-            (self.ready)(answer.clone());
-            waiting.told = Some(answer);
-        }
-    }
 }
 
 /// Runs a stage as a replica until it is told to stop. `new` makes the stage with nothing
@@ -181,7 +118,7 @@ where
                 pause_ms = pause.as_millis(),
                 "kafka is away: nothing is lost, joining again"
             );
-            wait(pause, stop);
+            wait(pause, || stop.is_stopped());
             if stop.is_stopped() {
                 return Ok(());
             }
@@ -202,9 +139,10 @@ where
     }
 }
 
-fn wait(pause: Duration, stop: &StopSignal) {
+/// Waits so long, or until it is to end.
+fn wait(pause: Duration, is_over: impl Fn() -> bool) {
     let until = Instant::now() + pause;
-    while Instant::now() < until && !stop.is_stopped() {
+    while Instant::now() < until && !is_over() {
         std::thread::sleep(PATIENCE.min(pause));
     }
 }
@@ -371,14 +309,14 @@ where
     let number = partition.partition();
     let (states, stop) = (options.states.clone(), stop.clone());
     let marks = options.marks_heartbeats;
-    waits.recovering(number, true);
+    waits.recovering(number, Recovery::Making);
     let told = waits.clone();
     let thread = std::thread::Builder::new()
         .name(format!("{}-{number}", S::NAME))
         .spawn(move || {
-            let recovering = |is| told.recovering(number, is);
+            let recovering = |recovery| told.recovering(number, recovery);
             let ended = drive_telling(&new, partition, &states, marks, &stop, &recovering);
-            recovering(false);
+            recovering(Recovery::Over);
             PartitionLeft {
                 consumer: S::NAME,
                 topic: S::INPUT,
@@ -403,7 +341,7 @@ where
             thread,
         }),
         Err(error) => {
-            waits.recovering(number, false);
+            waits.recovering(number, Recovery::Over);
             Err(RunError::Log {
                 stage: S::NAME,
                 source: LogError::Away(format!("no thread for partition {number}: {error}")),
@@ -413,7 +351,8 @@ where
 }
 
 /// Works on one partition until it is wanted back, or the replica stops: recovers the stage from its
-/// saved state, then reads, processes and commits. `marks_heartbeats` as in [`ReplicaOptions`].
+/// saved state, then reads, processes and commits. `marks_heartbeats` as in [`ReplicaOptions`]. It
+/// waits for a store of states that is away.
 ///
 /// # Errors
 /// What the work cannot go on for.
@@ -427,20 +366,21 @@ pub fn drive<S: Stage, P: Partition>(
     drive_telling(new, partition, states, marks_heartbeats, stop, &|_| {})
 }
 
-/// The same, telling `recovering` whether the stage's state is being made.
+/// The same, telling `recovering` how far the stage's state is being made.
 fn drive_telling<S: Stage, P: Partition>(
     new: &impl Fn() -> S,
     mut partition: P,
     states: &StateStore,
     marks_heartbeats: bool,
     stop: &StopSignal,
-    recovering: &dyn Fn(bool),
+    recovering: &dyn Fn(Recovery),
 ) -> Result<(), RunError> {
     let number = partition.partition();
+    let (mut recovery, mut away) = (Recovery::Making, AWAY_FIRST);
     loop {
-        recovering(true);
+        recovering(recovery);
         // Nothing is begun, or nothing of what was begun is committed.
-        if stop.is_stopped() {
+        if stop.is_stopped() || partition.wanted_back() {
             return Ok(());
         }
         let mut outputs = Outputs::of_partition(S::NAME, S::INPUT, number);
@@ -456,9 +396,26 @@ fn drive_telling<S: Stage, P: Partition>(
                 std::thread::sleep(PAUSE);
                 continue;
             }
+            // Ended here, each transaction that is given up while the store is away would take the
+            // whole process with it.
+            Err((error, back)) if error.is_of_states_away() => {
+                tracing::warn!(
+                    partition = number,
+                    %error,
+                    pause_ms = away.as_millis(),
+                    "the store of states is away: trying again"
+                );
+                partition = back;
+                recovery = Recovery::StoreAway;
+                recovering(recovery);
+                wait(away, || stop.is_stopped() || partition.wanted_back());
+                away = (away * 2).min(AWAY_MAX);
+                continue;
+            }
             Err((error, _)) => return Err(error),
         };
-        recovering(false);
+        (recovery, away) = (Recovery::Making, AWAY_FIRST);
+        recovering(Recovery::Over);
         loop {
             if stop.is_stopped() || driver.wanted_back() {
                 driver.save_last()?;
@@ -498,59 +455,11 @@ fn again(error: &RunError) -> bool {
 }
 
 /// How long records of the topics between the stages must be kept at least, for a restart to find
-/// its input: a stage saves itself every half million records, or when it ends.
+/// its input: what was processed is saved within the hour, so a replica that was killed may stay
+/// away for the rest of the day.
 pub const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 /// How long records are kept in topics that Grapevine makes.
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a replica tells, in order.
-    fn told(changes: impl FnOnce(&Waits)) -> Vec<Result<(), String>> {
-        let told: Arc<Mutex<Vec<Result<(), String>>>> = Arc::default();
-        let hears = Arc::clone(&told);
-        let ready: Ready = Arc::new(move |answer| hears.lock().expect("whole").push(answer));
-        changes(&Waits::new(&ready));
-        let told = told.lock().expect("whole");
-        told.clone()
-    }
-
-    #[test]
-    fn who_was_given_nothing_is_ready_once_it_is_in_its_group() {
-        let told = told(|waits| {
-            waits.outside("waiting for its group to take it in");
-            waits.inside();
-            waits.inside();
-        });
-        assert_eq!(told.len(), 3, "each change once: {told:?}");
-        assert!(told[0].is_err() && told[1].is_err());
-        assert_eq!(told[2], Ok(()));
-    }
-
-    #[test]
-    fn who_was_given_something_is_ready_once_all_of_it_has_its_state() {
-        let told = told(|waits| {
-            // Given before it is seen that the group has it.
-            waits.recovering(3, true);
-            waits.recovering(7, true);
-            waits.inside();
-            waits.recovering(3, false);
-            waits.recovering(7, false);
-            // A transaction was given up: the state is made anew.
-            waits.recovering(7, true);
-            waits.recovering(7, false);
-            waits.outside("kafka is away");
-            waits.inside();
-        });
-        let is_ready: Vec<bool> = told.iter().map(Result::is_ok).collect();
-        assert_eq!(
-            is_ready,
-            [false, false, false, true, false, true, false, true],
-            "{told:?}"
-        );
-        let both = told[1].as_ref().expect_err("not ready");
-        assert!(both.contains('3') && both.contains('7'), "{both}");
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
 //! Where a stage's saved states are kept.
 
+use std::io::ErrorKind;
+
 use grapevine_inference::StateError;
 use grapevine_log::{Commit, Log, LogError};
+use object_store::client::HttpError;
 use thiserror::Error;
 
 /// Why a saved state cannot be had, or not be kept.
@@ -34,20 +37,74 @@ pub enum SavedStateError {
     },
 }
 
+/// How the client of S3 words an answer that is none of success, before its status. It has no other
+/// way to tell the status; where it words it otherwise one day, a refusal is waited for and said.
+const ANSWERED: &str = "Server returned non-2xx status code: ";
+/// The same of one that sends it to another region without saying to which.
+const REDIRECTED: &str = "Received redirect without LOCATION";
+
+impl SavedStateError {
+    /// True where the store of states does not answer, or says that it cannot now: that may pass
+    /// by itself. What it refuses (an account, a bucket, a region, a directory that may not be
+    /// read) stays refused until somebody sets it right, and a damaged state stays damaged.
+    pub fn is_away(&self) -> bool {
+        let SavedStateError::Store { source, .. } = self else {
+            return false;
+        };
+        // Accounts that are refused and buckets that are not there have kinds of their own.
+        let object_store::Error::Generic { source, .. } = source else {
+            return false;
+        };
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+        while let Some(error) = cause {
+            if error.is::<HttpError>() {
+                return true;
+            }
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                return !matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::NotADirectory
+                );
+            }
+            let said = error.to_string();
+            if said.starts_with(REDIRECTED) {
+                return false;
+            }
+            let status = said.strip_prefix(ANSWERED).and_then(|rest| rest.get(..3));
+            if let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) {
+                // 408: it waited for the request; 429: there are too many.
+                return status >= 500 || matches!(status, 408 | 429);
+            }
+            cause = error.source();
+        }
+        true
+    }
+}
+
 /// Where the states of one stage and partition are kept. A state is named by the offset that it
 /// covers: it is what the input below that offset left behind.
 pub trait SavedStates {
-    /// The newest state that covers no more than `committed`, with the offset that it covers.
+    /// The newest state that covers no more than `committed`, with the offset that it covers. A
+    /// wait for it ends once it is `unwanted`, with an error.
     ///
     /// # Errors
     /// States that are damaged, of a newer version, or that cannot be had.
-    fn newest(&mut self, committed: u64) -> Result<Option<(u64, Vec<u8>)>, SavedStateError>;
+    fn newest(
+        &mut self,
+        committed: u64,
+        unwanted: &dyn Fn() -> bool,
+    ) -> Result<Option<(u64, Vec<u8>)>, SavedStateError>;
 
-    /// The offset that the newest state of all covers, where that is more than `committed`.
+    /// The offset that the newest state of all covers, where that is more than `committed`. A wait
+    /// for it ends once it is `unwanted`, with an error.
     ///
     /// # Errors
     /// States that cannot be had.
-    fn beyond(&mut self, committed: u64) -> Result<Option<u64>, SavedStateError>;
+    fn beyond(
+        &mut self,
+        committed: u64,
+        unwanted: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>, SavedStateError>;
 
     /// Before the commit that gets to `offset`: the state after it, where one is due, and what was
     /// counted.
@@ -88,7 +145,11 @@ impl<'l> InLog<'l> {
 impl SavedStates for InLog<'_> {
     const IN_COMMIT: bool = true;
 
-    fn newest(&mut self, _: u64) -> Result<Option<(u64, Vec<u8>)>, SavedStateError> {
+    fn newest(
+        &mut self,
+        _: u64,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Option<(u64, Vec<u8>)>, SavedStateError> {
         let Some(stored) = self.log.value(snapshot_key(self.consumer).as_bytes())? else {
             return Ok(None);
         };
@@ -100,7 +161,7 @@ impl SavedStates for InLog<'_> {
     }
 
     /// Never: the state is of the commit that brought the position.
-    fn beyond(&mut self, _: u64) -> Result<Option<u64>, SavedStateError> {
+    fn beyond(&mut self, _: u64, _: &dyn Fn() -> bool) -> Result<Option<u64>, SavedStateError> {
         Ok(None)
     }
 

@@ -32,11 +32,12 @@ const KEPT: usize = 2;
 /// What a probe writes.
 const PROBE: &[u8] = b"written by a probe of grapevine, which removes it";
 
-/// Tries within one call that saves: none begins after 10 s, and each may last the client's 30 s. A
-/// partition stands still meanwhile, and a state that was not saved costs a longer replay only.
-/// Without the state that is to be loaded it could do nothing: those calls are as patient as the
-/// client is.
-const SAVING: RetryConfig = RetryConfig {
+/// Tries within one call: none begins after 10 s, and each may last the client's 30 s. A partition
+/// that saves stands still meanwhile, and a state that was not saved costs a longer replay only; one
+/// that loads says what it waits for, and calls again. The bytes of a state may take longer to
+/// come: they are read with the client's own patience of 3 minutes, within which it goes on where
+/// a connection broke.
+const TRIES: RetryConfig = RetryConfig {
     backoff: BackoffConfig {
         init_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(2),
@@ -46,6 +47,9 @@ const SAVING: RetryConfig = RetryConfig {
     retry_timeout: Duration::from_secs(10),
 };
 
+/// How often a call that somebody waits for looks whether they still do.
+const LOOK: Duration = Duration::from_millis(100);
+
 type Objects = Arc<dyn ObjectStore>;
 
 /// A store of saved states, for every stage and partition. Clones are one store.
@@ -53,8 +57,8 @@ type Objects = Arc<dyn ObjectStore>;
 pub struct StateStore {
     place: String,
     objects: Objects,
-    /// The same for who saves, and is not to wait for long.
-    saving: Objects,
+    /// The same for who reads a state, which may be large.
+    patient: Objects,
     runtime: Arc<Runtime>,
 }
 
@@ -71,22 +75,11 @@ impl StateStore {
             source,
         };
         let generic = |source| failed(other(source));
-        let (objects, saving): (Objects, Objects) = match place.strip_prefix("s3://") {
+        let (objects, patient): (Objects, Objects) = match place.strip_prefix("s3://") {
             Some(rest) => {
-                // An error says that one is installed already.
-                let _ = rustls::crypto::ring::default_provider().install_default();
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                // One state at a time is removed, and not every store that calls itself S3 has a
-                // request for many.
-                let bucket = AmazonS3Builder::from_env()
-                    .with_bucket_name(bucket)
-                    .with_disable_bulk_delete(true);
-                let saving = bucket.clone().with_retry(SAVING).build().map_err(failed)?;
-                let bucket = bucket.build().map_err(failed)?;
-                (
-                    Arc::new(PrefixStore::new(bucket, prefix)),
-                    Arc::new(PrefixStore::new(saving, prefix)),
-                )
+                let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                clients(bucket, prefix).map_err(failed)?
             }
             None if place.contains("://") => {
                 return Err(generic(
@@ -102,18 +95,43 @@ impl StateStore {
                 (Arc::clone(&directory), directory)
             }
         };
+        StateStore::with(place, objects, patient)
+    }
+
+    fn with(
+        place: &str,
+        objects: Objects,
+        patient: Objects,
+    ) -> Result<StateStore, SavedStateError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("states")
             .enable_all()
             .build()
-            .map_err(|error| generic(error.into()))?;
+            .map_err(|error| SavedStateError::Store {
+                place: place.to_owned(),
+                source: other(error.into()),
+            })?;
         Ok(StateStore {
             place: place.to_owned(),
             objects,
-            saving,
+            patient,
             runtime: Arc::new(runtime),
         })
+    }
+
+    /// The bucket `states` of a server that speaks S3 and looks at no account.
+    #[cfg(test)]
+    pub(crate) fn of_server(url: &str) -> StateStore {
+        let bucket = AmazonS3Builder::new()
+            .with_endpoint(url)
+            .with_allow_http(true)
+            .with_region("us-east-1")
+            .with_access_key_id("tester")
+            .with_secret_access_key("of states")
+            .with_bucket_name("states");
+        let (objects, patient) = clients(bucket, "").expect("clients");
+        StateStore::with("s3://states", objects, patient).expect("opens")
     }
 
     /// Refuses a place with a user or a password in it: places are shown, in logs and errors.
@@ -145,7 +163,7 @@ impl StateStore {
         let path = Path::from(format!("probe-{}-{now}", std::process::id()));
         let folder = Path::from(crate::CLASSIFY);
         let tried = async {
-            let objects = &self.saving;
+            let objects = &self.objects;
             objects.put(&path, PutPayload::from_static(PROBE)).await?;
             let read = async {
                 objects.list(Some(&folder)).try_next().await?;
@@ -168,6 +186,24 @@ impl StateStore {
         })
     }
 
+    /// What comes of a call; an error once it is `unwanted`.
+    fn wanted<T>(
+        &self,
+        call: impl Future<Output = object_store::Result<T>>,
+        unwanted: &dyn Fn() -> bool,
+    ) -> object_store::Result<T> {
+        self.runtime.block_on(async {
+            let mut call = std::pin::pin!(call);
+            loop {
+                match tokio::time::timeout(LOOK, call.as_mut()).await {
+                    Ok(outcome) => return outcome,
+                    Err(_) if unwanted() => return Err(other("nobody waits for it".into())),
+                    Err(_) => {}
+                }
+            }
+        })
+    }
+
     /// The states of one stage and partition.
     pub fn of(&self, stage: &'static str, partition: i32) -> StoredStates {
         StoredStates {
@@ -175,6 +211,21 @@ impl StateStore {
             folder: format!("{stage}/{partition:05}"),
         }
     }
+}
+
+/// The clients of a bucket: for everything but the bytes of states, and for those.
+fn clients(bucket: AmazonS3Builder, prefix: &str) -> object_store::Result<(Objects, Objects)> {
+    // An error says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // One state at a time is removed, and not every store that calls itself S3 has a request for
+    // many.
+    let bucket = bucket.with_disable_bulk_delete(true);
+    let patient = bucket.clone().build()?;
+    let bucket = bucket.with_retry(TRIES).build()?;
+    Ok((
+        Arc::new(PrefixStore::new(bucket, prefix)),
+        Arc::new(PrefixStore::new(patient, prefix)),
+    ))
 }
 
 /// What no kind of the store's own says.
@@ -208,17 +259,12 @@ impl StoredStates {
     }
 
     /// Offsets of the states that there are, ascending.
-    fn offsets(&self) -> Result<Vec<u64>, SavedStateError> {
-        self.offsets_in(&self.store.objects)
-    }
-
-    fn offsets_in(&self, objects: &Objects) -> Result<Vec<u64>, SavedStateError> {
+    fn offsets(&self, unwanted: &dyn Fn() -> bool) -> Result<Vec<u64>, SavedStateError> {
         let folder = Path::from(self.folder.as_str());
-        let listed = objects.list(Some(&folder));
+        let listed = self.store.objects.list(Some(&folder));
         let listed: Vec<_> = self
             .store
-            .runtime
-            .block_on(listed.try_collect())
+            .wanted(listed.try_collect(), unwanted)
             .map_err(|error| self.failed(error))?;
         let mut offsets: Vec<u64> = listed
             .iter()
@@ -231,13 +277,12 @@ impl StoredStates {
         Ok(offsets)
     }
 
-    fn load(&self, offset: u64) -> Result<Vec<u8>, SavedStateError> {
+    fn load(&self, offset: u64, unwanted: &dyn Fn() -> bool) -> Result<Vec<u8>, SavedStateError> {
         let path = self.path(offset);
-        let read = async { self.store.objects.get(&path).await?.bytes().await };
+        let read = async { self.store.patient.get(&path).await?.bytes().await };
         let bytes = self
             .store
-            .runtime
-            .block_on(read)
+            .wanted(read, unwanted)
             .map_err(|error| self.failed(error))?;
         Ok(unpack(&bytes, offset)?)
     }
@@ -247,9 +292,9 @@ impl StoredStates {
         let path = self.path(offset);
         self.store
             .runtime
-            .block_on(self.store.saving.put(&path, packed.into()))
+            .block_on(self.store.objects.put(&path, packed.into()))
             .map_err(|error| self.failed(error))?;
-        let offsets = self.offsets_in(&self.store.saving)?;
+        let offsets = self.offsets(&|| false)?;
         // A newer one may be another replica's, which holds the partition by now: not ours to
         // count.
         let own: Vec<u64> = offsets.into_iter().filter(|at| *at <= offset).collect();
@@ -257,7 +302,7 @@ impl StoredStates {
             let gone = self
                 .store
                 .runtime
-                .block_on(self.store.saving.delete(&self.path(*old)));
+                .block_on(self.store.objects.delete(&self.path(*old)));
             match gone {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(self.failed(error)),
@@ -270,11 +315,15 @@ impl StoredStates {
 impl SavedStates for StoredStates {
     const IN_COMMIT: bool = false;
 
-    fn newest(&mut self, committed: u64) -> Result<Option<(u64, Vec<u8>)>, SavedStateError> {
-        let offsets = self.offsets()?;
+    fn newest(
+        &mut self,
+        committed: u64,
+        unwanted: &dyn Fn() -> bool,
+    ) -> Result<Option<(u64, Vec<u8>)>, SavedStateError> {
+        let offsets = self.offsets(unwanted)?;
         let mut damaged: Option<String> = None;
         for offset in offsets.into_iter().rev().filter(|at| *at <= committed) {
-            match self.load(offset) {
+            match self.load(offset, unwanted) {
                 Ok(state) => return Ok(Some((offset, state))),
                 Err(SavedStateError::State(error @ StateError::Damaged(_))) => {
                     tracing::error!(place = self.place(), offset, %error, "an older state is taken");
@@ -292,8 +341,12 @@ impl SavedStates for StoredStates {
         }
     }
 
-    fn beyond(&mut self, committed: u64) -> Result<Option<u64>, SavedStateError> {
-        let newest = self.offsets()?.pop();
+    fn beyond(
+        &mut self,
+        committed: u64,
+        unwanted: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>, SavedStateError> {
+        let newest = self.offsets(unwanted)?.pop();
         Ok(newest.filter(|offset| *offset > committed))
     }
 
@@ -360,7 +413,16 @@ fn unpack(bytes: &[u8], offset: u64) -> Result<Vec<u8>, StateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use grapevine_kafka_testing::{HttpServer, Response};
+
     use super::*;
+
+    /// Somebody waits.
+    const WANTED: &dyn Fn() -> bool = &|| false;
 
     fn states(directory: &std::path::Path) -> StoredStates {
         let place = directory.to_str().expect("a path");
@@ -371,19 +433,20 @@ mod tests {
     fn the_newest_that_is_not_ahead_is_taken_and_two_are_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut states = states(directory.path());
-        assert!(states.newest(100).expect("lists").is_none());
+        assert!(states.newest(100, WANTED).expect("lists").is_none());
         for offset in [10, 20, 30, 40] {
             assert!(states.after_commit(offset, &[offset as u8; 100]));
         }
-        assert_eq!(states.offsets().expect("lists"), [30, 40]);
-        let (offset, state) = states.newest(39).expect("reads").expect("is there");
+        assert_eq!(states.offsets(WANTED).expect("lists"), [30, 40]);
+        let newest = states.newest(39, WANTED).expect("reads");
+        let (offset, state) = newest.expect("is there");
         assert_eq!((offset, state), (30, vec![30; 100]));
-        assert!(states.newest(29).expect("reads").is_none());
-        assert_eq!(states.beyond(39).expect("lists"), Some(40));
-        assert_eq!(states.beyond(40).expect("lists"), None);
+        assert!(states.newest(29, WANTED).expect("reads").is_none());
+        assert_eq!(states.beyond(39, WANTED).expect("lists"), Some(40));
+        assert_eq!(states.beyond(40, WANTED).expect("lists"), None);
         // A replica that lost the partition comes late: what is newer stays.
         assert!(states.after_commit(5, &[5]));
-        assert_eq!(states.offsets().expect("lists"), [5, 30, 40]);
+        assert_eq!(states.offsets(WANTED).expect("lists"), [5, 30, 40]);
     }
 
     #[test]
@@ -402,10 +465,11 @@ mod tests {
             std::fs::write(file(offset), bytes).expect("writes");
         };
         damage(20);
-        let (offset, state) = states.newest(50).expect("reads").expect("is there");
+        let newest = states.newest(50, WANTED).expect("reads");
+        let (offset, state) = newest.expect("is there");
         assert_eq!((offset, state.as_slice()), (10, &b"ten"[..]));
         damage(10);
-        let error = states.newest(50).expect_err("refused").to_string();
+        let error = states.newest(50, WANTED).expect_err("refused").to_string();
         assert!(error.contains("Delete them"), "{error}");
     }
 
@@ -419,7 +483,7 @@ mod tests {
         assert!(!states.after_commit(10, b"ten"));
         std::fs::remove_file(&obstacle).expect("removes");
         assert!(states.after_commit(10, b"ten"));
-        assert_eq!(states.offsets().expect("lists"), [10]);
+        assert_eq!(states.offsets(WANTED).expect("lists"), [10]);
     }
 
     #[test]
@@ -438,6 +502,59 @@ mod tests {
             assert!(unpack(&pack(7, b"state")[..cut.min(HEADER_BYTES + 4)], 7).is_err());
         }
         assert!(unpack(&pack(7, b"state"), 8).is_err(), "another offset");
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_told_from_one_that_refuses() {
+        let is_away = |url: &str| {
+            let mut states = StateStore::of_server(url).of("chain", 3);
+            let error = states.newest(100, WANTED).expect_err("there is none");
+            (error.is_away(), error.to_string())
+        };
+        let answers = [
+            ("503 Service Unavailable", true),
+            ("429 Too Many Requests", true),
+            ("301 Moved Permanently", false),
+            ("400 Bad Request", false),
+            ("403 Forbidden", false),
+            ("404 Not Found", false),
+        ];
+        for (status, expected) in answers {
+            let answer = move |_| Response {
+                status,
+                body: b"<Error/>".to_vec(),
+            };
+            let server = HttpServer::start("application/xml", answer).expect("starts");
+            let (found, said) = is_away(&server.url());
+            assert_eq!(found, expected, "{status}: {said}");
+        }
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let (found, said) = is_away(&format!("http://{}", free.expect("a port")));
+        assert!(found, "nobody listens: {said}");
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut states = states(directory.path());
+        // A file where the folder would be.
+        std::fs::write(directory.path().join("chain"), b"").expect("writes");
+        let error = states.newest(100, WANTED).expect_err("refused");
+        assert!(!error.is_away(), "{error}");
+    }
+
+    #[test]
+    fn a_silent_store_is_not_waited_for_once_nobody_wants_the_state() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", silent.local_addr().expect("an address"));
+        let mut states = StateStore::of_server(&url).of("chain", 3);
+        let looks = Cell::new(0);
+        let unwanted = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 2
+        };
+        let started = Instant::now();
+        states.newest(100, &unwanted).expect_err("given up");
+        assert_eq!(looks.get(), 3);
+        // Less than the 30 s of one request.
+        assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

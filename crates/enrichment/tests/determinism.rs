@@ -294,13 +294,18 @@ impl Home {
     }
 }
 
-/// Drives a stage to the end of its input through whatever happens.
-fn drive<S: Stage>(home: &mut Home, new: impl Fn() -> S, events: &[Event]) {
+/// Longer than a test lasts.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// Drives a stage to the end of its input through whatever happens. What is processed is saved
+/// within `bound`.
+fn drive<S: Stage>(home: &mut Home, new: impl Fn() -> S, events: &[Event], bound: Duration) {
     let mut left = events.iter();
     loop {
         let mut crashes = false;
         {
             let mut driver = Driver::open(new(), &home.log).expect("opens");
+            driver.save_within(bound);
             loop {
                 match left.next() {
                     Some(Event::Batch(records)) => {
@@ -341,6 +346,8 @@ proptest! {
         block in 1usize..40,
         classify_events in events(),
         chain_events in events(),
+        // The clock may save after any step, or after none.
+        bound in prop::sample::select(vec![Duration::ZERO, NEVER]),
     ) {
         let records = records(&inputs);
         let classify = || ClassifyStage::new(classifier());
@@ -348,16 +355,16 @@ proptest! {
 
         let mut calm = Home::new();
         fill(&calm.log, &records, 1_000);
-        drive(&mut calm, classify, &[]);
-        drive(&mut calm, chain, &[]);
+        drive(&mut calm, classify, &[], NEVER);
+        drive(&mut calm, chain, &[], NEVER);
         let expected = contents(&calm.log, &OUTPUTS);
 
         let mut rough = Home::new();
         fill(&rough.log, &records, block);
-        drive(&mut rough, classify, &classify_events);
+        drive(&mut rough, classify, &classify_events, bound);
         // The end of one stage is the durable input of the next.
         rough.log.flush().expect("flushes");
-        drive(&mut rough, chain, &chain_events);
+        drive(&mut rough, chain, &chain_events, bound);
         prop_assert_eq!(contents(&rough.log, &OUTPUTS), expected);
         prop_assert_eq!(
             state(&rough.log, classify), state(&calm.log, classify),
