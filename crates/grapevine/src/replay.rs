@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use grapevine_log::Durability;
+use grapevine_log::{Commit, Durability};
 use grapevine_sink::{Filter, Found, KafkaView, Replay, add_table, replay_on_kafka};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -96,13 +96,13 @@ async fn on_kafka(replay: Replay, dry_run: bool, settings: &Settings) -> Result<
 }
 
 async fn on_data_directory(
-    mut replay: Replay,
+    replay: Replay,
     dry_run: bool,
     settings: &Settings,
 ) -> Result<Found, Failure> {
     crate::database::must_exist(settings)?;
     let mut pipeline = Pipeline::start(settings, None).await?;
-    let sent = send(&mut replay, dry_run, &mut pipeline).await;
+    let sent = send(replay, dry_run, &mut pipeline).await;
     let stopped = pipeline.stop().await;
     let found = sent?;
     stopped?;
@@ -112,21 +112,20 @@ async fn on_data_directory(
 /// Letters and marks are in the table once the log is drained: the process that holds the data
 /// directory is this one, so that nobody adds any meanwhile.
 async fn send(
-    replay: &mut Replay,
+    mut replay: Replay,
     dry_run: bool,
     pipeline: &mut Pipeline,
 ) -> Result<Found, Failure> {
     pipeline.settle().await?;
-    sink_ends(add_table(replay, pipeline.client()).await)?;
-    let found = replay.found();
-    if !dry_run {
-        let commits = std::mem::take(replay).into_commits();
-        for commit in commits.ends(ExitKind::Software)? {
-            let committed = pipeline.log().commit(&commit, Durability::Durable);
-            committed.ends(ExitKind::InputOutput)?;
-        }
-        pipeline.settle().await?;
+    let client = pipeline.client();
+    sink_ends(add_table(&mut replay, client).await)?;
+    if dry_run {
+        return Ok(replay.found());
     }
+    let log = pipeline.log();
+    let commit = |commit: &Commit| log.commit(commit, Durability::Durable).map(drop);
+    let found = sink_ends(replay.send_from_table(client, commit).await)?;
+    pipeline.settle().await?;
     Ok(found)
 }
 

@@ -186,32 +186,53 @@ fn wanted(held: &[Request], abandon: &AtomicBool) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Whether what was committed under an earlier producer is there; asked once its
-/// [`successor`] has ended every open transaction of the name.
+/// Where the group stands in the partitions of a transaction.
 ///
 /// # Errors
-/// The brokers do not answer.
-pub(super) fn is_committed(
+/// The brokers do not answer, or not for each of them.
+pub(super) fn stands(
     held: &[Request],
     consumer: &BaseConsumer<GroupCalls>,
-) -> KafkaResult<bool> {
+) -> KafkaResult<TopicPartitionList> {
     let mut asked = TopicPartitionList::with_capacity(held.len());
     for request in held {
         asked.add_partition(&request.topic, request.partition);
     }
     let found = consumer.committed_offsets(asked, CALL)?;
-    for request in held {
-        let Some(element) = found.find_partition(&request.topic, request.partition) else {
-            return Ok(false);
-        };
+    for element in found.elements() {
         element.error()?;
-        let there = element.offset() == Offset::Offset(offset(request))
-            && element.metadata().as_bytes() == request.to.metadata;
-        if !there {
-            return Ok(false);
-        }
     }
-    Ok(true)
+    Ok(found)
+}
+
+/// Whether a transaction of an earlier producer was committed. `found` is where the group [`stands`],
+/// asked once its [`successor`] had ended every open transaction of the name; `held` are those of
+/// the transaction's partitions that this replica still holds, now that the answer is here.
+///
+/// The positions of a transaction move together, and nobody else moves what is held: each such
+/// partition stands where it stood before, or where the transaction puts it, and tells of the whole
+/// by itself. That an earlier attempt left it there cannot be, be it of the same batch to the same
+/// place: a batch is done again only once it is certain that its last attempt was aborted.
+///
+/// What was taken while the brokers were asked tells nothing, and must not be in `held`. Its next
+/// holder may have gone further, though the transaction came through; or, where it was aborted, may
+/// have done the same batch again, to the very same place. To take the one for an abort would do
+/// the other partitions' batches twice; to take the other for a commit would lose them.
+///
+/// A replica that was put out of its group and has not heard of it thinks that it holds what others
+/// move. Whatever is answered then, no commit of it is taken any more, and all is given anew.
+///
+/// A partition that the commit does not move is found in its place either way. Beside others it
+/// changes nothing, and alone it tells nothing: every commit has to move its position, be it by
+/// the metadata.
+pub(super) fn is_committed(held: &[Request], found: &TopicPartitionList) -> bool {
+    held.iter().all(|request| {
+        let found = found.find_partition(&request.topic, request.partition);
+        found.is_some_and(|element| {
+            element.offset() == Offset::Offset(offset(request))
+                && element.metadata().as_bytes() == request.to.metadata
+        })
+    })
 }
 
 fn offset(request: &Request) -> i64 {

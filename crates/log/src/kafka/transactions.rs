@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::BaseProducer;
 
-use super::attempt::{Trouble, attempt, is_committed, successor};
+use super::attempt::{Trouble, attempt, is_committed, stands, successor};
 use super::connection::{Connection, ConnectionError, TRANSACTION_TIMEOUT_MS, refused};
 use super::context::ClientCalls;
 use super::group::GroupCalls;
@@ -426,9 +427,13 @@ impl Transactor {
             if held.is_empty() {
                 return Ok(());
             }
-            match is_committed(held, consumer) {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Trouble::Again(reason)),
+            match stands(held, consumer) {
+                Ok(found) => {
+                    return match judged(held, &found) {
+                        true => Ok(()),
+                        false => Err(Trouble::Again(reason)),
+                    };
+                }
                 Err(error) => {
                     tracing::warn!(id = self.id, %error, "asking what became of a commit");
                     if self.abandon.load(Ordering::Acquire) {
@@ -468,10 +473,93 @@ fn too_long() -> LogError {
     }
 }
 
+/// What became of a transaction, by where the group was found. Whoever was taken while that was
+/// asked is answered, and has no say: a partition is taken from its holder here before the next one
+/// can move it.
+fn judged(held: &mut Vec<Request>, found: &TopicPartitionList) -> bool {
+    answer_revoked(held);
+    is_committed(held, found)
+}
+
 /// Answers those whose partition was taken.
 fn answer_revoked(held: &mut Vec<Request>) {
     for request in held.extract_if(.., |request| request.lease.is_revoked()) {
         let revoked = request.revoked();
         request.answer(Err(revoked));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Offset;
+
+    use super::*;
+
+    type Answer = Receiver<(Commit, Result<(), LogError>)>;
+
+    /// A commit of one partition, from offset 5 to 9.
+    fn asked(partition: i32) -> (Request, Answer) {
+        let (answer, answered) = sync_channel(1);
+        let request = Request {
+            topic: Arc::from("in"),
+            partition,
+            to: Position {
+                offset: 9,
+                metadata: b"nine".to_vec(),
+            },
+            commit: Commit::default(),
+            lease: Arc::new(Lease::of("one".to_owned())),
+            span: tracing::Span::none(),
+            answer,
+        };
+        (request, answered)
+    }
+
+    /// Where the group is found, by partition: those that are not named have no position.
+    fn found(places: &[(i64, &str)]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, (offset, metadata)) in (0..).zip(places) {
+            let mut element = list.add_partition("in", partition);
+            element
+                .set_offset(Offset::Offset(*offset))
+                .expect("an offset");
+            element.set_metadata(metadata);
+        }
+        list
+    }
+
+    #[test]
+    fn a_transaction_is_committed_where_what_is_held_stands_where_it_puts_it() {
+        for (places, committed) in [
+            (&[(9, "nine"), (9, "nine")][..], true),
+            (&[(5, "five"), (5, "five")], false),
+            (&[(9, "five"), (9, "five")], false),
+            (&[(5, "nine"), (5, "nine")], false),
+            (&[], false),
+        ] {
+            let ((first, _first), (second, _second)) = (asked(0), asked(1));
+            let mut held = vec![first, second];
+            assert_eq!(judged(&mut held, &found(places)), committed, "{places:?}");
+            assert_eq!(held.len(), 2);
+        }
+    }
+
+    /// Its next holder may have gone further than a transaction that came through, or have done the
+    /// batch of one that was aborted again, to the same place.
+    #[test]
+    fn what_was_taken_while_the_brokers_were_asked_has_no_say() {
+        for (places, committed) in [
+            ([(9, "nine"), (12, "twelve")], true),
+            ([(5, "five"), (9, "nine")], false),
+        ] {
+            let ((kept, kept_answer), (taken, taken_answer)) = (asked(0), asked(1));
+            taken.lease.revoke();
+            let mut held = vec![kept, taken];
+            assert_eq!(judged(&mut held, &found(&places)), committed, "{places:?}");
+            assert_eq!(held.len(), 1, "only the one that is held is left");
+            assert!(kept_answer.try_recv().is_err(), "answered by the outcome");
+            let answer = taken_answer.try_recv().expect("answered");
+            assert!(matches!(answer.1, Err(LogError::Revoked { .. })));
+        }
     }
 }

@@ -13,6 +13,7 @@ mod generate;
 mod kafka;
 mod kill;
 mod proxy;
+mod replay;
 mod rows;
 mod schema;
 mod server;
