@@ -43,5 +43,7 @@ fuzz_target!(|parts: (&str, &str, &str, [Option<&str>; 6], bool, bool)| {
     );
     assert!(0.0 <= low && low <= likely && likely <= high && high <= 1.0);
     assert!(likely + judged.dark_search_probability <= 1.0 + 1e-6);
-    assert!(judged.evidence.iter().all(|fact| fact.log_odds.is_finite()));
+    let said = judged.evidence.iter();
+    let mut odds = said.flat_map(|fact| [Some(fact.log_odds), fact.search_log_odds]);
+    assert!(odds.all(|odds| odds.is_some_and(f32::is_finite)));
 });

@@ -157,9 +157,15 @@ fn the_figures_add_up() {
     // Rivals of the visits that no fact decided: their evidence adds up to what is said of them.
     let rivals = query(
         &data_dir,
-        "SELECT count() > 100, countIf(abs(dark_log_odds - evidence_log_odds) > 0.01), countIf(abs(dark_probability + dark_search_probability + typed_probability - 1) > 1e-5) FROM grapevine.visit_odds",
+        "SELECT count() > 100, countIf(abs(dark_log_odds - evidence_log_odds) > 0.01), countIf(NOT ifNull(abs(search_against_typed - evidence_search_log_odds) < 0.02, false)), uniqExact(round(evidence_search_log_odds, 2)) > 3, countIf(abs(dark_probability + dark_search_probability + typed_probability - 1) > 1e-5) FROM grapevine.visit_odds",
     );
-    assert_eq!(rivals.trim(), "1\t0\t0");
+    assert_eq!(rivals.trim(), "1\t0\t0\t1\t0");
+    // The report says of each fact what it adds to both.
+    let mut facts = list(&whole, "evidence").iter();
+    let prior = facts.find(|fact| fact["name"] == "prior");
+    let prior = prior.expect("visits that no fact decided");
+    let [private, search] = ["log_odds", "search_log_odds"].map(|odds| number(&prior[odds]));
+    assert!(private < search - 0.01 && search < 0.0, "{prior}");
 
     // Two parts of the period are the whole.
     let first = report(&data_dir, &["--to", "2026-03-06"]);

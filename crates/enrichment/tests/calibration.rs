@@ -85,8 +85,9 @@ fn world(records: &[Vec<u8>]) -> (tempfile::TempDir, Log) {
     (directory, log)
 }
 
-/// Model version, P(private link) and the evidence with what it adds, of a visit.
-type Judged = (String, f32, Vec<(String, f32)>);
+/// Model version, P(private link) and the evidence with what it adds to a private link and to dark
+/// search, of a visit.
+type Judged = (String, f32, Vec<(String, [f32; 2])>);
 
 fn visits(log: &Log) -> Vec<Judged> {
     let batch = log.read(topic::VISITS, 0, usize::MAX).expect("reads");
@@ -95,7 +96,10 @@ fn visits(log: &Log) -> Vec<Judged> {
             panic!("no visit");
         };
         let facts = visit.evidence.iter();
-        let facts = facts.map(|fact| (fact.name.to_owned(), fact.log_odds));
+        let facts = facts.map(|fact| {
+            let search = fact.search_log_odds.expect("said of each fact");
+            (fact.name.to_owned(), [fact.log_odds, search])
+        });
         (
             visit.model_version.into_owned(),
             visit.dark_probability,
@@ -105,7 +109,11 @@ fn visits(log: &Log) -> Vec<Judged> {
     batch.iter().map(visit).collect()
 }
 
-fn fact(facts: &[(String, f32)], name: &str) -> Option<f32> {
+fn fact(facts: &[(String, [f32; 2])], name: &str) -> Option<f32> {
+    of_both(facts, name).map(|[private, _]| private)
+}
+
+fn of_both(facts: &[(String, [f32; 2])], name: &str) -> Option<[f32; 2]> {
     let found = facts.iter().find(|(known, _)| known == name);
     found.map(|(_, log_odds)| *log_odds)
 }
@@ -125,7 +133,7 @@ fn a_site_is_judged_by_its_own_tokens_once_there_are_enough() {
     // Half of the links of known way keep their token, so odds are halved.
     assert!((missing - 0.5f32.ln()).abs() < 0.15, "{missing}");
     assert!(fact(facts, "site").is_some());
-    let sum: f32 = facts.iter().map(|(_, log_odds)| log_odds).sum();
+    let sum: f32 = facts.iter().map(|(_, [private, _])| private).sum();
     let p = 1.0 / (1.0 + (-sum).exp());
     assert!((p - late).abs() < 1e-3, "evidence adds up: {p} {late}");
     assert!(late < early, "no token speaks against");
@@ -164,10 +172,16 @@ fn the_label_is_no_feature_of_itself() {
     let (_one, with) = world(&with);
     let (_other, without) = world(&without);
     let (with, without) = (visits(&with), visits(&without));
-    let rest = fact(&with[904].2, "without_token").expect("a token decided");
+    let rest = of_both(&with[904].2, "without_token");
+    let [rest, rest_search] = rest.expect("a token decided");
     let facts = &without[904].2;
-    let sum: f32 = facts.iter().map(|(_, log_odds)| log_odds).sum();
+    let sum: f32 = facts.iter().map(|(_, [private, _])| private).sum();
     let blind = sum - fact(facts, "no_token").expect("none");
     assert!((rest - blind).abs() < 1e-4, "{rest} {blind}");
+    let search: f32 = facts.iter().map(|(_, [_, search])| search).sum();
+    assert!(
+        (rest_search - search).abs() < 1e-4,
+        "{rest_search} {search}"
+    );
     assert_eq!(with[..904], without[..904]);
 }

@@ -75,13 +75,15 @@ const DIRECT_ECE_MAX: f64 = 0.04;
 /// Sites are many, since one differs from another by a standard deviation of about half a unit of
 /// log-odds, which moves all its visits by some .04: the mean of sixty by .005.
 const SITES: u64 = 60;
+/// Seed of the first of them: nothing was fitted, chosen or set on these.
+const UNSEEN: u64 = 26_001;
 
 #[test]
 fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
     for rate in [0.0, 0.5] {
         let outcomes: Vec<Outcome> = (0..SITES)
             .map(|number| {
-                let scenario = scaled_to(&Scenario::drawn(70_001 + number), 800.0);
+                let scenario = scaled_to(&Scenario::drawn(UNSEEN + number), 800.0);
                 let via = [Via::Hits, Via::Log][(number % 2) as usize];
                 driven(&scenario, via, rate).0
             })
@@ -103,16 +105,27 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
     }
 }
 
-/// Half of the tokens kept, of two sites: the product's causes beat every simple method, and the share of readers from earlier readers is about right.
+/// Half of the tokens kept, of two sites: the product's causes beat every simple method, and the share of readers from
+/// earlier readers is about right.
 #[test]
 fn the_chain_stage_names_parents_better_than_simple_methods() {
+    names_parents_better(Via::Hits);
+}
+
+/// In an access log a token says that a link was passed on, and not whose it is.
+#[test]
+fn the_chain_stage_names_parents_better_by_a_log_as_well() {
+    names_parents_better(Via::Log);
+}
+
+fn names_parents_better(via: Via) {
     let outcomes: Vec<Outcome> = [41, 42]
         .map(|seed| {
             let scenario = Scenario {
                 seed,
                 ..scaled_to(&Scenario::default(), 1_500.0)
             };
-            driven(&scenario, Via::Hits, 0.5).0
+            driven(&scenario, via, 0.5).0
         })
         .into();
     let found = measure_chains(outcomes.iter().map(|outcome| &outcome.chains));
@@ -140,8 +153,12 @@ fn the_chain_stage_names_parents_better_than_simple_methods() {
     assert!(product.all.bias.abs() < 0.05, "{product:?}");
     // Readers who are named are as often right as is stated, within the bins' chance.
     assert!(product.inferred.ece_named < 0.1, "{product:?}");
-    // Tokens name half of the parents.
-    assert!(product.all.top1_chain > 0.3, "{product:?}");
+    // Tokens name half of the parents, where they are known.
+    let named = match via {
+        Via::Log => 0.1,
+        Via::Hits | Via::Script => 0.3,
+    };
+    assert!(product.all.top1_chain > named, "{product:?}");
     let spreads = found.spreads;
     let [low, _, high] = spreads.chained;
     let truth = spreads.chained_private..=spreads.chained_all;

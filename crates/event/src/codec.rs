@@ -117,6 +117,9 @@ impl<'a> Record<'a> {
         let datum = &bytes[HEAD_BYTES..];
         Ok(match kind {
             RecordType::Hit => Record::Hit(datum_of(datum, kind)?),
+            RecordType::Visit if bytes.starts_with(&frame::single_object_head(released::VISIT)) => {
+                Record::Visit(datum_of::<released::Visit<'_>>(datum, kind)?.into())
+            }
             RecordType::Visit => Record::Visit(datum_of(datum, kind)?),
             RecordType::VisitEvent => Record::VisitEvent(datum_of(datum, kind)?),
             RecordType::Share => Record::Share(datum_of(datum, kind)?),
@@ -148,10 +151,11 @@ impl<'a> Record<'a> {
                 (None, _) => CodecError::TooShort(bytes.len()),
             });
         };
-        if fingerprint == released::EDGE {
-            return Ok(RecordType::Edge);
+        match fingerprint {
+            released::EDGE => Ok(RecordType::Edge),
+            released::VISIT => Ok(RecordType::Visit),
+            now => RecordType::of_fingerprint(now).ok_or(CodecError::UnknownSchema(now)),
         }
-        RecordType::of_fingerprint(fingerprint).ok_or(CodecError::UnknownSchema(fingerprint))
     }
 }
 

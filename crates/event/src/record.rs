@@ -156,6 +156,10 @@ pub struct Evidence<'a> {
     pub detail: Cow<'a, str>,
     /// What it adds to the log-odds of dark social; 0 for a fact that decides by itself.
     pub log_odds: f32,
+    /// What it adds to the log-odds of dark search against a typed or bookmarked address; 0 for a
+    /// fact that decides by itself or says nothing of it. `None` in records of releases that did not
+    /// say.
+    pub search_log_odds: Option<f32>,
 }
 
 /// A later hit of a visit (`schemas/visit_event.avsc`).

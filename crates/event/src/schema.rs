@@ -53,7 +53,7 @@ record_types! {
     /// [`Hit`](crate::Hit).
     Hit = "hit" 0xd452_e5b1_14d6_0d48,
     /// [`Visit`](crate::Visit).
-    Visit = "visit" 0xa0c0_e26b_d653_7522,
+    Visit = "visit" 0x87cd_7084_564d_bb27,
     /// [`VisitEvent`](crate::VisitEvent).
     VisitEvent = "visit_event" 0x112a_e3c5_4fca_587d,
     /// [`Share`](crate::Share).

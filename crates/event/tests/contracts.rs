@@ -12,7 +12,7 @@ use apache_avro::schema_compatibility::SchemaCompatibility;
 use grapevine_event::*;
 use proptest::prelude::*;
 
-use samples::{by_schema, samples};
+use samples::{by_schema, sample_visit, samples};
 
 fn schema(kind: RecordType) -> Schema {
     Schema::parse_str(kind.text().json).expect("schema parses")
@@ -117,7 +117,7 @@ fn every_type_is_its_schema() {
 fn fingerprints_are_those_of_other_implementations() {
     let expected = [
         ("hit", "d452e5b114d60d48"),
-        ("visit", "a0c0e26bd6537522"),
+        ("visit", "87cd7084564dbb27"),
         ("visit_event", "112ae3c54fca587d"),
         ("share", "6f3922d0c4979e70"),
         ("edge", "640f9e3d3a4bf8e6"),
@@ -354,6 +354,35 @@ fn an_edge_of_the_last_release_is_still_read() {
         assert_eq!((edge.parent_visit, edge.lag_ms), (parent, old.lag_ms));
         assert_eq!((edge.time, edge.child_app.as_ref()), (7, "sms"));
     }
+}
+
+/// Release 0.1.0 did not say what a fact adds to dark search.
+#[test]
+fn a_visit_of_the_last_release_is_still_read() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../schemas/released/0.1.0/visit.avsc"
+    );
+    let released = std::fs::read_to_string(path).expect("readable");
+    let mut visit = sample_visit();
+    visit.evidence[0].search_log_odds = None;
+    let mut bytes = Vec::new();
+    visit.encode(&mut bytes).expect("encodes");
+    // What it wrote is the same, but for the null at the end of the fact and the fingerprint.
+    let fact = b"\x10referrer\x08t.me\0\0\0\0";
+    let at = bytes.windows(fact.len()).position(|found| found == fact);
+    let null = at.expect("the fact") + fact.len();
+    assert_eq!(bytes.remove(null), 0);
+    let parsed: serde_avro_fast::Schema = released.parse().expect("schema parses");
+    bytes[2..10].copy_from_slice(parsed.rabin_fingerprint());
+    let schema = Schema::parse_str(&released).expect("schema parses");
+    let mut datum = &bytes[10..];
+    apache_avro::from_avro_datum(&schema, &mut datum, None).expect("as the release wrote it");
+    assert!(datum.is_empty());
+
+    assert_eq!(Record::kind_of(&bytes).expect("known"), RecordType::Visit);
+    let read = Record::decode(&bytes).expect("decodes");
+    assert_eq!(read, Record::Visit(visit));
 }
 
 #[test]

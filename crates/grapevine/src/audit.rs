@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clickhouse::Client;
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use grapevine_sink::{Audit, Depth, KafkaView, LogView, Repair, audit, repair};
+use grapevine_sink::{Audit, Depth, KafkaView, LogView, Options, Repair, audit, repair};
 use serde::Serialize;
 
 use crate::cli::{AuditArgs, AuditFormat};
@@ -92,7 +92,7 @@ async fn look<V: LogView>(
             repair: None,
         });
     }
-    let done = sink_ends(repair(log, client, &found).await)?;
+    let done = sink_ends(repair(log, client, &found, &Options::default()).await)?;
     let after = sink_ends(audit(log, client, depth).await)?;
     Ok(Outcome {
         clean: after.is_clean(),
@@ -148,6 +148,14 @@ fn text(outcome: &Outcome) -> String {
         ]);
     }
     let mut text = format!("{}\n\n", table.trim_fmt());
+    for found in &outcome.audit.topics {
+        if let Some(compared) = &found.compared {
+            text.push_str(&format!(
+                "without a count: topic {}, partition {}, was compared with the log record by record, from offset {} on\n",
+                found.topic, found.partition, compared.from
+            ));
+        }
+    }
     if let Some(repair) = &outcome.repair {
         text.push_str(&format!(
             "mended: {} rows written again, {} double rows removed, {} projections computed anew\n",
@@ -169,4 +177,70 @@ fn text(outcome: &Outcome) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_sink::{Compared, Problem, TopicAudit};
+
+    use super::*;
+
+    /// What is said of a partition without a count, of which the log holds what is from an offset on.
+    fn said(from: u64) -> String {
+        let (topic, partition) = ("visits", 3);
+        let found = TopicAudit {
+            topic,
+            table: topic,
+            partition,
+            kept: from,
+            end: 100,
+            committed: 100,
+            planned: 100,
+            rows: 90,
+            offsets: 90,
+            first: Some(0),
+            last: Some(99),
+            acknowledged: 90,
+            expected: None,
+            compared: Some(Compared {
+                from,
+                missing: 0,
+                surplus: 0,
+            }),
+        };
+        let uncounted = Problem::Uncounted {
+            topic,
+            partition,
+            below: from,
+        };
+        let problems: Vec<Problem> = (from > 0).then_some(uncounted).into_iter().collect();
+        text(&Outcome {
+            clean: problems.is_empty(),
+            audit: Audit {
+                topics: vec![found],
+                problems,
+            },
+            repair: None,
+        })
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_said_and_is_not_well() {
+        let compared = "partition 3, was compared with the log record by record, from offset";
+        let whole = said(0);
+        assert!(whole.contains('?'), "{whole}");
+        assert!(whole.contains(&format!("{compared} 0 on")), "{whole}");
+        assert!(whole.contains("all is well: 90 rows"), "{whole}");
+        let doubtful = said(40);
+        assert!(
+            doubtful.contains(&format!("{compared} 40 on")),
+            "{doubtful}"
+        );
+        assert!(
+            doubtful
+                .contains("wrong: topic visits, partition 3: whether every row below offset 40"),
+            "{doubtful}"
+        );
+        assert!(!doubtful.contains("all is well"), "{doubtful}");
+    }
 }

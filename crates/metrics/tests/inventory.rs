@@ -46,12 +46,10 @@ fn tell_everything() {
         committing: TOOK,
     }
     .emit();
-    for end in [CommitEnd::Committed, CommitEnd::Aborted] {
-        CommitEnded {
-            stage: "classify",
-            end,
+    for stage in ["classify", "sink"] {
+        for end in [CommitEnd::Committed, CommitEnd::Aborted] {
+            CommitEnded { stage, end }.emit();
         }
-        .emit();
     }
     Buried {
         stage: "classify",

@@ -154,6 +154,9 @@ pub struct InAppBrowser {
     pub name: String,
     /// Whether links opened here come from private messages.
     pub surface: Surface,
+    /// As [`crate::Origin::public_too`].
+    #[serde(default)]
+    pub public_too: String,
     /// How well it is known that the mark means this app.
     pub certainty: Certainty,
     /// What a reader of the evidence should know.

@@ -16,8 +16,10 @@ pub enum CampaignCategory {
     Paid,
     /// A post of the site, or a share button of a public network.
     Social,
-    /// A messenger: a share button, a channel, or a message of the site.
+    /// A messenger: a share button, or a message of the site.
     Messenger,
+    /// A public channel of a messenger, which anybody may follow.
+    Channel,
     /// A text message.
     Sms,
     /// A push notification.
@@ -124,8 +126,9 @@ impl CampaignIndex {
     }
 }
 
-/// The medium decides, unless it is a plain word for social and the source is a messenger;
-/// then the source, by the table, by a place's id or alias, or by its host.
+/// The medium decides, unless it is a plain word for social and the source is a messenger, or a word
+/// for a messenger's channel and the source is none; then the source, by the table, by a place's id
+/// or alias, or by its host.
 pub(crate) fn classify<'s>(signals: &'s Signals, source: &str, medium: &str) -> CampaignClass<'s> {
     let (source, medium) = (source.trim(), medium.trim());
     let (source, medium) = (lower(source), lower(medium));
@@ -140,14 +143,16 @@ pub(crate) fn classify<'s>(signals: &'s Signals, source: &str, medium: &str) -> 
         OriginCategory::Video => Some(CampaignCategory::Media),
         _ => None,
     };
+    let messenger = origin.is_some_and(|o| o.category == OriginCategory::Messenger);
+    let by_medium = match by_medium {
+        Some(CampaignCategory::Channel) if !messenger && !source.is_empty() => None,
+        by_medium => by_medium,
+    };
     let category = match by_medium {
-        Some(CampaignCategory::Social | CampaignCategory::Referral) => {
-            let messenger = origin.is_some_and(|o| o.category == OriginCategory::Messenger);
-            match messenger {
-                true => Some(CampaignCategory::Messenger),
-                false => by_medium,
-            }
-        }
+        Some(CampaignCategory::Social | CampaignCategory::Referral) => match messenger {
+            true => Some(CampaignCategory::Messenger),
+            false => by_medium,
+        },
         Some(category) => Some(category),
         None => signals
             .campaigns()

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("in-app.toml", include_str!("../data/in-app.toml")),
     ("messengers.toml", include_str!("../data/messengers.toml")),
+    ("documents.toml", include_str!("../data/documents.toml")),
     ("social.toml", include_str!("../data/social.toml")),
     ("search.toml", include_str!("../data/search.toml")),
     ("mail.toml", include_str!("../data/mail.toml")),
@@ -143,6 +144,7 @@ impl Catalogue {
         };
         let mut own = read(name, text)?;
         unique(&own)?;
+        dated(&own)?;
         own.sort_by(|a, b| (a.table, &a.id).cmp(&(b.table, &b.id)));
         let fingerprint = fingerprint(&own);
         let stays = |e: &&RawEntry| !removes(e);
@@ -344,6 +346,44 @@ fn unique(entries: &[RawEntry]) -> Result<(), SignalsError> {
         }
     }
     Ok(())
+}
+
+/// Every date is one; versions of the data are made of them.
+fn dated(entries: &[RawEntry]) -> Result<(), SignalsError> {
+    for entry in entries {
+        let date = entry.keys.get("date").and_then(Value::as_str);
+        if let Some(date) = date.filter(|date| !is_date(date)) {
+            return Err(SignalsError::Entry {
+                file: entry.file.clone(),
+                table: entry.table,
+                entry: entry.id.clone(),
+                problem: format!("`date` is {date:?}, which is no date"),
+                fix: "write it as YYYY, YYYY-MM or YYYY-MM-DD, with months from 01 to 12",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a text is a year, a month or a day: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+pub(crate) fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_form = parts.iter().zip([4, 2, 2]).all(|(part, digits)| {
+        part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if parts.len() > 3 || !is_form {
+        return false;
+    }
+    let number = |at: usize| parts.get(at).and_then(|part| part.parse::<u32>().ok());
+    let year = number(0).unwrap_or_default();
+    let (month, day) = (number(1).unwrap_or(1), number(2).unwrap_or(1));
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1..=12).contains(&month) && (1..=days).contains(&day)
 }
 
 /// True where an entry only takes another one out.

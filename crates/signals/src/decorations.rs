@@ -28,6 +28,8 @@ pub enum Says {
     CampaignTerm,
     /// `utm_id` and its like.
     CampaignId,
+    /// The same of a system that sends mails and nothing else: the link was sent out in a mail.
+    MailId,
     /// A mark of mails of the site, most of them the recipient's id. A second reader with the same
     /// one may have been sent the mail on, or be the recipient on another device: nothing follows.
     Recipient,

@@ -207,6 +207,9 @@ fn decoration(signals: &Signals, row: &Decoration) -> Result<(), Missed> {
         Says::CampaignContent => is_value(&campaign.content),
         Says::CampaignTerm => is_value(&campaign.term),
         Says::CampaignId => is_value(&campaign.id),
+        Says::MailId => {
+            is_value(&campaign.id) && link.mailed_by().is_some_and(|found| found.id == row.id)
+        }
         Says::Recipient => link
             .recipient
             .as_ref()

@@ -38,6 +38,7 @@ mod matching;
 mod origins;
 mod pages;
 mod pattern;
+mod people;
 mod platforms;
 #[cfg(test)]
 mod provenance_tests;
@@ -111,8 +112,9 @@ impl Signals {
     ///
     /// # Errors
     /// Text that is no TOML, unknown tables or keys, missing keys, patterns that do not
-    /// compile, apps that are no origin, and rows that their own examples (or hosts, packages,
-    /// names and words) do not find: each named with file, row, key and fix.
+    /// compile, dates that are none, apps that are no origin, rows that their own examples (or
+    /// hosts, packages, names and words) do not find, and rows that take readers for machines: each
+    /// named with file, row, key and fix.
     pub fn with_overrides(text: &str, name: &str) -> Result<Signals, SignalsError> {
         Signals::build(Some((text, name)))
     }
@@ -418,17 +420,24 @@ impl Signals {
             pages: &catalogue.pages,
             platforms: &catalogue.platforms,
         };
-        for ((table, entry), file) in own.into_iter().zip(files) {
-            examples::check(&signals, &words, table, &entry).map_err(|missed| {
+        for (&(table, ref entry), file) in own.iter().zip(files) {
+            examples::check(&signals, &words, table, entry).map_err(|missed| {
                 SignalsError::Entry {
                     file,
                     table,
-                    entry,
+                    entry: entry.clone(),
                     problem: missed.problem,
                     fix: missed.fix,
                 }
             })?;
         }
+        people::check(&signals, &own).map_err(|taken| SignalsError::Entry {
+            file: overrides.map_or_else(String::new, |(_, name)| name.to_owned()),
+            table: taken.table,
+            entry: taken.id,
+            problem: taken.problem,
+            fix: people::FIX,
+        })?;
         Ok(signals)
     }
 }

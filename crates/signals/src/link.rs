@@ -78,6 +78,8 @@ pub struct Link<'a> {
     pub campaign: Campaign<'a>,
     /// The recipient's id in a mail. A person's: hash it before it is kept.
     pub recipient: Option<Mark<'a>>,
+    /// The entry of a mail's own id, which names no recipient.
+    mail_id: Option<&'a Decoration>,
     /// How the address looks.
     pub shape: Shape,
 }
@@ -218,6 +220,13 @@ impl Page {
 }
 
 impl<'a> Link<'a> {
+    /// The mark of a system that sends mails, by the entry that knows it: the link was sent out in a
+    /// mail, to whomever it came since.
+    pub fn mailed_by(&self) -> Option<&'a Decoration> {
+        let recipient = self.recipient.as_ref().map(|mark| mark.decoration);
+        recipient.or(self.mail_id)
+    }
+
     fn of_page(
         page: Cow<'a, str>,
         facts: PageFacts,
@@ -236,6 +245,7 @@ impl<'a> Link<'a> {
             share_marks: Vec::new(),
             campaign: Campaign::default(),
             recipient: None,
+            mail_id: None,
             shape: facts.shape,
         };
         if !query.is_empty() {
@@ -338,6 +348,12 @@ impl<'a> Link<'a> {
             Says::CampaignContent => &mut campaign.content,
             Says::CampaignTerm => &mut campaign.term,
             Says::CampaignId => &mut campaign.id,
+            Says::MailId => {
+                if !value.is_empty() {
+                    self.mail_id.get_or_insert(decoration);
+                }
+                &mut campaign.id
+            }
             Says::Tracking | Says::Session | Says::Content => return,
         };
         if field.is_none() && !value.is_empty() {

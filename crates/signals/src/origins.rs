@@ -27,6 +27,8 @@ pub enum OriginCategory {
     Video,
     /// A news reader or link collection.
     Aggregator,
+    /// Documents, boards and wikis: some for their members only, some for anybody.
+    Document,
     /// A browser or operating system: says nothing of the place.
     Browser,
     /// A site that forges visits to be seen in reports.
@@ -58,6 +60,10 @@ pub struct Origin {
     /// Other names used in campaign sources, such as `fb`.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Public places of a private app whose links open as those of messages do, in words; empty where
+    /// none is known. In what part nobody has published: the evidence of a visit says so.
+    #[serde(default)]
+    pub public_too: String,
     /// What a reader of the evidence should know.
     #[serde(default)]
     pub note: String,

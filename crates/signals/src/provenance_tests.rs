@@ -1,6 +1,6 @@
 //! Where every row of every table is from. A row that nobody can look up again is a rumour.
 
-use crate::catalogue::provenance;
+use crate::catalogue::{is_date, provenance};
 
 #[test]
 fn every_row_of_every_table_has_a_source_and_a_date() {
@@ -8,17 +8,36 @@ fn every_row_of_every_table_has_a_source_and_a_date() {
     assert!(rows.len() > 1_000, "{} rows", rows.len());
     for (table, id, source, date) in &rows {
         assert!(source.len() > 3, "{table} `{id}`: no source");
-        let parts: Vec<&str> = date.split('-').collect();
-        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
         assert!(
-            matches!(lengths[..], [4] | [4, 2] | [4, 2, 2]),
+            is_date(date) && ("2010".."2100").contains(&&date[..4]),
             "{table} `{id}`: date {date:?} is no YYYY, YYYY-MM or YYYY-MM-DD"
         );
-        let numbers: Vec<u32> = parts.iter().filter_map(|part| part.parse().ok()).collect();
-        assert!(
-            numbers.len() == parts.len() && (2010..2100).contains(&numbers[0]),
-            "{table} `{id}`: date {date:?}"
-        );
+    }
+}
+
+#[test]
+fn dates_are_years_months_and_days_that_there_are() {
+    for date in ["2026", "2026-01", "2026-12", "2026-11-30", "2028-02-29"] {
+        assert!(is_date(date), "{date}");
+    }
+    for none in [
+        "",
+        "26",
+        "20261",
+        "2026-",
+        "2026-1",
+        "2026-00",
+        "2026-13",
+        "2026-02-29",
+        "2026-04-31",
+        "2026-11-00",
+        "2026-11-30-1",
+        "2026-xx",
+        "2026 11",
+        "+026",
+        "-2026",
+    ] {
+        assert!(!is_date(none), "{none}");
     }
 }
 

@@ -30,6 +30,8 @@ pub enum ReferrerKind<'a> {
     Video(&'a Origin),
     /// A news reader or link collection.
     Aggregator(&'a Origin),
+    /// A document, board or wiki.
+    Document(&'a Origin),
     /// A browser's own package: says nothing; treat it like no referrer.
     Browser(&'a Origin),
     /// A forged visit.
@@ -61,7 +63,9 @@ impl<'a> Referrer<'a> {
         use ReferrerKind::*;
         match self.kind {
             Search(o) | Social(o) | PrivateApp(o) | WebMail(o) | MailProtection(o)
-            | Assistant(o) | Video(o) | Aggregator(o) | Browser(o) | Spam(o) => Some(o),
+            | Assistant(o) | Video(o) | Aggregator(o) | Document(o) | Browser(o) | Spam(o) => {
+                Some(o)
+            }
             None | Malformed | Referral => Option::None,
         }
     }
@@ -163,6 +167,7 @@ fn kind_of(origin: &Origin) -> ReferrerKind<'_> {
         OriginCategory::Assistant => ReferrerKind::Assistant(origin),
         OriginCategory::Video => ReferrerKind::Video(origin),
         OriginCategory::Aggregator => ReferrerKind::Aggregator(origin),
+        OriginCategory::Document => ReferrerKind::Document(origin),
         OriginCategory::Browser => ReferrerKind::Browser(origin),
         OriginCategory::Spam => ReferrerKind::Spam(origin),
     }

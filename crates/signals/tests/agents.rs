@@ -222,6 +222,25 @@ fn one_app_is_private_the_other_not_known() {
     assert_eq!(surface(1), Some(Surface::Unknown), "Instagram");
 }
 
+/// A rule that its author calls experimental holds for the versions that it was made from, and says
+/// no more than that it may be Messenger.
+#[test]
+fn messenger_by_form_is_stated_for_no_version_that_nobody_saw() {
+    let signals = Signals::builtin();
+    let seen = |version: &str| {
+        let text = format!(
+            "Mozilla/5.0 (Linux; Android 14; SM-S918B; wv) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Version/4.0 Chrome/141.0.7390.124 Mobile Safari/537.36 [FB_IAB/FB4A;FBAV/{version};]"
+        );
+        let in_app = signals.agent(&text).in_app.expect("in an app");
+        (in_app.app.clone(), in_app.surface)
+    };
+    assert_eq!(seen("485.0.0.70.77"), ("meta".into(), Surface::Unknown));
+    for version in ["479.0.0.1", "490.0.0.50", "512.0.0.44", "999.0.0.1"] {
+        assert_eq!(seen(version), ("facebook".into(), Surface::Unknown));
+    }
+}
+
 #[test]
 fn devices_systems_and_browsers() {
     let signals = Signals::builtin();

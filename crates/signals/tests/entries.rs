@@ -132,6 +132,7 @@ fn every_host_and_package_leads_to_its_origin() {
                 ReferrerKind::Assistant(_) => origin.category == OriginCategory::Assistant,
                 ReferrerKind::Video(_) => origin.category == OriginCategory::Video,
                 ReferrerKind::Aggregator(_) => origin.category == OriginCategory::Aggregator,
+                ReferrerKind::Document(_) => origin.category == OriginCategory::Document,
                 ReferrerKind::Browser(_) => origin.category == OriginCategory::Browser,
                 ReferrerKind::Spam(_) => origin.category == OriginCategory::Spam,
                 ReferrerKind::None | ReferrerKind::Malformed | ReferrerKind::Referral => false,
@@ -208,6 +209,10 @@ fn every_decoration_is_taken_out_where_it_belongs_and_only_there() {
             Says::CampaignContent => link.campaign.content.as_deref() == Some(value),
             Says::CampaignTerm => link.campaign.term.as_deref() == Some(value),
             Says::CampaignId => link.campaign.id.as_deref() == Some(value),
+            Says::MailId => {
+                link.campaign.id.as_deref() == Some(value)
+                    && link.mailed_by().is_some_and(|d| d.id == row.id)
+            }
             Says::Recipient => link
                 .recipient
                 .as_ref()

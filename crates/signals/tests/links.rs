@@ -139,7 +139,7 @@ fn wechat_writes_the_audience_into_the_link() {
     );
     assert_eq!(
         surface("timeline"),
-        Some(("from-wechat-moments".into(), Surface::Unknown))
+        Some(("from-wechat-moments".into(), Surface::Public))
     );
     let other = signals
         .link("https://a.example/x?from=berlin&to=paris")
@@ -232,6 +232,31 @@ fn only_what_names_who_got_a_mail_is_a_recipient() {
         assert_eq!(link.recipient.is_some(), names_one, "{name}");
         assert_eq!(link.canonical, "https://a.example/x", "{name}");
     }
+}
+
+#[test]
+fn what_a_mail_system_puts_on_says_that_a_link_was_mailed() {
+    let signals = Signals::builtin();
+    for (query, system_s) in [
+        ("mc_eid=4f", Some("mc_eid")),
+        ("mc_cid=4f", Some("mc_cid")),
+        ("_hsmi=77&utm_content=77", Some("_hsmi")),
+        ("_hsenc=p2&_hsmi=77", Some("_hsenc")),
+        ("mkt_tok=abc", Some("mkt_tok")),
+        ("vero_id=x", Some("vero_id")),
+        ("mc_cid=", None),
+        ("utm_medium=email", None),
+        ("utm_id=4f", None),
+        ("oly_anon_id=4f", None),
+    ] {
+        let url = format!("https://a.example/x?{query}");
+        let link = signals.link(&url).unwrap();
+        let mark = link.mailed_by().map(|mark| mark.name.as_str());
+        assert_eq!(mark, system_s, "{query}");
+        assert_eq!(link.canonical, "https://a.example/x", "{query}");
+    }
+    let link = signals.link("https://a.example/x?mc_cid=4f").unwrap();
+    assert_eq!(link.campaign.id.as_deref(), Some("4f"), "a campaign's id");
 }
 
 #[test]

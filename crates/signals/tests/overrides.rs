@@ -257,6 +257,29 @@ fn mistakes_are_named_with_file_row_key_and_fix() {
             vec!["own.toml", "campaign", "`z`", "zine", "Mail", "Paid"],
         ),
         (
+            &format!("{robot}tokens = [\"Mozilla\"]")
+                .replace("examples = []", "examples = [\"Mozilla/5.0\"]"),
+            vec!["own.toml", "robot", "`r`", "Chrome on Windows", "narrower"],
+        ),
+        // No ordinary browser has it, but readers in WhatsApp's do.
+        (
+            &format!("{robot}tokens = [\"WAiOS/\"]")
+                .replace("examples = []", "examples = [\"WAiOS/1\"]"),
+            vec!["own.toml", "robot", "`r`", "in_app `whatsapp`"],
+        ),
+        (
+            "[[unnamed]]\nid = \"u\"\nmatch = [{ has = [\"Firefox/\"] }]\nsource = \"s\"\ndate = \"2026\"\nexamples = [\"Firefox/1\"]",
+            vec!["own.toml", "unnamed", "`u`", "Firefox on Windows"],
+        ),
+        (
+            "[[in_app]]\nid = \"i\"\napp = \"line\"\nname = \"I\"\nsurface = \"private\"\ncertainty = \"observed\"\ntokens = [\"Chrome/\"]\nsource = \"s\"\ndate = \"2026\"\nexamples = [\"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\"]",
+            vec!["own.toml", "in_app", "`i`", "Chrome on Windows"],
+        ),
+        (
+            &format!("{robot}tokens = [\"R/\"]").replace("\"2026\"", "\"2026-13\""),
+            vec!["own.toml", "`r`", "`date`", "2026-13", "01 to 12"],
+        ),
+        (
             "[[decoration]]\nname = \"*\"\nsays = \"tracking\"\nsource = \"s\"\ndate = \"2026\"",
             vec!["own.toml", "`*`", "`name`"],
         ),

@@ -15,6 +15,7 @@ fn kind(signals: &Signals, referrer: &str) -> String {
         ReferrerKind::Assistant(_) => "assistant",
         ReferrerKind::Video(_) => "video",
         ReferrerKind::Aggregator(_) => "aggregator",
+        ReferrerKind::Document(_) => "document",
         ReferrerKind::Browser(_) => "browser",
         ReferrerKind::Spam(_) => "spam",
         ReferrerKind::Referral => "referral",
@@ -35,7 +36,20 @@ fn referrers_lead_to_their_place() {
         ("https://news.google.com/", "aggregator:google-news"),
         ("https://mail.google.com/", "mail:gmail"),
         ("https://gemini.google.com/app", "assistant:gemini"),
-        ("https://docs.google.com/", "private:google-docs"),
+        ("https://docs.google.com/", "document:google-docs"),
+        ("https://www.notion.so/", "document:notion"),
+        ("https://trello.com/", "document:trello"),
+        ("https://example.atlassian.net/", "document:jira"),
+        ("https://example.sharepoint.com/", "document:microsoft-365"),
+        ("https://www.yammer.com/", "document:microsoft-365"),
+        ("https://example.feishu.cn/", "document:feishu-docs"),
+        ("https://app.slack.com/", "private:slack"),
+        ("https://app.element.io/", "private:matrix"),
+        ("https://example.zulipchat.com/", "private:zulip"),
+        ("https://search.app/", "social:google-share"),
+        ("https://news.line.me/", "aggregator:line-news"),
+        ("https://today.line.me/", "aggregator:line-news"),
+        ("https://timeline.line.me/", "social:line-timeline"),
         ("https://sites.google.com/view/x", "referral"),
         ("https://google.evil.example/", "referral"),
         ("https://notgoogle.com/", "referral"),
@@ -110,6 +124,39 @@ fn referrers_lead_to_their_place() {
     }
 }
 
+/// What a service publishes about itself is no chat of it.
+#[test]
+fn the_sites_blogs_and_forums_of_messengers_are_sites_like_others() {
+    let signals = Signals::builtin();
+    for host in [
+        "faq.whatsapp.com",
+        "www.whatsapp.com",
+        "blog.whatsapp.com",
+        "telegram.org",
+        "slack.com",
+        "www.slack.com",
+        "api.slack.com",
+        "support.discord.com",
+        "www.skype.com",
+        "help.viber.com",
+        "www.viber.com",
+        "line.me",
+        "blog.element.io",
+        "forum.mattermost.com",
+        "keybase.io",
+        "www.rocket.chat",
+        "blog.trello.com",
+    ] {
+        let referrer = format!("https://{host}/");
+        assert_eq!(kind(&signals, &referrer), "referral", "{host}");
+    }
+    // As a campaign's source the name is still the service's.
+    for (source, app) in [("whatsapp.com", "whatsapp"), ("line.me", "line")] {
+        let named = signals.campaign(source, "").origin;
+        assert_eq!(named.map(|origin| origin.id.as_str()), Some(app));
+    }
+}
+
 #[test]
 fn a_referrer_keeps_what_callers_compare() {
     let signals = Signals::builtin();
@@ -134,6 +181,10 @@ fn surfaces_are_unknown_where_nothing_tells() {
     assert_eq!(surface("https://l.instagram.com/"), Some(Surface::Unknown));
     assert_eq!(surface("https://l.messenger.com/"), Some(Surface::Private));
     assert_eq!(surface("https://pinterest.de/"), Some(Surface::Public));
+    assert_eq!(surface("https://docs.google.com/"), Some(Surface::Unknown));
+    assert_eq!(surface("https://liff.line.me/"), Some(Surface::Unknown));
+    assert_eq!(surface("https://search.app/"), Some(Surface::Unknown));
+    assert_eq!(surface("https://news.line.me/"), Some(Surface::Public));
 }
 
 #[test]
@@ -196,6 +247,21 @@ fn campaign_words() {
             CampaignCategory::Assistant,
             Some("chatgpt"),
         ),
+        // What anybody may follow is no message.
+        (
+            "whatsapp",
+            "channel",
+            CampaignCategory::Channel,
+            Some("whatsapp"),
+        ),
+        ("", "whatsapp-channel", CampaignCategory::Channel, None),
+        (
+            "youtube",
+            "channel",
+            CampaignCategory::Media,
+            Some("youtube"),
+        ),
+        ("acme", "channel", CampaignCategory::Other, None),
         ("sms", "", CampaignCategory::Sms, Some("sms")),
         ("x", "sms", CampaignCategory::Sms, Some("twitter")),
         ("app", "web-push", CampaignCategory::Push, None),

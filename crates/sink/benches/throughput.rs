@@ -73,11 +73,13 @@ fn append(commit: &mut Commit, number: u64, content: &str) {
                 name: "deep_path",
                 detail: Cow::Borrowed("62-character path"),
                 log_odds: 1.4,
+                search_log_odds: Some(1.7),
             },
             Evidence {
                 name: "mobile",
                 detail: Cow::Borrowed("phone"),
                 log_odds: 0.4,
+                search_log_odds: Some(-0.3),
             },
         ],
         model_version: Cow::Borrowed("priors-1"),

@@ -20,7 +20,7 @@ use crate::{CONSUMER_STAGE, Options};
 
 /// What a row takes in a block beyond its record's bytes, at most: numbers of fixed size where Avro
 /// has short ones, null marks, and where the row came from.
-const ROW_BYTES: usize = 160;
+pub(crate) const ROW_BYTES: usize = 160;
 /// How long a wait for records goes on before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The same where a batch is due, and waits only for the one before it to be in ClickHouse.
@@ -60,13 +60,12 @@ pub(crate) fn gather<P: Partition + 'static>(
     options: &Options,
     signals: &Signals,
 ) -> Result<Option<Batch>, LogError> {
-    let mut growing = Growing::new(input, start, &signals.budget);
+    let mut growing = Growing::new(input, start, signals.budget.share());
     let mut due: Option<Due> = None;
     loop {
         if signals.stop.is_turned() {
             return Ok(None);
         }
-        input.tell_lag();
         let now = Instant::now();
         let left = due.map_or(PATIENCE, |due| due.at().saturating_duration_since(now));
         let patience = match left.is_zero() {
@@ -127,21 +126,39 @@ impl Due {
 }
 
 /// Encodes the records of a plan again: the same bytes give the same blocks. `None` where the
-/// sink stops. Waits until there is memory for it.
+/// sink stops.
+///
+/// It cannot close early: before it takes a record it waits until there is memory for the largest
+/// batch. Whoever takes over from many replicas has many plans to finish.
 pub(crate) fn again<P: Partition + 'static>(
     input: &Input<P>,
     start: u64,
     plan: &Plan,
+    options: &Options,
     signals: &Signals,
 ) -> Result<Option<Batch>, LogError> {
-    let mut growing = Growing::new(input, start, &signals.budget);
-    while growing.end < plan.end {
-        if signals.stop.is_turned() {
+    let is_over = || signals.stop.is_turned();
+    // Nobody else is to wait for memory while a broker is away that has the first record.
+    loop {
+        if is_over() {
             return Ok(None);
         }
-        if growing.is_empty() && !growing.share.has_room() {
-            std::thread::sleep(PATIENCE);
-            continue;
+        let mut is_there = false;
+        input.read(start, PATIENCE, |_, _| {
+            is_there = true;
+            false
+        })?;
+        if is_there {
+            break;
+        }
+    }
+    let Some(share) = signals.budget.share_of(options.batch_bytes_max, is_over) else {
+        return Ok(None);
+    };
+    let mut growing = Growing::new(input, start, share);
+    while growing.end < plan.end {
+        if is_over() {
+            return Ok(None);
         }
         let mut beyond = false;
         input.read(growing.end, PATIENCE, |offset, record| {
@@ -171,13 +188,13 @@ struct Growing {
 }
 
 impl Growing {
-    fn new<P: Partition + 'static>(input: &Input<P>, start: u64, budget: &Budget) -> Growing {
+    fn new<P: Partition + 'static>(input: &Input<P>, start: u64, share: Share) -> Growing {
         Growing {
             table: input.table(),
             partition: input.number(),
             start,
             end: start,
-            share: budget.share(),
+            share,
             rows: 0,
             months: BTreeMap::new(),
             letters: Vec::new(),
@@ -273,13 +290,19 @@ impl Growing {
     }
 
     fn freeze(self) -> Batch {
+        let Growing {
+            months, mut share, ..
+        } = self;
         let columns = self.table.columns().count();
         let mut rows = BTreeMap::new();
         let mut blocks = BTreeMap::new();
-        for (month, growing) in &self.months {
-            rows.insert(*month, growing.count() as u64);
-            blocks.insert(*month, Bytes::from(growing.freeze(columns)));
-        }
+        share.freeze(|| {
+            // The columns of a month go when its block is there.
+            for (month, growing) in months {
+                rows.insert(month, growing.count() as u64);
+                blocks.insert(month, Bytes::from(growing.freeze(columns)));
+            }
+        });
         Batch {
             start: self.start,
             plan: Plan {
@@ -290,7 +313,66 @@ impl Growing {
             blocks,
             letters: self.letters,
             times: self.times,
-            _share: self.share,
+            _share: share,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::rows::TABLES;
+    use crate::stand_in::Reluctant;
+
+    const RECORDS: u32 = 4;
+
+    #[test]
+    fn many_plans_are_finished_within_the_memory_for_two() {
+        let directory = tempfile::tempdir().expect("directory");
+        let [.., letters] = &TABLES;
+        // Late, so that all who may read on do so at the same time.
+        let partition = Arc::new(Reluctant {
+            late: Duration::from_millis(20),
+            ..Reluctant::of(directory.path(), letters.topic, RECORDS)
+        });
+        let input = || Input::new(Arc::clone(&partition), letters);
+        let mut signals = Signals {
+            stop: Stop::new(),
+            busy: Arc::default(),
+            budget: Budget::new(usize::MAX, 0),
+        };
+        let mut options = Options {
+            batch_rows_max: RECORDS as usize,
+            linger: Duration::from_secs(10),
+            ..Options::default()
+        };
+        let planned = gather(&input(), 0, &options, &signals);
+        let planned = planned.expect("reads").expect("nobody stops it");
+        assert_eq!(planned.plan.end, u64::from(RECORDS));
+
+        options.batch_bytes_max = signals.budget.used();
+        let bytes_max = 2 * options.batch_bytes_max;
+        // Besides, one may be frozen.
+        let with_copy = bytes_max + options.batch_bytes_max;
+        signals.budget = Budget::new(with_copy, options.batch_bytes_max);
+        let most = AtomicUsize::new(0);
+        let finish = || {
+            let batch = again(&input(), 0, &planned.plan, &options, &signals);
+            let batch = batch.expect("reads").expect("nobody stops it");
+            assert_eq!(batch.blocks, planned.blocks);
+            most.fetch_max(signals.budget.used(), Ordering::Relaxed);
+            // It is being inserted.
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(finish);
+            }
+        });
+        let most = most.load(Ordering::Relaxed);
+        assert!(most <= bytes_max, "{most} of {bytes_max} bytes");
+        assert_eq!(signals.budget.used(), 0);
     }
 }

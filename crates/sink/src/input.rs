@@ -1,12 +1,14 @@
 //! A partition of the log as its writer uses it, in either home.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use grapevine_event::topic::DEAD_LETTERS;
 use grapevine_log::{Batch, Commit, Durability, LogError, Partition, Position};
-use grapevine_metrics::PartitionLag;
+use grapevine_metrics::{CommitEnd, CommitEnded, PartitionLag};
 use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::CONSUMER_STAGE;
 use crate::error::SinkError;
@@ -27,8 +29,6 @@ pub(crate) struct Input<P> {
     table: &'static Table,
     /// The last read: what a closed batch leaves of it is where the next one begins.
     read: Arc<Mutex<Option<Batch>>>,
-    /// When the lag was told last.
-    lag_told: Arc<Mutex<Option<Instant>>>,
 }
 
 impl<P> Clone for Input<P> {
@@ -37,7 +37,6 @@ impl<P> Clone for Input<P> {
             partition: Arc::clone(&self.partition),
             table: self.table,
             read: Arc::clone(&self.read),
-            lag_told: Arc::clone(&self.lag_told),
         }
     }
 }
@@ -49,7 +48,6 @@ impl<P: Partition + 'static> Input<P> {
             partition,
             table,
             read: Arc::default(),
-            lag_told: Arc::default(),
         }
     }
 
@@ -68,22 +66,27 @@ impl<P: Partition + 'static> Input<P> {
         self.partition.position()
     }
 
-    /// Says now and then how many records are not known to be in ClickHouse. Nothing depends on it, so
-    /// brokers that do not answer are left to whoever reads.
-    pub(crate) fn tell_lag(&self) {
-        let mut told = self.lag_told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|told| told.elapsed() < LAG_EVERY) {
-            return;
-        }
-        *told = Some(Instant::now());
-        if let (Ok(end), Ok(position)) = (self.partition.end(), self.partition.position()) {
-            PartitionLag {
-                consumer: CONSUMER_STAGE,
-                topic: self.table.topic,
-                partition: self.number(),
-                records: end.saturating_sub(position.offset),
+    /// Says now and then how many records are not known to be in ClickHouse, for as long as it is
+    /// polled: from the moment that the partition is held, whatever its writer waits for. Nothing
+    /// depends on it, so brokers that do not answer are left to whoever reads.
+    pub(crate) async fn tell_lag(&self) -> Infallible {
+        let mut look = interval(LAG_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let partition = Arc::clone(&self.partition);
+            let asked = spawn_blocking(move || lag(&*partition)).await;
+            // Told here and not by the thread: an answer that comes when the partition is given
+            // away already would leave its lag behind.
+            if let Ok(Ok(records)) = asked {
+                PartitionLag {
+                    consumer: CONSUMER_STAGE,
+                    topic: self.table.topic,
+                    partition: self.number(),
+                    records,
+                }
+                .emit();
             }
-            .emit();
         }
     }
 
@@ -121,8 +124,15 @@ impl<P: Partition + 'static> Input<P> {
         Ok(())
     }
 
+    /// Reads the partition from offset `from` on, past what [`read`](Self::read) keeps: empty only
+    /// where nothing is there.
+    pub(crate) fn read_once(&self, from: u64) -> Result<Batch, LogError> {
+        self.partition.read(from, READ_BYTES)
+    }
+
     /// Moves the position from `from` and appends the dead letters, both or neither; again and
-    /// again where the log gives a transaction up, for then nothing of it is there.
+    /// again where the log gives a transaction up, for then nothing of it is there. Counts each
+    /// that ended.
     ///
     /// # Errors
     /// The log's own.
@@ -152,16 +162,72 @@ impl<P: Partition + 'static> Input<P> {
             });
             match done.await {
                 Ok(Err(LogError::Aborted(reason))) => {
+                    ended(CommitEnd::Aborted);
                     let topic = self.table.topic;
                     let partition = self.number();
-                    tracing::warn!(topic, partition, reason, "commit was given up: again");
+                    tracing::info!(topic, partition, reason, "commit was given up: again");
                     if stop.pause(PAUSE).await {
                         return Err(LogError::Aborted(reason).into());
                     }
                 }
-                Ok(done) => return Ok(done?),
+                Ok(Ok(())) => {
+                    ended(CommitEnd::Committed);
+                    return Ok(());
+                }
+                Ok(Err(error)) => return Err(error.into()),
                 Err(error) => return Err(SinkError::Task(error.to_string())),
             }
         }
+    }
+}
+
+/// Records that are not known to be in ClickHouse.
+fn lag(partition: &impl Partition) -> Result<u64, LogError> {
+    let end = partition.end()?;
+    Ok(end.saturating_sub(partition.position()?.offset))
+}
+
+fn ended(end: CommitEnd) {
+    CommitEnded {
+        stage: CONSUMER_STAGE,
+        end,
+    }
+    .emit();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::rows::TABLES;
+    use crate::stand_in::{Reluctant, told};
+
+    #[tokio::test]
+    async fn each_transaction_counts_by_how_it_ended() {
+        let directory = tempfile::tempdir().expect("directory");
+        let [.., letters] = &TABLES;
+        let partition = Arc::new(Reluctant {
+            aborts: AtomicU32::new(2),
+            ..Reluctant::of(directory.path(), letters.topic, 1)
+        });
+        let input = Input::new(Arc::clone(&partition), letters);
+        let counted = |end: &str| {
+            let series = format!("grapevine_commits_total{{stage=\"sink\",end=\"{end}\"}}");
+            told(&series).unwrap_or_default()
+        };
+        let (aborted, committed) = (counted("aborted"), counted("committed"));
+        let to = Position {
+            offset: 1,
+            metadata: Vec::new(),
+        };
+        let stop = Stop::new();
+        let commit = input.commit(0, to, Vec::new(), Durability::Durable, &stop);
+        commit.await.expect("commits in the end");
+        assert_eq!(partition.aborts.load(Ordering::Relaxed), 0);
+        assert_eq!(input.position().expect("position").offset, 1);
+        // Others count here too; only this one is given up.
+        assert_eq!(counted("aborted"), aborted + 2.0);
+        assert!(counted("committed") > committed);
     }
 }

@@ -33,6 +33,7 @@ mod month;
 mod native;
 mod plan;
 mod presence;
+mod recount;
 mod replay;
 mod replica;
 mod rows;
@@ -51,7 +52,9 @@ use grapevine_log::{LocalPartition, Log, LogError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use audit::{Audit, Depth, KafkaView, LogView, Problem, Repair, TopicAudit, audit, repair};
+pub use audit::{
+    Audit, Compared, Depth, KafkaView, LogView, Problem, Repair, TopicAudit, audit, repair,
+};
 pub use error::SinkError;
 pub use migrate::{migrate, migrate_when_there, set_group_size_min};
 pub use replay::{Filter, Found, REPLAY, Replay, add_table, replay_on_kafka};
@@ -82,8 +85,13 @@ pub struct Options {
     /// A batch closes at about this many bytes of rows. Two batches a partition may be in memory. A
     /// block must reach ClickHouse as one: the embedded server takes 64 MiB so.
     pub batch_bytes_max: usize,
-    /// All partitions together gather no more bytes of rows than this: batches close early, and
-    /// no more is read, while it is used up. While a batch is frozen it takes twice its share.
+    /// All partitions together hold no more bytes of rows than this, the copy that is made of a
+    /// batch when it closes included (of one at a time): batches close early, and no more is read,
+    /// while it is used up. Batches that were planned before a start cannot close early: as many are
+    /// read at once as would fit if each were as large as
+    /// [`batch_bytes_max`](Self::batch_bytes_max). One record for each partition may go beyond, and
+    /// so does a planned batch that is larger than that. Not counted are what each partition keeps
+    /// of its last read (1 MiB or one record), and that buffers grow by doubling.
     pub memory_bytes_max: usize,
     /// A batch closes this long after its first record, full or not. While the one before it is
     /// being inserted it goes on growing.
@@ -172,7 +180,11 @@ pub async fn run(
     options: Options,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SinkError> {
-    let shared = Shared::new(client, options, 1);
+    let shared = Shared {
+        // Every offset below a position is a row here or has its dead letter: the audit knows.
+        recounts: false,
+        ..Shared::new(client, options, 1)
+    };
     let stopping = Stop::new();
     let mut tasks = JoinSet::new();
     for table in &TABLES {

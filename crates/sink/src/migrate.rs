@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     18 "0018_merges",
     19 "0019_by_partition",
     20 "0020_ranges",
+    21 "0021_search_evidence",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

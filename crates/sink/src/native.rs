@@ -355,6 +355,37 @@ impl Column for EvidenceList {
     }
 }
 
+/// The column of what each fact of a visit's evidence adds to dark search: as many elements as
+/// [`EvidenceList`] has, in its order.
+#[derive(Default)]
+pub(crate) struct EvidenceSearch {
+    ends: Ends,
+    log_odds: Nullable<Plain<f32>>,
+}
+
+impl Column for EvidenceSearch {
+    type Item<'a> = &'a [Evidence<'a>];
+    fn type_name() -> String {
+        format!("Array({})", Nullable::<Plain<f32>>::type_name())
+    }
+    fn push(&mut self, item: &[Evidence<'_>]) {
+        self.ends.push(item.len());
+        for fact in item {
+            self.log_odds.push(fact.search_log_odds);
+        }
+    }
+    fn push_default(&mut self) {
+        self.ends.push(0);
+    }
+    fn write(&self, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.ends.bytes);
+        self.log_odds.write(block);
+    }
+    fn bytes(&self) -> usize {
+        self.ends.bytes.len() + self.log_odds.bytes()
+    }
+}
+
 /// The column of the apps of a surge.
 #[derive(Default)]
 pub(crate) struct AppList {

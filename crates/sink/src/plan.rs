@@ -42,8 +42,9 @@ impl Plan {
 /// What the metadata of a position says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Rows that the records below the position gave; `None` where the position is of a version
-    /// that did not count.
+    /// Rows that the records below the position gave; `None` where it does not say: it was set by
+    /// hand, or is of a version that did not count. The sink counts them anew then
+    /// ([`recount`](crate::recount)).
     pub(crate) before: Option<u64>,
     /// The batch that follows, where there is one.
     pub(crate) plan: Option<Plan>,

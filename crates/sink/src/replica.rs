@@ -11,7 +11,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clickhouse::Client;
 use grapevine_log::kafka::topics::Partitions;
@@ -107,14 +107,13 @@ pub async fn run_replica(
         let _ = stop.wait_for(|stop| *stop).await;
         turned.turn();
     });
-    let pause_max = options.pause_max;
+    let mut pauses = Pauses::up_to(options.pause_max);
     let shared = Shared::new(client, options, 1);
-    let mut pause = PAUSE_FIRST;
     let outcome = loop {
         if stopping.is_turned() {
             break Ok(());
         }
-        match take_part(&replica, &shared, &stopping).await {
+        match take_part(&replica, &shared, &stopping, &mut pauses).await {
             Err(SinkError::Log(LogError::Away(reason))) if stopping.is_turned() => {
                 tracing::warn!(
                     reason,
@@ -123,6 +122,7 @@ pub async fn run_replica(
                 break Ok(());
             }
             Err(SinkError::Log(LogError::Away(reason))) => {
+                let pause = pauses.another();
                 let pause_ms = pause.as_millis();
                 tracing::warn!(
                     reason,
@@ -130,7 +130,6 @@ pub async fn run_replica(
                     "kafka is away: nothing is lost, joining again"
                 );
                 stopping.pause(pause).await;
-                pause = (pause * 2).min(pause_max);
             }
             ended => break ended,
         }
@@ -139,8 +138,44 @@ pub async fn run_replica(
     outcome
 }
 
+/// Pauses before the group is joined again.
+#[derive(Debug)]
+struct Pauses {
+    next: Duration,
+    max: Duration,
+}
+
+impl Pauses {
+    fn up_to(max: Duration) -> Pauses {
+        Pauses {
+            next: PAUSE_FIRST.min(max),
+            max,
+        }
+    }
+
+    /// One more: twice as long as the one before.
+    fn another(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.max);
+        pause
+    }
+
+    /// A membership lasted so long. After one that was longer than any pause they begin anew: what
+    /// ended it is another matter than what was before.
+    fn was_member(&mut self, lasted: Duration) {
+        if lasted > self.max {
+            *self = Pauses::up_to(self.max);
+        }
+    }
+}
+
 /// One membership of the group, from joining to leaving.
-async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Result<(), SinkError> {
+async fn take_part(
+    replica: &Replica,
+    shared: &Shared,
+    stopping: &Stop,
+    pauses: &mut Pauses,
+) -> Result<(), SinkError> {
     let Replica {
         connection,
         membership,
@@ -158,6 +193,7 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
         // Nothing is held yet. Whoever waits for the brokers ends with the process.
         () = stopping.turned() => return Ok(()),
     };
+    let joined = Instant::now();
     let (sender, given) = mpsc::channel(1);
     let handed = Arc::new(AtomicBool::new(false));
     let hand = spawn_blocking({
@@ -170,6 +206,7 @@ async fn take_part(replica: &Replica, shared: &Shared, stopping: &Stop) -> Resul
     let outcome = Members::new(replica, shared, stopping, given)
         .write(grace)
         .await;
+    pauses.was_member(joined.elapsed());
     handed.store(true, Ordering::Relaxed);
     hand.await.map_err(task)?;
     let for_good = stopping.is_turned();
@@ -312,15 +349,14 @@ impl<'a> Members<'a> {
         let partition = Arc::new(partition);
         self.held.push((Arc::downgrade(&partition), stop.clone()));
         let input = Input::new(partition, table);
-        let left = PartitionLeft {
+        let leaving = Leaving(PartitionLeft {
             consumer: CONSUMER_STAGE,
             topic: table.topic,
             partition: input.number(),
-        };
+        });
         self.writers.spawn(async move {
-            let ended = writer::write(input, shared, stop).await;
-            left.emit();
-            ended
+            let _leaving = leaving;
+            writer::write(input, shared, stop).await
         });
         Ok(())
     }
@@ -341,6 +377,16 @@ impl<'a> Members<'a> {
     }
 }
 
+/// Tells that a partition is left, however its writer ends: one that is cut off would leave its lag
+/// behind.
+struct Leaving(PartitionLeft);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.emit();
+    }
+}
+
 /// How a writer ended. One that lost its partition did what it could.
 fn ending(ended: Result<Result<(), SinkError>, tokio::task::JoinError>) -> Result<(), SinkError> {
     match ended.map_err(task)? {
@@ -355,5 +401,57 @@ fn ending(ended: Result<Result<(), SinkError>, tokio::task::JoinError>) -> Resul
         // Given up because it was to stop.
         Err(SinkError::Log(LogError::Aborted(_))) => Ok(()),
         ended => ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_metrics::PartitionLag;
+
+    use super::*;
+    use crate::stand_in::told;
+
+    #[test]
+    fn pauses_grow_with_each_blip_and_begin_anew_after_a_long_membership() {
+        let max = Duration::from_secs(1);
+        let mut pauses = Pauses::up_to(max);
+        let mut after = |lasted| {
+            pauses.was_member(lasted);
+            pauses.another().as_millis()
+        };
+        let blip = Duration::from_millis(300);
+        assert_eq!([(); 5].map(|()| after(blip)), [200, 400, 800, 1000, 1000]);
+        assert_eq!(after(max * 60), 200);
+        assert_eq!(after(blip), 400);
+        // No longer than the longest, be that shorter than the first.
+        assert_eq!(Pauses::up_to(blip / 3).another(), blip / 3);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_is_cut_off_takes_its_lag_along() {
+        let (consumer, topic, partition) = (CONSUMER_STAGE, TABLES[2].topic, 77);
+        PartitionLag {
+            consumer,
+            topic,
+            partition,
+            records: 5,
+        }
+        .emit();
+        let series = format!(
+            "grapevine_consumer_lag_records{{consumer=\"sink\",topic=\"{topic}\",partition=\"77\"}}"
+        );
+        assert_eq!(told(&series), Some(5.0));
+        let leaving = Leaving(PartitionLeft {
+            consumer,
+            topic,
+            partition,
+        });
+        let mut writers = JoinSet::new();
+        writers.spawn(async move {
+            let _leaving = leaving;
+            std::future::pending::<()>().await;
+        });
+        writers.shutdown().await;
+        assert_eq!(told(&series), None);
     }
 }

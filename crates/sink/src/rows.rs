@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::month::Month;
 use crate::native::{
-    AppList, Column, EvidenceList, Millis, Nullable, Numbers, Plain, Properties, SeedList, Symbols,
-    Text, column, varint,
+    AppList, Column, EvidenceList, EvidenceSearch, Millis, Nullable, Numbers, Plain, Properties,
+    SeedList, Symbols, Text, column, varint,
 };
 
 /// Version of what this module makes of a record. It is part of every plan: a plan of another
@@ -100,6 +100,7 @@ table! {
         dark_probability_high: Plain<f32> = |r| r.dark_probability_high,
         dark_search_probability: Plain<f32> = |r| r.dark_search_probability,
         evidence: EvidenceList = |r| &r.evidence,
+        evidence_search: EvidenceSearch = |r| &r.evidence,
         model_version: Text = |r| r.model_version.as_bytes(),
         robot: Nullable<Text> = |r| r.robot.as_deref().map(str::as_bytes),
         incoming_token: Nullable<Text> = |r| r.incoming_token.as_deref().map(str::as_bytes),

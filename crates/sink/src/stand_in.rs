@@ -1,12 +1,19 @@
-//! What stands in for a ClickHouse in tests of this crate's insides.
+//! What stands in for a ClickHouse and for a log in tests of this crate's insides.
 
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clickhouse::Client;
+use grapevine_event::{DeadLetter, Id};
+use grapevine_log::{
+    Batch, Commit, Durability, LocalPartition, Log, LogError, Partition, Position,
+};
 
+use crate::CONSUMER;
 use crate::copies::Copies;
 use crate::insert::Inserter;
 use crate::settings::Settings;
@@ -94,4 +101,114 @@ fn serve(stream: TcpStream, told: &Mutex<Vec<String>>) -> Result<()> {
     told.lock().expect("lock").push(statement);
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     reader.into_inner().write_all(answer)
+}
+
+/// The value of a series as `GET /metrics` has it; `None` where there is none.
+pub(crate) fn told(series: &str) -> Option<f64> {
+    let text = grapevine_metrics::render();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map(|value| value.parse().expect("a number"))
+}
+
+type Answer<T> = std::result::Result<T, LogError>;
+
+/// A dead letter as a record.
+pub(crate) fn letter() -> Vec<u8> {
+    let letter = DeadLetter {
+        letter_id: Id::default(),
+        time: 1_709_251_200_000,
+        site: "example.org",
+        stage: "import",
+        reason: "too_long",
+        detail: "".into(),
+        source: "access.log",
+        partition: None,
+        position: 17,
+        payload: b"line",
+        payload_length: 4,
+    };
+    let mut record = Vec::new();
+    letter.encode(&mut record).expect("fits its schema");
+    record
+}
+
+/// A partition of a log on disk that takes its time, gives one record at a time, and gives
+/// transactions up as Kafka does.
+pub(crate) struct Reluctant {
+    pub(crate) partition: LocalPartition<Arc<Log>>,
+    /// How long it takes to read, and to say where it ends.
+    pub(crate) late: Duration,
+    /// So many commits are given up before one is made.
+    pub(crate) aborts: AtomicU32,
+}
+
+impl Reluctant {
+    /// So many dead letters in a topic of a log of its own.
+    pub(crate) fn of(directory: &Path, topic: &'static str, records: u32) -> Reluctant {
+        let log = Log::open(&directory.join("log.redb")).expect("log");
+        for _ in 0..records {
+            let mut commit = Commit::default();
+            commit.append(topic, &letter());
+            log.commit(&commit, Durability::Durable).expect("commits");
+        }
+        Reluctant {
+            partition: LocalPartition::new(Arc::new(log), CONSUMER, topic),
+            late: Duration::ZERO,
+            aborts: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Partition for Reluctant {
+    fn topic(&self) -> &str {
+        self.partition.topic()
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition.partition()
+    }
+
+    fn position(&self) -> Answer<Position> {
+        self.partition.position()
+    }
+
+    fn confirm(&self) -> Answer<()> {
+        self.partition.confirm()
+    }
+
+    fn end(&self) -> Answer<u64> {
+        std::thread::sleep(self.late);
+        self.partition.end()
+    }
+
+    fn read(&self, offset: u64, _: usize) -> Answer<Batch> {
+        std::thread::sleep(self.late);
+        self.partition.read(offset, 1)
+    }
+
+    fn read_waiting(&self, offset: u64, _: usize, patience: Duration) -> Answer<Batch> {
+        std::thread::sleep(self.late);
+        self.partition.read_waiting(offset, 1, patience)
+    }
+
+    fn commit(
+        &self,
+        commit: &mut Commit,
+        from: u64,
+        to: Position,
+        durability: Durability,
+    ) -> Answer<()> {
+        let left = self.aborts.load(Ordering::Relaxed);
+        if left > 0 {
+            self.aborts.store(left - 1, Ordering::Relaxed);
+            return Err(LogError::Aborted("in a test".to_owned()));
+        }
+        self.partition.commit(commit, from, to, durability)
+    }
+
+    fn wanted_back(&self) -> bool {
+        self.partition.wanted_back()
+    }
 }

@@ -21,7 +21,7 @@ use crate::presence;
 use crate::rows::{ENCODER_VERSION, Table};
 use crate::settings::{BLOCK_ROWS_MAX, Settings};
 use crate::stop::Stop;
-use crate::{Options, startup};
+use crate::{Options, recount, startup};
 
 /// So long after its plan a block is sent without asking. No table takes as many inserts meanwhile as
 /// it remembers ([`startup::window_needed`]): had another owner sent the block, its token would be known.
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     /// Writers that the table must remember inserts of: the topic's partitions.
     pub(crate) writers: u64,
+    /// Whether rows are counted anew where a position has no count.
+    pub(crate) recounts: bool,
 }
 
 impl Shared {
@@ -63,22 +65,31 @@ impl Shared {
         Shared {
             // The database may not be there yet, and names in queries carry it.
             client: client.with_database("default"),
-            budget: Budget::new(options.memory_bytes_max),
+            budget: Budget::new(options.memory_bytes_max, options.batch_bytes_max),
             options,
             writers,
+            recounts: true,
         }
     }
 }
 
-/// Writes a partition into its table until the signal to stop.
+/// Writes a partition into its table until the signal to stop, and says meanwhile how far the table
+/// is behind.
 pub(crate) async fn write<P: Partition + 'static>(
     input: Input<P>,
     shared: Shared,
     stop: Stop,
 ) -> Result<(), SinkError> {
-    match Writer::start(input, shared, stop).await? {
-        Some(writer) => writer.run().await,
-        None => Ok(()),
+    let told = input.clone();
+    let written = async {
+        match Writer::start(input, shared, stop).await? {
+            Some(writer) => writer.run().await,
+            None => Ok(()),
+        }
+    };
+    tokio::select! {
+        written = written => written,
+        never = told.tell_lag() => match never {},
     }
 }
 
@@ -97,6 +108,7 @@ impl<P: Partition + 'static> Writer<P> {
             options,
             budget,
             writers,
+            recounts,
         } = shared;
         let table = input.table();
         let position = input.position()?;
@@ -108,7 +120,7 @@ impl<P: Partition + 'static> Writer<P> {
         let window = startup::window_needed(writers, &options);
         let mut pause = PAUSE_FIRST;
         let mut refusals = 0;
-        let (settings, copies, newest) = loop {
+        let (settings, copies) = loop {
             let error = match check(&client, &input, end, window).await {
                 Ok(found) => break found,
                 Err(SinkError::ClickHouse(error)) => error,
@@ -128,19 +140,37 @@ impl<P: Partition + 'static> Writer<P> {
             answer_max: options.answer_max,
             pause_max: options.pause_max,
         };
-        // Kafka's first record need not be at offset 0: without any row, none was counted.
-        let unwritten = position.metadata.is_empty() && newest.is_none();
-        let before = standing.before.or(unwritten.then_some(0));
-        Ok(Some(Writer {
+        let mut writer = Writer {
             input,
             options,
             inserter,
             stop,
             budget,
             committed: position.offset,
-            before,
+            before: standing.before,
             planned: standing.plan,
-        }))
+        };
+        if recounts && writer.before.is_none() && !writer.count_anew().await? {
+            return Ok(None);
+        }
+        Ok(Some(writer))
+    }
+
+    /// Counts the rows below the position, which does not say. False where the sink stops before.
+    async fn count_anew(&mut self) -> Result<bool, SinkError> {
+        let counted = recount::recount(
+            &self.input,
+            &self.inserter.client,
+            self.options.pause_max,
+            self.committed,
+            &self.stop,
+        );
+        self.before = counted.await?;
+        if self.before.is_some() && self.planned.is_none() {
+            // Nothing may come for long, and the audit is to know.
+            self.acknowledge(self.committed).await?;
+        }
+        Ok(self.before.is_some())
     }
 
     /// Runs until the signal to stop.
@@ -172,12 +202,7 @@ impl<P: Partition + 'static> Writer<P> {
                 // Stopping: what is being gathered is given up by itself.
                 return Ok(());
             }
-            RowsVisible {
-                table: self.input.table().name,
-                event_times_ms: &batch.times,
-                now_ms: now_ms(),
-            }
-            .emit();
+            self.visible(&batch);
             let (topic, partition) = (self.input.table().topic, self.input.number());
             let (from, to) = (batch.start, batch.plan.end);
             let rows = batch.plan.rows_total();
@@ -278,16 +303,27 @@ impl<P: Partition + 'static> Writer<P> {
         Ok(true)
     }
 
+    /// Tells that the rows of a batch are certain to be there.
+    fn visible(&self, batch: &Batch) {
+        RowsVisible {
+            table: self.input.table().name,
+            event_times_ms: &batch.times,
+            now_ms: now_ms(),
+        }
+        .emit();
+    }
+
     /// Finishes what the last owner had planned. False where the sink stops before.
     async fn finish_planned(&mut self) -> Result<bool, SinkError> {
         let Some(plan) = self.planned.take() else {
             return Ok(true);
         };
         let start = self.committed;
-        let (input, again) = (self.input.clone(), plan.clone());
-        let signals = self.signals(&Arc::default());
-        let again = spawn_blocking(move || batch::again(&input, start, &again, &signals)).await;
-        let Some(batch) = again.map_err(|error| SinkError::Task(error.to_string()))?? else {
+        let (input, options) = (self.input.clone(), self.options.clone());
+        let (again, signals) = (plan.clone(), self.signals(&Arc::default()));
+        let mut again =
+            spawn_blocking(move || batch::again(&input, start, &again, &options, &signals));
+        let Some(batch) = gathered(&mut again).await? else {
             return Ok(false);
         };
         let (topic, partition) = (self.input.table().topic, self.input.number());
@@ -311,6 +347,8 @@ impl<P: Partition + 'static> Writer<P> {
         if !self.insert(&batch, None).instrument(span).await? {
             return Ok(false);
         }
+        // Some may have been there before. Nobody knows since when, nor whether it was told.
+        self.visible(&batch);
         let rows = plan.rows_total();
         self.before = self.before.map(|before| before + rows);
         self.acknowledge(plan.end).await?;
@@ -350,7 +388,7 @@ async fn check<P: Partition + 'static>(
     input: &Input<P>,
     planned: u64,
     window: u64,
-) -> Result<(Settings, Copies, Option<u64>), SinkError> {
+) -> Result<(Settings, Copies), SinkError> {
     let table: &'static Table = input.table();
     let settings = Settings::agreed(client).await?;
     let copies = startup::check(client, table, window).await?;
@@ -371,38 +409,20 @@ async fn check<P: Partition + 'static>(
                 planned,
             })
         }
-        newest => Ok((settings, copies, newest)),
+        _ => Ok((settings, copies)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use grapevine_event::{DeadLetter, Id};
+    use std::net::TcpListener;
+
     use grapevine_log::{Commit, LocalPartition, Log};
 
     use super::*;
     use crate::CONSUMER;
     use crate::rows::TABLES;
-    use crate::stand_in::Laggard;
-
-    fn letter() -> Vec<u8> {
-        let letter = DeadLetter {
-            letter_id: Id::default(),
-            time: 1_709_251_200_000,
-            site: "example.org",
-            stage: "import",
-            reason: "too_long",
-            detail: "".into(),
-            source: "access.log",
-            partition: None,
-            position: 17,
-            payload: b"line",
-            payload_length: 4,
-        };
-        let mut record = Vec::new();
-        letter.encode(&mut record).expect("fits its schema");
-        record
-    }
+    use crate::stand_in::{Laggard, Reluctant, letter, told};
 
     #[tokio::test]
     async fn a_block_that_is_sent_long_after_its_plan_is_asked_for_first() {
@@ -418,7 +438,7 @@ mod tests {
             linger: Duration::from_millis(1),
             ..Options::default()
         };
-        let (stop, budget) = (Stop::new(), Budget::new(options.memory_bytes_max));
+        let (stop, budget) = (Stop::new(), Budget::new(usize::MAX, 0));
         let signals = Signals {
             stop: stop.clone(),
             busy: Arc::default(),
@@ -451,5 +471,86 @@ mod tests {
             assert!(inserted.expect("no error"));
             assert_eq!(laggard.order(), order, "{:?}", laggard.told());
         }
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_batch_planned_before_are_told_to_be_there() {
+        let directory = tempfile::tempdir().expect("directory");
+        let [.., letters] = &TABLES;
+        let partition = Arc::new(Reluctant::of(directory.path(), letters.topic, 7));
+        let input = Input::new(partition, letters);
+        let options = Options {
+            batch_rows_max: 7,
+            linger: Duration::from_secs(10),
+            ..Options::default()
+        };
+        let (stop, budget) = (Stop::new(), Budget::new(usize::MAX, 0));
+        let signals = Signals {
+            stop: stop.clone(),
+            busy: Arc::default(),
+            budget: budget.clone(),
+        };
+        let planned = batch::gather(&input, 0, &options, &signals);
+        let planned = planned.expect("reads").expect("nobody stops it");
+        let laggard = Laggard::start();
+        let mut writer = Writer {
+            input: input.clone(),
+            options,
+            inserter: laggard.inserter(),
+            stop,
+            budget,
+            committed: 0,
+            before: Some(0),
+            planned: Some(planned.plan),
+        };
+        let series = "grapevine_event_to_row_seconds_count{table=\"dead_letters\"}";
+        let before = told(series).unwrap_or_default();
+        assert!(writer.finish_planned().await.expect("no error"));
+        assert_eq!(told(series), Some(before + 7.0));
+        assert_eq!(input.position().expect("position").offset, 7);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_clickhouse_says_how_far_it_is_behind() {
+        let directory = tempfile::tempdir().expect("directory");
+        let [visits, ..] = &TABLES;
+        let partition = Arc::new(Reluctant::of(directory.path(), visits.topic, 11));
+        let input = Input::new(partition, visits);
+        let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = nobody.local_addr().expect("address");
+        drop(nobody);
+        let away = Client::default().with_url(format!("http://{address}"));
+        let shared = Shared::new(away, Options::default(), 1);
+        let stop = Stop::new();
+        let writing = tokio::spawn(write(input, shared, stop.clone()));
+        let series =
+            "grapevine_consumer_lag_records{consumer=\"sink\",topic=\"visits\",partition=\"0\"}";
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while told(series) != Some(11.0) {
+            assert!(Instant::now() < deadline, "{:?}", told(series));
+            assert!(!writing.is_finished(), "it waits");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.turn();
+        let written = writing.await.expect("ends");
+        written.expect("no error");
+    }
+
+    #[tokio::test]
+    async fn a_lag_that_is_known_when_the_partition_is_left_is_not_told() {
+        let directory = tempfile::tempdir().expect("directory");
+        let [_, events, ..] = &TABLES;
+        let late = Duration::from_millis(200);
+        let partition = Arc::new(Reluctant {
+            late,
+            ..Reluctant::of(directory.path(), events.topic, 11)
+        });
+        let input = Input::new(partition, events);
+        let left = tokio::time::timeout(late / 4, input.tell_lag()).await;
+        assert!(left.is_err(), "left while it asks");
+        tokio::time::sleep(late * 2).await;
+        let text = grapevine_metrics::render();
+        let label = format!("topic=\"{}\"", events.topic);
+        assert!(!text.contains(&label), "{text}");
     }
 }

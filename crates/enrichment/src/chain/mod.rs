@@ -53,7 +53,7 @@ impl Stage for ChainStage {
     fn process(&mut self, _offset: u64, record: &[u8], out: &mut Outputs) {
         let rejected = match Record::decode(record) {
             Ok(Record::Visit(visit)) => {
-                self.state.visit(&self.classifier, visit, record, out);
+                self.state.visit(&self.classifier, visit, out);
                 None
             }
             Ok(Record::VisitEvent(event)) => {

@@ -72,12 +72,12 @@ impl State {
         &mut self,
         classifier: &Classifier,
         mut visit: Visit<'_>,
-        record: &[u8],
         out: &mut Outputs,
     ) {
         self.pass(classifier, visit.time, out);
         if visit.channel == Channel::Bot {
-            out.unchanged(topic::VISITS, visit.site, visit.time, record);
+            // Written anew: it may be as an earlier release wrote it.
+            out.visit(topic::VISITS, &visit);
             return;
         }
         let content = visit.content.clone();

@@ -153,6 +153,7 @@ fn arrives(link: &Link<'_>, referrer: &Referrer<'_>) -> bool {
         || !link.click_ids.is_empty()
         || !link.share_marks.is_empty()
         || !link.campaign.is_empty()
+        || link.mailed_by().is_some()
 }
 
 fn arrival(hit: &Hit<'_>) -> u32 {

@@ -23,6 +23,11 @@ fn a_preview_before_a_grey_landing_makes_it_darker() {
         read!(world, topic::VISITS, Visit, visit_bytes, visits);
         let facts = visits[0].evidence.iter();
         let sum: f32 = facts.clone().map(|fact| fact.log_odds).sum();
+        let search: Option<f32> = facts.clone().map(|fact| fact.search_log_odds).sum();
+        let search = search.expect("said of each fact");
+        let by_search = visits[0].dark_search_probability;
+        let found = (by_search / (1.0 - visits[0].dark_probability - by_search)).ln();
+        assert!((search - found).abs() < 1e-2, "{search} {found}");
         let words = facts
             .map(|fact| fact.detail.to_string())
             .collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 
 use grapevine_event::*;
 
-fn sample_visit() -> Visit<'static> {
+pub(crate) fn sample_visit() -> Visit<'static> {
     Visit {
         visit_id: Id([7; 16]),
         site: "example.org",
@@ -33,6 +33,7 @@ fn sample_visit() -> Visit<'static> {
             name: "referrer",
             detail: "t.me".into(),
             log_odds: 0.0,
+            search_log_odds: Some(0.25),
         }],
         model_version: "1".into(),
         robot: None,

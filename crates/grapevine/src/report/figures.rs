@@ -133,6 +133,10 @@ pub struct EvidenceFigures {
     /// where it decides by itself. How the two rivals stand on each visit is in the view
     /// `visit_odds`.
     pub log_odds: f64,
+    /// Mean log-odds of dark search, against typed addresses, that it adds; 0 where it decides by
+    /// itself or says nothing of it. `None` where no visit of the period says it: those judged by a
+    /// release that did not keep it.
+    pub search_log_odds: Option<f64>,
     /// The fact in words, as on one of those visits.
     pub example: String,
 }

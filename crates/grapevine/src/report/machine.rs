@@ -64,6 +64,9 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     for fact in &report.evidence {
         rows.number("evidence", &fact.name, "visits", fact.visits)?;
         rows.number("evidence", &fact.name, "log_odds", fact.log_odds)?;
+        if let Some(search) = fact.search_log_odds {
+            rows.number("evidence", &fact.name, "search_log_odds", search)?;
+        }
     }
     rows.number("chains", "token", "visits", report.chains.token_visits)?;
     rows.number("chains", "cascades", "count", report.chains.cascades)?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::figures::{Estimate, Report};
+use super::figures::{Estimate, EvidenceFigures, Report};
 use crate::numerals::{count, percent, plural};
 
 /// Narrowest width that a table is laid out for.
@@ -333,30 +333,37 @@ impl Page<'_> {
             return Ok(());
         }
         self.title(out, "The evidence behind it")?;
-        let mut head = vec!["fact", "visits", "weight"];
+        let [private, search] = match self.is_narrow() {
+            true => ["private", "search"],
+            false => ["for a\nprivate link", "for dark\nsearch"],
+        };
+        let mut head = vec!["fact", "visits", private, search];
         if !self.is_narrow() {
             head.push("for example");
         }
         let mut table = self.table(&head);
         for row in &self.report.evidence {
-            let weight = if row.log_odds.abs() < 0.005 {
-                "decides".to_owned()
-            } else {
-                format!("{:+.1}", row.log_odds)
-            };
+            let [private, search] = weights(row);
             let mut cells = vec![
                 Cell::new(row.name.replace('_', " ")),
                 right(count(row.visits)),
-                right(weight),
+                right(private),
+                right(search),
             ];
             if !self.is_narrow() {
-                let width = usize::from(self.width).saturating_sub(44).max(14);
+                let width = usize::from(self.width).saturating_sub(58).max(14);
                 cells.push(Cell::new(shortened(&row.example, width)));
             }
             table.add_row(cells);
         }
         writeln!(out, "{table}")?;
-        self.paragraph(out, "weight: mean log-odds of dark social that the fact adds (+0.7 doubles the odds, -0.7 halves them); decides: a fact that settles the channel by itself. How search and typed addresses stand against it on each visit: grapevine query 'SELECT * FROM grapevine.visit_odds LIMIT 9'.")
+        let [private, search] = [private, search].map(|head| head.replace('\n', " "));
+        self.paragraph(
+            out,
+            &format!(
+                "{private}: mean log-odds of dark social that the fact adds, against search and typed addresses together (+0.7 doubles the odds, -0.7 halves them); {search}: the same of a search that left no referrer, against a typed address alone; decides: a fact that settles the channel by itself. Visit by visit: grapevine query 'SELECT * FROM grapevine.visit_odds LIMIT 9'."
+            ),
+        )
     }
 
     fn foot(&self, out: &mut impl Write) -> io::Result<()> {
@@ -379,6 +386,20 @@ impl Page<'_> {
             ),
         )
     }
+}
+
+/// What a fact adds to a private link and to dark search, in words; the second is empty where the
+/// fact decides.
+fn weights(fact: &EvidenceFigures) -> [String; 2] {
+    let is_none = |log_odds: f64| log_odds.abs() < 0.005;
+    if is_none(fact.log_odds) && fact.search_log_odds.is_none_or(is_none) {
+        return ["decides".to_owned(), String::new()];
+    }
+    let search = match fact.search_log_odds {
+        Some(log_odds) => format!("{log_odds:+.1}"),
+        None => "unknown".to_owned(),
+    };
+    [format!("{:+.1}", fact.log_odds), search]
 }
 
 pub(super) fn right(text: String) -> Cell {

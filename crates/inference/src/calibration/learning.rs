@@ -149,12 +149,14 @@ impl Learned {
             }
             .into(),
             log_odds: adds as f32,
+            search_log_odds: Some(0.0),
         });
         if let Some(missing) = missing {
             visit.evidence.push(Evidence {
                 name: evidence::NO_TOKEN,
                 detail: "no share token, although this site's links carry them".into(),
                 log_odds: missing.dark.likely as f32,
+                search_log_odds: Some(missing.search as f32),
             });
         }
     }

@@ -463,6 +463,7 @@ impl Hint<'_> {
             name: self.name,
             detail: detail.into(),
             log_odds: self.weight.dark.likely as f32,
+            search_log_odds: Some(self.weight.search as f32),
         }
     }
 
@@ -494,6 +495,10 @@ pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &[Hint<'_>]) {
     if let Some(rest) = rest {
         let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
         rest.log_odds += hints.iter().fold(0.0, add) as f32;
+        if let Some(search) = &mut rest.search_log_odds {
+            let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.search;
+            *search += hints.iter().fold(0.0, add) as f32;
+        }
     }
 }
 

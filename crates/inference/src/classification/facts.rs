@@ -1,17 +1,16 @@
 //! Facts that decide, in the order that they are tried. `docs/classification.md` states the same
 //! order; its reasons stand there.
 
-use grapevine_event::{Channel, Evidence, Method, Protocol, VisitorBasis};
-use grapevine_signals::headers::asks_for_head_only;
-use grapevine_signals::{
-    AgentKind, CampaignCategory, Certainty, Origin, OriginCategory, ReferrerKind, Surface,
-};
+use grapevine_event::{Channel, Evidence, Method, VisitorBasis};
+use grapevine_signals::{Certainty, Origin, OriginCategory, Surface};
 
+use super::machines::robot;
 use super::{Classification, Classifier, Landing};
 use crate::evidence;
 use crate::model::Range;
 
-const NONE: Range = Range {
+/// Nobody passed the link on.
+pub(super) const NONE: Range = Range {
     low: 0.0,
     likely: 0.0,
     high: 0.0,
@@ -34,6 +33,7 @@ impl Classifier {
             .or_else(|| self.token_again(landing));
         match judged {
             Some(judged) => {
+                let judged = self.with_share_marks(landing, judged);
                 let judged = self.with_origin_of_chain(landing, judged);
                 self.with_rest_of_token(landing, judged)
             }
@@ -61,10 +61,12 @@ impl Classifier {
             .or_else(|| self.unknown_share_mark(landing))
             .or_else(|| self.click_id(landing));
         if another_fact.is_none() {
+            let [private, search] = self.log_odds(landing);
             judged.evidence.push(Evidence {
                 name: evidence::WITHOUT_TOKEN,
                 detail: "what the rest of the visit says by itself".into(),
-                log_odds: self.log_odds(landing) as f32,
+                log_odds: private as f32,
+                search_log_odds: Some(search as f32),
             });
         }
         judged
@@ -91,35 +93,36 @@ impl Classifier {
         let because = |judged: Classification<'a>| {
             judged.because(evidence::TOKEN, "the link carries a reader's share token")
         };
-        if let Some(named) = self.named_app(landing) {
-            let dark = match named.channel {
-                Channel::DarkSocial => self.model().fact.token_private,
-                Channel::Search => self.model().fact.token_public,
-                _ => self.token_of_unknown_surface(named.app),
+        let facts = &self.model().fact;
+        let last_hop = None
+            .or_else(|| self.named_app(landing))
+            .or_else(|| self.private_referrer(landing))
+            .or_else(|| self.mail_referrer(landing));
+        // A mark of the app that opened the link says which of its places it was opened in; one of
+        // another app was copied along.
+        let mark = self.share_mark(landing).filter(|mark| {
+            let opened_in = last_hop.as_ref();
+            opened_in.is_none_or(|last_hop| last_hop.app == mark.app)
+        });
+        let is_marked = mark.is_some();
+        if let Some(place) = mark.or(last_hop) {
+            let dark = match place.channel {
+                Channel::DarkSocial => facts.token_private,
+                Channel::Search => facts.token_public,
+                _ if is_marked => facts.token_public,
+                _ => self.token_of_unknown_surface(place.app),
             };
-            let channel = match named.channel {
+            let channel = match place.channel {
                 Channel::Search => Channel::Search,
                 _ => dark_or(Channel::Social, dark),
             };
             let mut judged = because(Classification::certain(
                 channel,
-                named.app,
+                place.app,
                 Method::Token,
                 dark,
             ));
-            judged.evidence.extend(named.evidence);
-            return Some(judged);
-        }
-        if let Some(private) = self.private_referrer(landing) {
-            let dark = self.model().fact.token_private;
-            let channel = Channel::DarkSocial;
-            let mut judged = because(Classification::certain(
-                channel,
-                private.app,
-                Method::Token,
-                dark,
-            ));
-            judged.evidence.extend(private.evidence);
+            judged.evidence.extend(place.evidence);
             return Some(judged);
         }
         if !landing.internal
@@ -127,7 +130,8 @@ impl Classifier {
         {
             let dark = match landing.referrer.origin().map(|origin| origin.surface) {
                 Some(Surface::Unknown) => self.token_of_unknown_surface(public.app),
-                _ => self.model().fact.token_public,
+                _ if public.channel == Channel::DarkSocial => facts.token_private,
+                _ => facts.token_public,
             };
             let channel = dark_or(public.channel, dark);
             let mut judged = because(Classification::certain(
@@ -139,7 +143,6 @@ impl Classifier {
             judged.evidence.extend(public.evidence);
             return Some(judged);
         }
-        let facts = &self.model().fact;
         let dark = match landing.visitor.basis {
             VisitorBasis::Client => facts.token,
             VisitorBasis::Address | VisitorBasis::None => facts.token_without_id,
@@ -184,8 +187,12 @@ impl Classifier {
                 Surface::Unknown => return None,
             };
             let app = mark.decoration.app.as_str();
+            let place = match mark.decoration.note.as_str() {
+                "" => String::new(),
+                note => format!(" ({note})"),
+            };
             let detail = format!(
-                "{} wrote {}={} into the link: shared {audience}",
+                "{} wrote {}={} into the link: shared {audience}{place}",
                 self.name_of(app),
                 mark.decoration.name,
                 mark.value
@@ -212,141 +219,27 @@ impl Classifier {
         Some(judged.because(evidence::SHARE_MARK, detail))
     }
 
-    /// An app that names itself: by package, by its browser's user agent, or to the page's script.
-    fn named_app<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-        let package = landing.hit.requested_with;
-        if let Some(origin) = package.and_then(|package| self.signals().package(package)) {
-            let unknown = unsaid(origin.surface);
-            let detail = format!(
-                "{} named itself in X-Requested-With{unknown}{}",
-                origin.name,
-                hearsay(origin)
-            );
-            let method = Method::RequestedWith;
-            let judged = self.in_app(origin, origin.surface, method)?;
-            return Some(judged.because(evidence::REQUESTED_WITH, detail));
-        }
-        if let Some(browser) = landing.agent.in_app {
-            let method = Method::InAppBrowser;
-            let judged = match self.signals().origin(&browser.app) {
-                Some(origin) => self.in_app(origin, browser.surface, method)?,
-                None => self.by_surface(&browser.app, browser.surface, method),
-            };
-            let unknown = unsaid(browser.surface);
-            let detail = format!(
-                "opened in the browser of {}{unknown}{}",
-                browser.name,
-                doubt(browser.certainty)
-            );
-            return Some(judged.because(evidence::IN_APP_BROWSER, detail));
-        }
-        let app = landing.hit.app.filter(|app| !app.is_empty())?;
-        let origin = self.signals().origin(app)?;
-        let judged = self.in_app(origin, origin.surface, Method::Client)?;
-        let unknown = unsaid(origin.surface);
-        let detail = format!(
-            "the page's script saw the browser of {}{unknown}",
-            origin.name
-        );
-        Some(judged.because(evidence::CLIENT, detail))
-    }
-
-    /// What follows from being inside an app; nothing from a browser's own package.
-    fn in_app<'a>(
+    /// Says that an app or site marked the link as shared, where something else decided.
+    fn with_share_marks<'a>(
         &'a self,
-        origin: &'a Origin,
-        surface: Surface,
-        method: Method,
-    ) -> Option<Classification<'a>> {
-        let elsewhere = |channel| {
-            let dark = self.model().unknown_surface(&origin.id);
-            Some(Classification::certain(channel, &origin.id, method, dark))
-        };
-        match origin.category {
-            OriginCategory::Browser | OriginCategory::Spam => None,
-            OriginCategory::Search => elsewhere(Channel::Search),
-            OriginCategory::Assistant => Some(Classification::certain(
-                Channel::Assistant,
-                &origin.id,
-                method,
-                NONE,
-            )),
-            OriginCategory::Mail | OriginCategory::MailProtection => {
-                let dark = self.model().fact.mail_referrer;
-                Some(Classification::certain(
-                    Channel::DarkSocial,
-                    "mail",
-                    method,
-                    dark,
-                ))
-            }
-            OriginCategory::Aggregator => {
-                let dark = self.model().fact.public_referrer;
-                Some(Classification::certain(
-                    Channel::Referral,
-                    &origin.id,
-                    method,
-                    dark,
-                ))
-            }
-            OriginCategory::Social | OriginCategory::Messenger | OriginCategory::Video => {
-                Some(self.by_surface(&origin.id, surface, method))
-            }
-        }
-    }
-
-    fn by_surface<'a>(
-        &'a self,
-        app: &'a str,
-        surface: Surface,
-        method: Method,
+        landing: &Landing<'_, 'a>,
+        judged: Classification<'a>,
     ) -> Classification<'a> {
-        let dark = match surface {
-            Surface::Private => self.model().fact.private_app,
-            Surface::Public => self.model().fact.public_app,
-            Surface::Unknown => self.model().unknown_surface(app),
-        };
-        Classification::certain(dark_or(Channel::Social, dark), app, method, dark)
-    }
-
-    /// A messenger, a team chat or a mail program as referrer.
-    fn private_referrer<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-        match landing.referrer.kind {
-            ReferrerKind::PrivateApp(origin) => {
-                let judged = self.by_surface(&origin.id, origin.surface, Method::Referrer);
-                let places = match origin.surface {
-                    Surface::Private => "",
-                    Surface::Public | Surface::Unknown => ", which has public places too",
-                };
-                let detail = format!("referrer of {}{places}{}", origin.name, hearsay(origin));
-                Some(judged.because(evidence::PRIVATE_REFERRER, detail))
-            }
-            ReferrerKind::WebMail(origin) | ReferrerKind::MailProtection(origin) => {
-                if self.campaign_category(landing) == Some(CampaignCategory::Mail) {
-                    return None;
-                }
-                let dark = self.model().fact.mail_referrer;
-                let detail = format!(
-                    "referrer of {}; an untagged newsletter looks the same{}",
-                    origin.name,
-                    hearsay(origin)
-                );
-                let judged =
-                    Classification::certain(Channel::DarkSocial, "mail", Method::Referrer, dark);
-                Some(judged.because(evidence::MAIL_REFERRER, detail))
-            }
-            _ => None,
+        let marks = &landing.link.share_marks;
+        let said = judged.evidence.iter();
+        let is_said = said
+            .map(|fact| fact.name)
+            .any(|name| name == evidence::SHARE_MARK);
+        let nobody = matches!(judged.channel, Channel::Bot | Channel::Internal);
+        if marks.is_empty() || is_said || nobody {
+            return judged;
         }
-    }
-
-    fn campaign_category(&self, landing: &Landing<'_, '_>) -> Option<CampaignCategory> {
-        let campaign = &landing.link.campaign;
-        if campaign.is_empty() {
-            return None;
-        }
-        let source = campaign.source.as_deref().unwrap_or_default();
-        let medium = campaign.medium.as_deref().unwrap_or_default();
-        Some(self.signals().campaign(source, medium).category)
+        let names: Vec<&str> = marks
+            .iter()
+            .map(|mark| mark.decoration.name.as_str())
+            .collect();
+        let detail = format!("the link is marked as shared ({})", names.join(", "));
+        judged.because(evidence::SHARE_MARK, detail)
     }
 
     /// A paid click. Without referrer the id may have travelled along with a copied link.
@@ -361,84 +254,6 @@ impl Classifier {
         };
         let judged = Classification::certain(Channel::Paid, &id.app, Method::ClickId, dark);
         Some(judged.because(evidence::CLICK_ID, detail))
-    }
-
-    /// Campaign tags, or the id of a mail's recipient.
-    fn campaign<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-        let link = landing.link;
-        let facts = &self.model().fact;
-        let dark = match landing.without_referrer() {
-            true => facts.campaign_without_referrer,
-            false => facts.public_referrer,
-        };
-        let Some(category) = self.campaign_category(landing) else {
-            let recipient = link.recipient.as_ref()?;
-            let app = recipient.decoration.app.as_str();
-            let judged = Classification::certain(Channel::Mail, app, Method::Campaign, dark);
-            let detail = "the link carries the recipient of a mail of the site";
-            return Some(judged.because(evidence::CAMPAIGN, detail));
-        };
-        let source = link.campaign.source.as_deref().unwrap_or_default();
-        let medium = link.campaign.medium.as_deref().unwrap_or_default();
-        let origin = self.signals().campaign(source, medium).origin;
-        let app = origin.map_or("", |origin| origin.id.as_str());
-        let channel = match category {
-            CampaignCategory::Messenger => {
-                let dark = facts.campaign_messenger;
-                let app = if app.is_empty() { "unknown" } else { app };
-                let detail = format!("tagged as made for a messenger: {}", tags(landing));
-                let channel = Channel::DarkSocial;
-                let judged = Classification::certain(channel, app, Method::Campaign, dark);
-                return Some(judged.because(evidence::CAMPAIGN, detail));
-            }
-            CampaignCategory::Mail => Channel::Mail,
-            CampaignCategory::Paid => Channel::Paid,
-            CampaignCategory::Social => Channel::Social,
-            CampaignCategory::Search => Channel::Search,
-            CampaignCategory::Assistant => Channel::Assistant,
-            CampaignCategory::Referral => Channel::Referral,
-            _ => Channel::Campaign,
-        };
-        let judged = Classification::certain(channel, app, Method::Campaign, dark);
-        let detail = format!("tagged {}; a copied link keeps its tags", tags(landing));
-        Some(judged.because(evidence::CAMPAIGN, detail))
-    }
-
-    /// Search, networks, assistants, other sites.
-    fn public_referrer<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-        let some_public = self.model().fact.public_referrer;
-        let (channel, app, dark) = match landing.referrer.kind {
-            ReferrerKind::Search(origin) => (Channel::Search, origin.id.as_str(), NONE),
-            ReferrerKind::Assistant(origin) => (Channel::Assistant, origin.id.as_str(), NONE),
-            ReferrerKind::Social(origin) | ReferrerKind::Video(origin) => {
-                let dark = match origin.surface {
-                    Surface::Public => self.model().fact.public_app,
-                    Surface::Private => self.model().fact.private_app,
-                    Surface::Unknown => self.model().unknown_surface(&origin.id),
-                };
-                (dark_or(Channel::Social, dark), origin.id.as_str(), dark)
-            }
-            ReferrerKind::Aggregator(origin) => {
-                (Channel::Referral, origin.id.as_str(), some_public)
-            }
-            ReferrerKind::Referral => (Channel::Referral, "", some_public),
-            _ => return None,
-        };
-        let detail = match landing.referrer.origin() {
-            Some(origin) => {
-                let unknown = match landing.referrer.kind {
-                    ReferrerKind::Social(_) | ReferrerKind::Video(_) => unsaid(origin.surface),
-                    _ => "",
-                };
-                format!("referrer of {}{unknown}{}", origin.name, hearsay(origin))
-            }
-            None => match landing.referrer.package {
-                Some(package) => format!("opened from the app {package}"),
-                None => format!("referrer {}", landing.referrer.host),
-            },
-        };
-        let judged = Classification::certain(channel, app, Method::Referrer, dark);
-        Some(judged.because(evidence::PUBLIC_REFERRER, detail))
     }
 
     /// A click id without referrer: the visit left a platform, by post or by message; or a search
@@ -466,29 +281,7 @@ impl Classifier {
         Some(judged.because(evidence::CLICK_ID, detail))
     }
 
-    /// Says where the chain began, where campaign tags travelled along with a passed link.
-    fn with_origin_of_chain<'a>(
-        &'a self,
-        landing: &Landing<'_, 'a>,
-        judged: Classification<'a>,
-    ) -> Classification<'a> {
-        let decided_by_tags = judged.method == Method::Campaign;
-        if judged.channel != Channel::DarkSocial
-            || decided_by_tags
-            || landing.link.campaign.is_empty()
-        {
-            return judged;
-        }
-        let began = match self.campaign_category(landing) {
-            Some(CampaignCategory::Mail) => "the chain began in a mail",
-            Some(CampaignCategory::Paid) => "the chain began in an advertisement",
-            _ => "the chain began in a campaign",
-        };
-        let detail = format!("tagged {}: {began}", tags(landing));
-        judged.because(evidence::CAMPAIGN, detail)
-    }
-
-    fn name_of<'a>(&'a self, app: &'a str) -> &'a str {
+    pub(super) fn name_of<'a>(&'a self, app: &'a str) -> &'a str {
         match self.signals().origin(app) {
             Some(origin) => &origin.name,
             None if app.is_empty() => "an app",
@@ -498,7 +291,7 @@ impl Classifier {
 }
 
 /// What is said of an app that has posts and messages where nothing tells them apart.
-fn unsaid(surface: Surface) -> &'static str {
+pub(super) fn unsaid(surface: Surface) -> &'static str {
     match surface {
         Surface::Unknown => "; messages or posts, it does not say",
         Surface::Private | Surface::Public => "",
@@ -506,7 +299,7 @@ fn unsaid(surface: Surface) -> &'static str {
 }
 
 /// What is said of a mark where it is not known well that it is this app's.
-fn doubt(certainty: Certainty) -> &'static str {
+pub(super) fn doubt(certainty: Certainty) -> &'static str {
     match certainty {
         Certainty::Documented | Certainty::Observed => "",
         Certainty::Inferred => "; that the mark is this app's is inferred",
@@ -516,7 +309,7 @@ fn doubt(certainty: Certainty) -> &'static str {
 
 /// What is said of a host or package that is known from hearsay only. One that is inferred is below
 /// the service's own domain, which needs no words.
-fn hearsay(origin: &Origin) -> &'static str {
+pub(super) fn hearsay(origin: &Origin) -> &'static str {
     match origin.certainty {
         Certainty::Documented | Certainty::Observed | Certainty::Inferred => "",
         Certainty::Folklore => "; that this names it is hearsay",
@@ -524,69 +317,11 @@ fn hearsay(origin: &Origin) -> &'static str {
 }
 
 /// The channel of something that may be private: dark social where that is more probable.
-fn dark_or(public: Channel, dark: Range) -> Channel {
+pub(super) fn dark_or(public: Channel, dark: Range) -> Channel {
     match dark.likely >= 0.5 {
         true => Channel::DarkSocial,
         false => public,
     }
-}
-
-fn tags(landing: &Landing<'_, '_>) -> String {
-    let campaign = &landing.link.campaign;
-    let parts = [&campaign.source, &campaign.medium, &campaign.name];
-    let words: Vec<&str> = parts.iter().filter_map(|part| part.as_deref()).collect();
-    words.join(" / ")
-}
-
-fn robot<'a>(landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
-    let (name, detail): (&str, String) = match landing.agent.kind {
-        AgentKind::Robot(robot) | AgentKind::LibraryOrTool(robot) => (
-            &robot.name,
-            format!("user agent of {} ({})", robot.name, robot.purpose.as_str()),
-        ),
-        AgentKind::MailScanner(robot) => (
-            &robot.name,
-            format!("{} tests the links of mails", robot.name),
-        ),
-        AgentKind::PreviewFetcher(fetcher) => {
-            let detail = format!(
-                "{} fetches previews{}",
-                fetcher.name,
-                doubt(fetcher.certainty)
-            );
-            let judged = Classification::certain(Channel::Bot, &fetcher.app, Method::Agent, NONE);
-            let mut judged = judged.because(evidence::PREVIEW_FETCHER, detail);
-            judged.robot = Some(&fetcher.name);
-            return Some(judged);
-        }
-        // Servers that report hits of their own may know no user agent; browsers always send one.
-        AgentKind::Empty if landing.hit.protocol != Protocol::Native => (
-            "no user agent",
-            "no user agent: browsers send one".to_owned(),
-        ),
-        AgentKind::Person | AgentKind::Empty => {
-            if let ReferrerKind::Spam(origin) = landing.referrer.kind {
-                let detail = format!("referrer of {}, which forges visits", origin.name);
-                let judged = Classification::certain(Channel::Bot, "", Method::Referrer, NONE);
-                let mut judged = judged.because(evidence::SPAM_REFERRER, detail);
-                judged.robot = Some(&origin.name);
-                return Some(judged);
-            }
-            let range = landing
-                .hit
-                .range
-                .filter(|range| asks_for_head_only(range))?;
-            let detail = format!("asks for the beginning of the page only ({range})");
-            let judged = Classification::certain(Channel::Bot, "", Method::Agent, NONE);
-            let mut judged = judged.because(evidence::RANGE, detail);
-            judged.robot = Some("unnamed preview fetcher");
-            return Some(judged);
-        }
-    };
-    let judged = Classification::certain(Channel::Bot, "", Method::Agent, NONE);
-    let mut judged = judged.because(evidence::ROBOT, detail);
-    judged.robot = Some(name);
-    Some(judged)
 }
 
 fn internal<'a>(landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {

@@ -1,8 +1,12 @@
 //! One landing: channel, app, probability of a privately passed link, and why.
 
+mod apps;
 mod conventional;
 mod facts;
+mod machines;
 mod odds;
+mod places;
+mod tags;
 mod wording;
 
 use std::cell::Cell;
@@ -206,6 +210,7 @@ impl<'a> Classification<'a> {
             name,
             detail: detail.into(),
             log_odds: 0.0,
+            search_log_odds: Some(0.0),
         });
         self
     }

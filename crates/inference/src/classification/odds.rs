@@ -10,8 +10,9 @@
 //! A weight's `dark` is what the fact adds to the log-odds of a private link against everything else
 //! where nothing else is known, as publications state it; with other facts it adds as much as the
 //! rivals leave it, and that is what its evidence says: the log-odds of the evidence add up to the
-//! log-odds of the probability. What the content's history says is added later, against both rivals
-//! alike ([`add_to_odds`]). The ends of the range treat what is not known of prior and weights as
+//! log-odds of the probability. Beside that stands the weight's `search`: those add up to the log-odds
+//! of search against a typed address. What the content's history says is added later, to a private
+//! link against both rivals alike ([`add_to_odds`]). The ends of the range treat what is not known of prior and weights as
 //! independent: the distance of an end is the root of the sum of squares.
 
 use std::borrow::Cow;
@@ -174,17 +175,19 @@ impl<'a> Grey<'a> {
             name,
             detail: detail.into(),
             log_odds: (self.odds.private() - before) as f32,
+            search_log_odds: Some(weight.search as f32),
         });
     }
 }
 
 impl Classifier {
-    /// The log-odds of a private link that the grey rest gives, facts that decide left aside.
-    pub(super) fn log_odds<'a>(&'a self, landing: &Landing<'_, 'a>) -> f64 {
+    /// The log-odds that the grey rest gives, facts that decide left aside: of a private link against
+    /// everything else, and of search against a typed address.
+    pub(super) fn log_odds<'a>(&'a self, landing: &Landing<'_, 'a>) -> [f64; 2] {
         let mut grey = self.grey(landing);
         grey.evidence.clear();
         landing.list.set(grey.evidence);
-        grey.odds.private()
+        [grey.odds.private(), grey.odds.search]
     }
 
     fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {
@@ -198,6 +201,7 @@ impl Classifier {
             name: evidence::PRIOR,
             detail: Cow::Borrowed("landings without referrer, before any fact of this one"),
             log_odds: model.prior.dark.likely as f32,
+            search_log_odds: Some(model.prior.search as f32),
         });
         self.weigh_address(landing, &mut grey);
         self.weigh_visitor(landing, &mut grey);
@@ -251,6 +255,7 @@ impl Classifier {
                 name: evidence::TOKEN_BROKEN,
                 detail: Cow::Borrowed("a share token that is cut or forged says nothing"),
                 log_odds: 0.0,
+                search_log_odds: Some(0.0),
             });
         }
     }

@@ -68,10 +68,7 @@ impl CommitEnded {
         let end = match self.end {
             CommitEnd::Committed => "committed",
             CommitEnd::Aborted => {
-                tracing::warn!(
-                    stage = self.stage,
-                    "commit aborted: its input is processed again"
-                );
+                tracing::warn!(stage = self.stage, "commit aborted: its work is done again");
                 "aborted"
             }
         };

@@ -3,9 +3,11 @@
 //! A position counts how many rows the records below it gave, in the same commit that moves it.
 //! So an audit knows how many different offsets a partition must have in ClickHouse without
 //! reading the log, whatever marks of its own Kafka keeps between the records. Where the count is
-//! not right, [`repair`] compares offset by offset with what the log still holds.
+//! not right, [`repair`] compares offset by offset with what the log still holds; where there is
+//! none, as after an offset was set by hand, [`audit`] itself does, and says what is left in doubt.
 
 mod balance;
+mod fill;
 mod gaps;
 mod repair;
 mod view;
@@ -51,9 +53,23 @@ pub struct TopicAudit {
     pub last: Option<u64>,
     /// Different offsets below `committed`.
     pub acknowledged: u64,
-    /// How many there must be; `None` where no version counted them, on a log whose offsets have
-    /// gaps.
+    /// How many there must be; `None` where the position has no count, on a log whose offsets have
+    /// gaps: it was set by hand, or is of a version that did not count.
     pub expected: Option<u64>,
+    /// What the log says in place of `expected`; `None` where that is known, and of tables of which
+    /// the newest row stays.
+    pub compared: Option<Compared>,
+}
+
+/// A partition held against the log record by record, because nobody knows how many rows it must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// First offset that was compared: of those before it the log holds nothing any more.
+    pub from: u64,
+    /// Acknowledged records from there on that give a row, and have none.
+    pub missing: u64,
+    /// Offsets from there on that have a row, and no record that gives one.
+    pub surplus: u64,
 }
 
 /// Something that is not as it must be.
@@ -95,6 +111,15 @@ pub enum Problem {
         partition: i32,
         /// Largest such offset.
         offset: u64,
+    },
+    /// Acknowledged rows of which neither a count nor the log says whether they are all there.
+    Uncounted {
+        /// Topic.
+        topic: &'static str,
+        /// Partition.
+        partition: i32,
+        /// Offset below which that is so.
+        below: u64,
     },
     /// A projection's sums differ from those of the rows.
     Unbalanced {
@@ -142,6 +167,14 @@ impl std::fmt::Display for Problem {
                 out,
                 "topic {topic}, partition {partition}, has rows up to offset {offset} that were never planned"
             ),
+            Problem::Uncounted {
+                topic,
+                partition,
+                below,
+            } => write!(
+                out,
+                "topic {topic}, partition {partition}: whether every row below offset {below} is there cannot be told, because the sink's position has no count of them, as one that was set by hand, and the log does not say it either; start the sink again: it counts anew"
+            ),
             Problem::Unbalanced {
                 table,
                 projection,
@@ -184,7 +217,7 @@ impl Audit {
 /// is on its way is neither missing nor double.
 ///
 /// Counts offsets exactly, with a bitmap a partition: at most two bytes of ClickHouse's memory a
-/// row, far less where offsets follow each other.
+/// row, far less where offsets follow each other. Reads the log only where a position has no count.
 ///
 /// # Errors
 /// The log's or ClickHouse's own.
@@ -194,7 +227,10 @@ pub async fn audit<V: LogView>(log: &V, client: &Client, depth: Depth) -> Result
         let copies = startup::copies(client, table).await?;
         let caught_up = copies.catch_up(client, table).await;
         caught_up.map_err(SinkError::ClickHouse)?;
-        for topic in topic(log, client, table).await? {
+        for mut topic in topic(log, client, table).await? {
+            if topic.expected.is_none() && !table.idempotent {
+                topic.compared = Some(compared(log, client, table, &topic).await?);
+            }
             audit.problems.extend(judge(table, &topic));
             audit.topics.push(topic);
         }
@@ -286,6 +322,7 @@ async fn topic<V: LogView>(
             last: (found.rows > 0).then_some(found.last),
             acknowledged: found.offsets.saturating_sub(found.beyond),
             expected,
+            compared: None,
         });
     }
     Ok(audits)
@@ -332,6 +369,27 @@ async fn buried(
         .map_err(SinkError::ClickHouse)
 }
 
+/// Holds what is acknowledged of a partition against the log, as far back as that goes.
+async fn compared<V: LogView>(
+    log: &V,
+    client: &Client,
+    table: &Table,
+    found: &TopicAudit,
+) -> Result<Compared, SinkError> {
+    let held = gaps::held(log, table, found.partition, found.committed)?;
+    let mut compared = Compared {
+        from: held.start,
+        missing: 0,
+        surplus: 0,
+    };
+    for run in gaps::runs(held) {
+        let gaps = gaps::compare(log, client, table, found.partition, run).await?;
+        compared.missing += gaps.missing.len() as u64;
+        compared.surplus += gaps.surplus.len() as u64;
+    }
+    Ok(compared)
+}
+
 fn judge(table: &Table, found: &TopicAudit) -> Vec<Problem> {
     let (topic, partition) = (found.topic, found.partition);
     let mut problems = Vec::new();
@@ -345,29 +403,50 @@ fn judge(table: &Table, found: &TopicAudit) -> Vec<Problem> {
         });
     }
     if table.idempotent {
-        // Older rows are replaced when parts merge; the newest is always kept. Without a count, or
-        // where the newest record gave no row, the largest offset says nothing.
-        if found.expected.is_some_and(|expected| expected > 0) && found.acknowledged == 0 {
-            problems.push(Problem::Missing {
-                topic,
-                partition,
-                records: 1,
-            });
+        // Older rows are replaced when parts merge; the newest is always kept. Where the newest
+        // record gave no row, the largest offset says nothing.
+        match found.expected {
+            Some(expected) if expected > 0 && found.acknowledged == 0 => {
+                problems.push(Problem::Missing {
+                    topic,
+                    partition,
+                    records: 1,
+                });
+            }
+            None if found.acknowledged == 0 => {
+                problems.extend(uncounted(found, found.committed));
+            }
+            _ => {}
         }
         return problems;
     }
-    match found.expected {
-        Some(expected) if found.acknowledged < expected => problems.push(Problem::Missing {
+    let (missing, surplus) = match (found.expected, found.compared) {
+        (Some(expected), _) => (
+            expected.saturating_sub(found.acknowledged),
+            found.acknowledged.saturating_sub(expected),
+        ),
+        (None, Some(compared)) => (compared.missing, compared.surplus),
+        (None, None) => (0, 0),
+    };
+    if missing > 0 {
+        problems.push(Problem::Missing {
             topic,
             partition,
-            records: expected - found.acknowledged,
-        }),
-        Some(expected) if found.acknowledged > expected => problems.push(Problem::Surplus {
+            records: missing,
+        });
+    }
+    if surplus > 0 {
+        problems.push(Problem::Surplus {
             topic,
             partition,
-            rows: found.acknowledged - expected,
-        }),
-        _ => {}
+            rows: surplus,
+        });
+    }
+    if found.expected.is_none() {
+        let below = found
+            .compared
+            .map_or(found.committed, |compared| compared.from);
+        problems.extend(uncounted(found, below));
     }
     if found.rows > found.offsets {
         problems.push(Problem::Double {
@@ -377,4 +456,101 @@ fn judge(table: &Table, found: &TopicAudit) -> Vec<Problem> {
         });
     }
     problems
+}
+
+/// What cannot be told of the rows below an offset; nothing where none can be there.
+fn uncounted(found: &TopicAudit, below: u64) -> Option<Problem> {
+    (below > 0).then_some(Problem::Uncounted {
+        topic: found.topic,
+        partition: found.partition,
+        below,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partition of which 100 is acknowledged, and 90 offsets of it have a row.
+    fn found(table: &Table, expected: Option<u64>, compared: Option<Compared>) -> TopicAudit {
+        TopicAudit {
+            topic: table.topic,
+            table: table.name,
+            partition: 1,
+            kept: 0,
+            end: 100,
+            committed: 100,
+            planned: 100,
+            rows: 90,
+            offsets: 90,
+            first: Some(0),
+            last: Some(99),
+            acknowledged: 90,
+            expected,
+            compared,
+        }
+    }
+
+    #[test]
+    fn what_nobody_counted_is_never_well_by_itself() {
+        let [visits, ..] = &TABLES;
+        let (topic, partition) = (visits.topic, 1);
+        let uncounted = |below| Problem::Uncounted {
+            topic,
+            partition,
+            below,
+        };
+        let compared = |from, missing, surplus| {
+            Some(Compared {
+                from,
+                missing,
+                surplus,
+            })
+        };
+        let judged = |expected, compared| judge(visits, &found(visits, expected, compared));
+        assert!(judged(Some(90), None).is_empty());
+        assert_eq!(judged(None, None), [uncounted(100)]);
+        // The log holds all of it: that is as good as a count.
+        assert!(judged(None, compared(0, 0, 0)).is_empty());
+        assert_eq!(judged(None, compared(60, 0, 0)), [uncounted(60)]);
+        assert_eq!(
+            judged(None, compared(60, 2, 3)),
+            [
+                Problem::Missing {
+                    topic,
+                    partition,
+                    records: 2
+                },
+                Problem::Surplus {
+                    topic,
+                    partition,
+                    rows: 3
+                },
+                uncounted(60),
+            ]
+        );
+        let said = uncounted(60).to_string();
+        assert!(
+            said.contains("below offset 60") && said.contains("start the sink again"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn tables_of_newest_rows_are_in_doubt_only_without_any() {
+        let replaced = TABLES.iter().find(|table| table.idempotent);
+        let replaced = replaced.expect("one of them");
+        let judged = |expected, acknowledged| {
+            let found = TopicAudit {
+                acknowledged,
+                ..found(replaced, expected, None)
+            };
+            judge(replaced, &found).len()
+        };
+        assert_eq!(judged(None, 90), 0);
+        assert_eq!(judged(None, 0), 1);
+        assert_eq!(judged(Some(0), 0), 0);
+        assert_eq!(judged(Some(7), 0), 1);
+        assert_eq!(judged(Some(7), 90), 0);
+    }
 }

@@ -9,25 +9,18 @@
 //!   table is sorted by, of its month: a merge, which is there whole or not at all, so that no moment has neither copy.
 //! - A projection that differs is thrown away and computed from the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use clickhouse::{Client, Row};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::fill::Filler;
 use crate::audit::gaps;
 use crate::audit::view::LogView;
-use crate::audit::{Audit, Problem};
+use crate::audit::{Audit, Problem, TopicAudit};
 use crate::error::SinkError;
-use crate::insert::Inserter;
-use crate::month::Month;
-use crate::rows::{Rows, TABLES, Table};
-use crate::settings::Settings;
-use crate::{DATABASE, Options, startup};
-
-/// Rows of one insert of a repair.
-const ROWS_MAX: usize = 100_000;
+use crate::rows::{TABLES, Table};
+use crate::{DATABASE, Options};
 
 /// What a repair did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,12 +38,16 @@ pub struct Repair {
 /// Mends what the audit found, as far as it can be. Audit again to see what is left; what a
 /// failed request may have done is seen then, too, and mended by another repair.
 ///
+/// Missing rows go in as they are read, by the batch of `options`, of which no more than one is in
+/// memory. So one that is cut off has put in what came before, and the next goes on with the rest.
+///
 /// # Errors
 /// The log's or ClickHouse's own.
 pub async fn repair<V: LogView>(
     log: &V,
     client: &Client,
     audit: &Audit,
+    options: &Options,
 ) -> Result<Repair, SinkError> {
     let mut done = Repair::default();
     // Doubles first: rows that are missing are counted by different offsets.
@@ -73,7 +70,13 @@ pub async fn repair<V: LogView>(
                 partition,
                 records,
             } => {
-                let inserted = fill(log, client, audit, topic, *partition, &mut done).await?;
+                let of =
+                    |found: &&TopicAudit| (found.topic, found.partition) == (*topic, *partition);
+                let inserted = match audit.topics.iter().find(of) {
+                    Some(found) => fill(log, client, found, options, &mut done).await?,
+                    None => 0,
+                };
+                done.inserted += inserted;
                 if inserted < *records {
                     done.left.push(format!(
                         "{} records of topic {topic}, partition {partition}, that are missing are no longer on the log",
@@ -87,6 +90,7 @@ pub async fn repair<V: LogView>(
                 rebuild(client, table, projection).await?;
                 done.rebuilt.push(format!("{table}.{projection}"));
             }
+            Problem::Uncounted { .. } => done.left.push(problem.to_string()),
             Problem::Surplus { .. } | Problem::Unplanned { .. } => done.left.push(format!(
                 "{problem}: the sink did not write them, so only you can say whether to keep them"
             )),
@@ -99,116 +103,29 @@ pub async fn repair<V: LogView>(
 async fn fill<V: LogView>(
     log: &V,
     client: &Client,
-    audit: &Audit,
-    topic: &str,
-    partition: i32,
+    found: &TopicAudit,
+    options: &Options,
     done: &mut Repair,
 ) -> Result<u64, SinkError> {
-    let found = audit
-        .topics
-        .iter()
-        .find(|found| found.topic == topic && found.partition == partition);
-    let table = TABLES.iter().find(|table| table.topic == topic);
-    let (Some(found), Some(table)) = (found, table) else {
+    let (topic, partition) = (found.topic, found.partition);
+    let Some(table) = TABLES.iter().find(|table| table.topic == topic) else {
         return Ok(0);
     };
-    let gaps = gaps::find(log, client, table, partition, found.committed).await?;
-    if !gaps.surplus.is_empty() {
+    let held = gaps::held(log, table, partition, found.committed)?;
+    let mut filler = Filler::new(client, table, partition, options).await?;
+    let (mut surplus, mut first) = (0, None);
+    for run in gaps::suspects(client, table, partition, held).await? {
+        let gaps = gaps::compare(log, client, table, partition, run).await?;
+        surplus += gaps.surplus.len();
+        first = first.or(gaps.surplus.first().copied());
+        filler.fill(log, &gaps.missing).await?;
+    }
+    if let Some(first) = first {
         done.left.push(format!(
-            "{} rows of topic {topic}, partition {partition}, are at offsets without a record: the first at {}",
-            gaps.surplus.len(),
-            gaps.surplus.first().copied().unwrap_or(0)
+            "{surplus} rows of topic {topic}, partition {partition}, are at offsets without a record: the first at {first}"
         ));
     }
-    let (Some(first), Some(last)) = (gaps.missing.first(), gaps.missing.last()) else {
-        return Ok(0);
-    };
-    let mut blocks = Blocks::new(table, partition);
-    log.records(
-        topic,
-        partition,
-        *first..*last + 1,
-        &mut |offset, record| {
-            if gaps.missing.contains(&offset) {
-                blocks.push(offset, record);
-            }
-        },
-    )?;
-    let options = Options::default();
-    let inserter = Inserter {
-        client: client.clone().with_database("default"),
-        settings: Settings::agreed(client).await?,
-        copies: startup::copies(client, table).await?,
-        answer_max: options.answer_max,
-        pause_max: options.pause_max,
-    };
-    // Deleted rows left their tokens behind: these must be others.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let run = now.map_or(0, |since| since.as_nanos());
-    let mut inserted = 0;
-    for (number, (month, rows, block)) in blocks.freeze().into_iter().enumerate() {
-        let token = format!("repair/{topic}/{partition}/{month}/{run}/{number}");
-        inserter
-            .put(table, &block, token)
-            .await
-            .map_err(SinkError::ClickHouse)?;
-        inserted += rows;
-        done.inserted += rows;
-    }
-    tracing::info!(topic, partition, rows = inserted, "missing rows are back");
-    Ok(inserted)
-}
-
-/// Rows of one partition in blocks of one month each.
-struct Blocks {
-    table: &'static Table,
-    partition: i32,
-    growing: BTreeMap<Month, Rows>,
-    frozen: Vec<(Month, u64, Bytes)>,
-}
-
-impl Blocks {
-    fn new(table: &'static Table, partition: i32) -> Blocks {
-        Blocks {
-            table,
-            partition,
-            growing: BTreeMap::new(),
-            frozen: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, offset: u64, record: &[u8]) {
-        let Ok(row) = self.table.decode(record) else {
-            return;
-        };
-        if !self.growing.contains_key(&row.month)
-            && let Some(rows) = Rows::starting_with(&row)
-        {
-            self.growing.insert(row.month, rows);
-        }
-        let Some(rows) = self.growing.get_mut(&row.month) else {
-            return;
-        };
-        rows.push(&row, self.table.topic, self.partition, offset);
-        if rows.count() >= ROWS_MAX {
-            self.close(row.month);
-        }
-    }
-
-    fn close(&mut self, month: Month) {
-        if let Some(rows) = self.growing.remove(&month) {
-            let block = Bytes::from(rows.freeze(self.table.columns().count()));
-            self.frozen.push((month, rows.count() as u64, block));
-        }
-    }
-
-    fn freeze(mut self) -> Vec<(Month, u64, Bytes)> {
-        let months: Vec<Month> = self.growing.keys().copied().collect();
-        for month in months {
-            self.close(month);
-        }
-        self.frozen
-    }
+    filler.finish().await
 }
 
 #[derive(Row, Deserialize)]
@@ -249,27 +166,40 @@ async fn remove_doubles(client: &Client, table: &Table) -> Result<u64, SinkError
         .map_err(SinkError::ClickHouse)?;
     let mut removed = 0;
     for Doubled { month, rows } in months {
-        // Its projections must be computed from what is left, not merged.
-        for statement in [
-            format!(
-                "ALTER TABLE {DATABASE}.{} MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'",
-                table.name
-            ),
-            format!(
-                "OPTIMIZE TABLE {DATABASE}.{} PARTITION {month} FINAL DEDUPLICATE BY {columns}",
-                table.name
-            ),
-            format!(
-                "ALTER TABLE {DATABASE}.{} RESET SETTING deduplicate_merge_projection_mode",
-                table.name
-            ),
-        ] {
-            execute(client, &statement).await?;
+        let merged = merge(client, table, month, &columns).await;
+        // Whatever came of it: the table is not to go on with a setting that only this needs.
+        let reset = format!(
+            "ALTER TABLE {DATABASE}.{} RESET SETTING deduplicate_merge_projection_mode",
+            table.name
+        );
+        let reset = execute(client, &reset).await;
+        if let (Err(_), Err(error)) = (&merged, &reset) {
+            tracing::warn!(
+                table = table.name,
+                %error,
+                "deduplicate_merge_projection_mode stays on rebuild: merges cost more"
+            );
         }
+        merged.and(reset)?;
         tracing::info!(table = table.name, month, rows, "double rows are gone");
         removed += rows;
     }
     Ok(removed)
+}
+
+/// Merges a month into one part without its double rows.
+async fn merge(client: &Client, table: &Table, month: u32, columns: &str) -> Result<(), SinkError> {
+    // Its projections must be computed from what is left, not merged.
+    let rebuild = format!(
+        "ALTER TABLE {DATABASE}.{} MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'",
+        table.name
+    );
+    execute(client, &rebuild).await?;
+    let optimize = format!(
+        "OPTIMIZE TABLE {DATABASE}.{} PARTITION {month} FINAL DEDUPLICATE BY {columns}",
+        table.name
+    );
+    execute(client, &optimize).await
 }
 
 async fn rebuild(client: &Client, table: &str, projection: &str) -> Result<(), SinkError> {

@@ -1,12 +1,16 @@
 //! Damage made by hand: the audit sees it, and the repair mends what the log still holds.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clickhouse::{Client, Row};
 use grapevine_event::topic;
-use grapevine_log::{Commit, Durability};
-use grapevine_sink::{Audit, Depth, audit, migrate, repair, topics};
+use grapevine_log::{Commit, Durability, Log, LogError, Position};
+use grapevine_sink::{
+    Audit, Compared, Depth, LogView, Repair, SinkError, audit, migrate, repair, topics,
+};
 use serde::Deserialize;
 
 use crate::generate::Generator;
@@ -40,6 +44,12 @@ async fn looked_at(turn: &Turn, depth: Depth) -> Audit {
     audit(&turn.log, &turn.client(), depth)
         .await
         .expect("audits")
+}
+
+async fn mended(turn: &Turn, damaged: &Audit) -> Repair {
+    repair(&turn.log, &turn.client(), damaged, &quick())
+        .await
+        .expect("repairs")
 }
 
 fn said(audit: &Audit) -> Vec<String> {
@@ -112,7 +122,7 @@ fn what_is_missing_and_double_is_seen_and_mended() {
                 "4 rows of topic edges, partition 0, are there more than once",
             ]
         );
-        let done = repair(&turn.log, &client, &damaged).await.expect("repairs");
+        let done = mended(&turn, &damaged).await;
         assert_eq!((done.inserted, done.removed), (4, 5), "{done:?}");
         assert!(done.left.is_empty(), "{done:?}");
         let mended = looked_at(&turn, Depth::Groups).await;
@@ -149,7 +159,7 @@ fn what_only_its_owner_can_judge_is_left_and_said() {
                 "1 acknowledged records of topic edges, partition 0, have no row",
             ]
         );
-        let done = repair(&turn.log, &client, &damaged).await.expect("repairs");
+        let done = mended(&turn, &damaged).await;
         assert_eq!((done.inserted, done.removed), (0, 0));
         assert_eq!(done.left.len(), 4, "{:?}", done.left);
         assert!(
@@ -255,7 +265,7 @@ fn a_projection_that_is_not_that_of_its_rows_is_seen_and_computed_anew() {
             let expected =
                 format!("groups of projection {projection} of table {table} differ from its rows");
             assert!(problem.ends_with(&expected), "{problem}: not {expected}");
-            let done = repair(&turn.log, &client, &damaged).await.expect("repairs");
+            let done = mended(&turn, &damaged).await;
             assert_eq!(done.rebuilt, [format!("{table}.{projection}")]);
             assert_eq!((done.inserted, done.removed), (0, 0), "{done:?}");
             let mended = looked_at(&turn, depth).await;
@@ -276,5 +286,160 @@ fn empty_tables_agree_with_themselves() {
             let clean = looked_at(&turn, depth).await;
             assert!(clean.is_clean(), "{:?}", said(&clean));
         }
+    });
+}
+
+/// The log as Kafka would be with offsets that somebody set by hand, or whose brokers go away.
+struct Altered<'a> {
+    log: &'a Log,
+    /// Whether positions have lost what the sink wrote beside them.
+    silent: bool,
+    /// How often records can still be read.
+    reads: AtomicU64,
+}
+
+impl<'a> Altered<'a> {
+    fn silent(log: &'a Log) -> Altered<'a> {
+        Altered {
+            log,
+            silent: true,
+            reads: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    fn away_after(log: &'a Log, reads: u64) -> Altered<'a> {
+        Altered {
+            log,
+            silent: false,
+            reads: AtomicU64::new(reads),
+        }
+    }
+}
+
+impl LogView for Altered<'_> {
+    fn partitions(&self, topic: &str) -> Result<Vec<i32>, SinkError> {
+        LogView::partitions(self.log, topic)
+    }
+
+    fn kept(&self, topic: &str, partition: i32) -> Result<Range<u64>, SinkError> {
+        LogView::kept(self.log, topic, partition)
+    }
+
+    fn position(&self, topic: &str, partition: i32) -> Result<Position, SinkError> {
+        let mut position = LogView::position(self.log, topic, partition)?;
+        if self.silent {
+            position.metadata.clear();
+        }
+        Ok(position)
+    }
+
+    fn records(
+        &self,
+        topic: &str,
+        partition: i32,
+        range: Range<u64>,
+        take: &mut (dyn FnMut(u64, &[u8]) + Send),
+    ) -> Result<(), SinkError> {
+        let left = self.reads.load(Ordering::Relaxed);
+        let Some(left) = left.checked_sub(1) else {
+            return Err(LogError::Away("cut off".to_owned()).into());
+        };
+        self.reads.store(left, Ordering::Relaxed);
+        LogView::records(self.log, topic, partition, range, take)
+    }
+
+    fn is_gapless(&self) -> bool {
+        !self.silent
+    }
+}
+
+#[test]
+fn rows_that_nobody_counted_are_held_against_the_log_and_what_it_does_not_say_is_said() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 200).await;
+        let client = turn.client();
+        let log = Altered::silent(&turn.log);
+        let look = async || audit(&log, &client, Depth::Totals).await.expect("audits");
+        let clean = look().await;
+        assert!(clean.is_clean(), "{:?}", said(&clean));
+        let visits = &clean.topics[0];
+        let compared = Compared {
+            from: 0,
+            missing: 0,
+            surplus: 0,
+        };
+        assert_eq!((visits.expected, visits.compared), (None, Some(compared)));
+
+        harm(
+            &client,
+            "ALTER TABLE grapevine.visits DELETE WHERE offset IN (3, 4)",
+        )
+        .await;
+        // At the offset of the record that gave no row: every offset has one then.
+        harm(&client, "INSERT INTO grapevine.shares (topic, partition, offset, time) VALUES ('shares', 0, 200, '2024-03-01 00:00:00')").await;
+        // Of edges the log holds nothing any more.
+        turn.log.trim(topic::EDGES, 200).expect("trims");
+        let damaged = look().await;
+        let doubt = "topic edges, partition 0: whether every row below offset 200 is there cannot be told, because the sink's position has no count of them, as one that was set by hand, and the log does not say it either; start the sink again: it counts anew";
+        assert_eq!(
+            said(&damaged),
+            [
+                "2 acknowledged records of topic visits, partition 0, have no row",
+                "1 rows of topic shares, partition 0, are at offsets that gave none",
+                doubt,
+            ]
+        );
+        let done = repair(&log, &client, &damaged, &quick()).await;
+        let done = done.expect("repairs");
+        assert_eq!(done.inserted, 2, "{done:?}");
+        assert_eq!(done.left.len(), 2, "{done:?}");
+        assert_eq!(done.left[1], doubt);
+        assert_eq!(said(&look().await), said(&damaged)[1..]);
+    });
+}
+
+#[test]
+fn a_repair_holds_a_batch_at_most_and_goes_on_where_it_was_cut_off() {
+    let turn = Turn::take();
+    block_on(async {
+        filled(&turn, 1_500).await;
+        let client = turn.client();
+        let before = figures(&client).await;
+        harm(
+            &client,
+            "ALTER TABLE grapevine.visits DELETE WHERE offset >= 100 AND offset < 1400",
+        )
+        .await;
+        let damaged = looked_at(&turn, Depth::Totals).await;
+        let rows = async || {
+            let count = "SELECT count() FROM grapevine.visits";
+            client.query(count).fetch_one::<u64>().await.expect("asks")
+        };
+        assert_eq!(rows().await, 200);
+        // One read to compare, and one for each batch: what was read before is in ClickHouse.
+        let batch = u64::try_from(quick().batch_rows_max).expect("a few");
+        for (reads, batches) in [(0, 0), (1, 0), (2, 1), (4, 3)] {
+            let log = Altered::away_after(&turn.log, reads);
+            let there = rows().await;
+            let cut_off = repair(&log, &client, &damaged, &quick()).await;
+            let error = cut_off.expect_err("the log goes away");
+            assert!(
+                matches!(error, SinkError::Log(LogError::Away(_))),
+                "{error}"
+            );
+            assert_eq!(rows().await - there, batches * batch, "{reads} reads");
+        }
+        let damaged = looked_at(&turn, Depth::Totals).await;
+        assert_eq!(
+            said(&damaged),
+            ["500 acknowledged records of topic visits, partition 0, have no row"]
+        );
+        let done = mended(&turn, &damaged).await;
+        assert_eq!(done.inserted, 500, "{done:?}");
+        assert!(done.left.is_empty(), "{done:?}");
+        let mended = looked_at(&turn, Depth::Groups).await;
+        assert!(mended.is_clean(), "{:?}", said(&mended));
+        assert_eq!(figures(&client).await, before);
     });
 }

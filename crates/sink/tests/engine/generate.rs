@@ -104,6 +104,7 @@ impl Generator {
                 name: one(dice, &["deep_path", "fresh_content", "mobile"]),
                 detail: Cow::Borrowed(texts[index].as_str()),
                 log_odds: dice.random_range(-3.0..3.0),
+                search_log_odds: dice.random_bool(0.8).then(|| dice.random_range(-3.0..3.0)),
             })
             .collect();
         let visit = Visit {

@@ -4,6 +4,8 @@
 //! A replica that is to be killed is this test binary again, running the test named by [`CHILD`]
 //! with what it needs in its environment.
 
+mod count;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -14,9 +16,9 @@ use grapevine_event::topic;
 use grapevine_kafka_testing::{Cluster, GuardedProcess, ScratchDirectory};
 use grapevine_log::kafka::topics::{self, Creation, Partitions, Wish};
 use grapevine_log::kafka::{
-    Connection, Group, GroupProtocol, KafkaPartition, Membership, Producer,
+    Connection, Group, GroupProtocol, KafkaPartition, Membership, Onlooker, Producer,
 };
-use grapevine_log::{Commit, Durability, Partition};
+use grapevine_log::{Commit, Durability, Partition, Position};
 use grapevine_sink::{
     Audit, Depth, Filter, KafkaView, Options, Replay, Replica, SinkError, audit, migrate,
     migrate_when_there, repair, run_replica, widen_windows,
@@ -151,12 +153,16 @@ impl Stage {
                 self.generator.append(topic, &mut commit, 30);
             }
         }
-        let stands = self.partition.position().expect("a position");
-        let from = stands.offset;
-        self.partition
-            .commit(&mut commit, from, stands, Durability::Durable)
-            .expect("commits");
         self.appended += records;
+        // Moved by its metadata: a commit that moves nothing cannot be found out about.
+        let from = self.partition.position().expect("a position").offset;
+        let to = Position {
+            offset: from,
+            metadata: self.appended.to_string().into_bytes(),
+        };
+        self.partition
+            .commit(&mut commit, from, to, Durability::Durable)
+            .expect("commits");
     }
 
     fn end(self) -> u64 {
@@ -290,7 +296,7 @@ fn replicas_share_partitions_and_every_row_is_there_once() {
         let view = kafka.view();
         let damaged = looked_at(&turn, &kafka).await;
         assert!(damaged.problems.len() >= 2, "{:?}", damaged.problems);
-        let done = repair(&view, &turn.client(), &damaged)
+        let done = repair(&view, &turn.client(), &damaged, &options())
             .await
             .expect("repairs");
         assert!(
@@ -542,6 +548,16 @@ fn letters_go_with_their_plan_and_back_to_their_topic_once() {
         // Each goes back once, and is a letter again from its new place.
         let connection = kafka.connection.clone();
         let partitions = kafka.partitions.clone();
+        let replaying = Onlooker::new(&connection, &format!("{GROUP}.{}", grapevine_sink::REPLAY));
+        let replaying = replaying.expect("looks");
+        let standing = || -> Vec<Option<Position>> {
+            let of = |partition| replaying.position(topic::DEAD_LETTERS, partition);
+            (0..PARTITIONS)
+                .map(of)
+                .collect::<Result<_, _>>()
+                .expect("an answer")
+        };
+        let mut stood = standing();
         for (sendable, sent_before) in [(3, 0), (3, 3)] {
             let view = kafka.view();
             let (connection, partitions) = (connection.clone(), partitions.clone());
@@ -562,6 +578,10 @@ fn letters_go_with_their_plan_and_back_to_their_topic_once() {
                 "{found:?}"
             );
             assert_eq!(found.sent_before, sent_before);
+            // One that moved nothing could not be found out about where its answer is lost.
+            let stands = standing();
+            assert_ne!(stands, stood, "each commit moves the group");
+            stood = stands;
             wait_for(LETTERS, 3 + sent_before + sendable).await;
         }
         sink.stop().await;

@@ -83,6 +83,7 @@ fn expected(record: &Record<'_>) -> Value {
             "evidence": visit.evidence.iter().map(|fact| json!({
                 "name": fact.name, "detail": fact.detail, "log_odds": fact.log_odds,
             })).collect::<Vec<_>>(),
+            "evidence_search": visit.evidence.iter().map(|fact| fact.search_log_odds).collect::<Vec<_>>(),
             "model_version": visit.model_version,
             "robot": visit.robot,
             "incoming_token": visit.incoming_token,

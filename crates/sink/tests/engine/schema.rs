@@ -162,7 +162,7 @@ fn columns_are_those_of_the_contracts_with_their_words() {
                 .expect("columns");
             let schema: serde_json::Value = serde_json::from_str(record.text().json).expect("JSON");
             let fields = schema["fields"].as_array().expect("fields");
-            let expected: Vec<(String, String)> = fields
+            let mut expected: Vec<(String, String)> = fields
                 .iter()
                 .map(|field| {
                     let name = field["name"].as_str().expect("name");
@@ -173,6 +173,19 @@ fn columns_are_those_of_the_contracts_with_their_words() {
                     (name, field["doc"].as_str().expect("doc").to_owned())
                 })
                 .collect();
+            if let Some(at) = expected.iter().position(|(name, _)| name == "evidence") {
+                // One field of each fact has a column of its own.
+                let facts = &fields[at]["type"]["items"]["fields"];
+                let mut facts = facts.as_array().expect("fields").iter();
+                let fact = facts.find(|field| field["name"] == "search_log_odds");
+                let words = fact.and_then(|fact| fact["doc"].as_str()).expect("doc");
+                let words = words
+                    .replacen('W', "w", 1)
+                    .replace("null in records", "null in rows");
+                let words =
+                    format!("search_log_odds of each fact of evidence, in its order: {words}");
+                expected.insert(at + 1, ("evidence_search".to_owned(), words));
+            }
             assert_eq!(columns[..expected.len()], expected, "{table}");
             let source: Vec<&str> = columns[expected.len()..]
                 .iter()
@@ -361,9 +374,9 @@ fn what_is_expected_never_stands_alone() {
         };
         run(format!(
             "INSERT INTO grapevine.visits (visit_id, site, time, visitor, channel, app, method, dark_probability, \
-             dark_probability_low, dark_probability_high, dark_search_probability, evidence, topic, partition, offset) VALUES \
-             ('{VISIT}1', 'a.example', 1, 7, 'direct', '', 'prior', 0.25, 0.125, 0.5, 0.25, [('prior', 'x', -1.5), ('mobile', 'y', 0.4)], 'v', 0, 1), \
-             ('{VISIT}2', 'a.example', 1, 8, 'dark_social', 'mail', 'referrer', 0.75, 0.5, 1, 0, [('mail_referrer', 'z', 0)], 'v', 0, 2)"
+             dark_probability_low, dark_probability_high, dark_search_probability, evidence, evidence_search, topic, partition, offset) VALUES \
+             ('{VISIT}1', 'a.example', 1, 7, 'direct', '', 'prior', 0.25, 0.125, 0.5, 0.25, [('prior', 'x', -1.5), ('mobile', 'y', 0.4)], [-0.75, 0.25], 'v', 0, 1), \
+             ('{VISIT}2', 'a.example', 1, 8, 'dark_social', 'mail', 'referrer', 0.75, 0.5, 1, 0, [('mail_referrer', 'z', 0)], [0], 'v', 0, 2)"
         ))
         .await;
         run(format!(
@@ -403,8 +416,8 @@ fn what_is_expected_never_stands_alone() {
         assert_eq!(passed_on, (1.25, 1.0));
 
         // Of the visit that no fact decided the rivals are told.
-        let odds: (f64, f64, f64, f64, f64) = client
-            .query("SELECT typed_probability, dark_log_odds, dark_against_typed, search_against_typed, evidence_log_odds FROM grapevine.visit_odds")
+        let odds: (f64, f64, f64, f64, f64, Option<f64>) = client
+            .query("SELECT typed_probability, dark_log_odds, dark_against_typed, search_against_typed, evidence_log_odds, evidence_search_log_odds FROM grapevine.visit_odds")
             .fetch_one()
             .await
             .expect("one visit");
@@ -414,12 +427,58 @@ fn what_is_expected_never_stands_alone() {
         near(odds.2, 0.5_f64.ln());
         near(odds.3, 0.5_f64.ln());
         near(odds.4, -1.1);
+        assert_eq!(odds.5, Some(-0.5));
         let by_app: (f64, f64, f64) = client
             .query("SELECT dark_low, dark, dark_high FROM grapevine.bi_dark_by_app")
             .fetch_one()
             .await
             .expect("one app");
         assert_eq!(by_app, (0.5, 0.75, 1.0));
+    });
+}
+
+/// As a sink of the version before writes it, and as a part from before the column reads.
+#[test]
+fn what_a_row_does_not_say_of_dark_search_is_null_for_each_fact() {
+    let turn = Turn::take();
+    block_on(async {
+        let client = turn.client();
+        migrate(&client).await.expect("migrates");
+        let facts = "[('prior', 'x', -1.5), ('mobile', 'y', 0.4)]";
+        let row = |offset: u32, facts: &str| {
+            format!("('a.example', 1, 'direct', 'prior', 0.25, 0.25, {facts}, 'v', 0, {offset})")
+        };
+        let insert = async |rows: String| {
+            let sql = format!(
+                "INSERT INTO grapevine.visits (site, time, channel, method, dark_probability, dark_search_probability, \
+                 evidence, topic, partition, offset) VALUES {rows}"
+            );
+            client.query(&sql).execute().await.expect("inserts");
+        };
+        insert(format!("{}, {}", row(1, facts), row(2, "[]"))).await;
+        // A part that was written before there was such a column.
+        for sql in [
+            "ALTER TABLE grapevine.visits DROP COLUMN evidence_search SETTINGS mutations_sync = 2",
+            "TRUNCATE TABLE grapevine.migrations",
+        ] {
+            client.query(sql).execute().await.expect("forgets");
+        }
+        migrate(&client).await.expect("migrates");
+        insert(row(3, facts)).await;
+        let asked = async |sql: &str| -> Vec<String> {
+            let answer = client.query(sql).fetch_all().await;
+            answer.expect(sql)
+        };
+        let said = "SELECT toString(evidence_search) FROM grapevine.visits ORDER BY offset";
+        assert_eq!(asked(said).await, ["[NULL,NULL]", "[]", "[NULL,NULL]"]);
+        let joined: u64 = client
+            .query("SELECT count() FROM grapevine.visits_people ARRAY JOIN evidence AS fact, evidence_search AS search")
+            .fetch_one()
+            .await
+            .expect("as many as there are facts");
+        assert_eq!(joined, 4);
+        let sums = "SELECT toString((length(evidence), evidence_search_log_odds)) FROM grapevine.visit_odds ORDER BY ALL";
+        assert_eq!(asked(sums).await, ["(0,0)", "(2,NULL)", "(2,NULL)"]);
     });
 }
 

@@ -60,6 +60,7 @@ fn report(visits: f64) -> Report {
             name: "path_length".into(),
             visits,
             log_odds: 0.71,
+            search_log_odds: Some(1.7),
             example: "84-character path \u{1b}[31m".into(),
         }],
         surges: Vec::new(),
@@ -148,6 +149,40 @@ fn no_line_is_wider_than_the_terminal() {
 #[test]
 fn a_long_text_keeps_both_ends() {
     assert_eq!(shortened("abcdefghijkl", 7), "ab…ijkl");
+}
+
+#[test]
+fn a_fact_says_what_it_adds_to_each_rival() {
+    let fact = |log_odds, search_log_odds| EvidenceFigures {
+        name: "mobile".into(),
+        visits: 1.0,
+        log_odds,
+        search_log_odds,
+        example: "phone".into(),
+    };
+    for (fact, [private, search]) in [
+        (fact(0.71, Some(-0.32)), ["+0.7", "-0.3"]),
+        (fact(0.0, Some(-0.34)), ["+0.0", "-0.3"]),
+        (fact(0.71, None), ["+0.7", "unknown"]),
+        (fact(0.0, Some(0.0)), ["decides", ""]),
+        (fact(0.0, None), ["decides", ""]),
+    ] {
+        assert_eq!(weights(&fact), [private, search], "{fact:?}");
+    }
+    let told = |width| {
+        let mut out = Vec::new();
+        write_text(&report(1_000.0), width, &mut out).expect("writes");
+        let text = String::from_utf8(out).expect("utf-8");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for words in [
+        "path length 1 000 +0.7 +1.7 84-character path",
+        "for a private link: mean log-odds of dark social",
+        "for dark search: the same of a search that left no referrer",
+    ] {
+        assert!(told(132).contains(words), "{words}: {}", told(132));
+    }
+    assert!(told(60).contains("private: mean log-odds") && told(60).contains("search: the same"));
 }
 
 #[test]

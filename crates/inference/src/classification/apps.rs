@@ -1,0 +1,148 @@
+//! Apps that name themselves: by package, by the mark of their own browser, or to the page's script.
+
+use std::borrow::Cow;
+
+use grapevine_event::{Channel, Method};
+use grapevine_signals::{CampaignCategory, Origin, OriginCategory, Surface};
+
+use super::facts::{NONE, dark_or, doubt, hearsay, unsaid};
+use super::{Classification, Classifier, Landing};
+use crate::evidence;
+
+impl Classifier {
+    pub(super) fn named_app<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
+        let package = landing.hit.requested_with;
+        if let Some(origin) = package.and_then(|package| self.signals().package(package)) {
+            let surface = self.surface_here(landing, &origin.id, origin.surface);
+            let judged = self.in_app(landing, origin, surface, Method::RequestedWith)?;
+            let detail = format!(
+                "{} named itself in X-Requested-With{}{}",
+                origin.name,
+                audience(surface, &origin.public_too),
+                hearsay(origin)
+            );
+            return Some(judged.because(evidence::REQUESTED_WITH, detail));
+        }
+        if let Some(browser) = landing.agent.in_app {
+            let method = Method::InAppBrowser;
+            let surface = self.surface_here(landing, &browser.app, browser.surface);
+            let judged = match self.signals().origin(&browser.app) {
+                Some(origin) => self.in_app(landing, origin, surface, method)?,
+                None => self.by_surface(&browser.app, surface, method, Channel::Social),
+            };
+            let detail = format!(
+                "opened in the browser of {}{}{}",
+                browser.name,
+                audience(surface, &browser.public_too),
+                doubt(browser.certainty)
+            );
+            return Some(judged.because(evidence::IN_APP_BROWSER, detail));
+        }
+        let app = landing.hit.app.filter(|app| !app.is_empty())?;
+        let origin = self.signals().origin(app)?;
+        let surface = self.surface_here(landing, &origin.id, origin.surface);
+        let judged = self.in_app(landing, origin, surface, Method::Client)?;
+        let detail = format!(
+            "the page's script saw the browser of {}{}",
+            origin.name,
+            audience(surface, &origin.public_too)
+        );
+        Some(judged.because(evidence::CLIENT, detail))
+    }
+
+    /// What follows from being inside an app; nothing from a browser's own package, nor from a mail
+    /// program that shows what a site sent out.
+    fn in_app<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
+        origin: &'a Origin,
+        surface: Surface,
+        method: Method,
+    ) -> Option<Classification<'a>> {
+        match origin.category {
+            OriginCategory::Browser | OriginCategory::Spam => None,
+            OriginCategory::Search => {
+                let dark = self.model().unknown_surface(&origin.id);
+                let channel = Channel::Search;
+                Some(Classification::certain(channel, &origin.id, method, dark))
+            }
+            OriginCategory::Assistant => Some(Classification::certain(
+                Channel::Assistant,
+                &origin.id,
+                method,
+                NONE,
+            )),
+            OriginCategory::Mail | OriginCategory::MailProtection => {
+                if self.sent_out(landing) {
+                    return None;
+                }
+                let dark = self.model().fact.mail_referrer;
+                Some(Classification::certain(
+                    Channel::DarkSocial,
+                    "mail",
+                    method,
+                    dark,
+                ))
+            }
+            OriginCategory::Aggregator => {
+                let dark = self.model().fact.public_referrer;
+                Some(Classification::certain(
+                    Channel::Referral,
+                    &origin.id,
+                    method,
+                    dark,
+                ))
+            }
+            OriginCategory::Document => {
+                Some(self.by_surface(&origin.id, surface, method, Channel::Referral))
+            }
+            OriginCategory::Social | OriginCategory::Messenger | OriginCategory::Video => {
+                Some(self.by_surface(&origin.id, surface, method, Channel::Social))
+            }
+        }
+    }
+
+    /// What follows from who sees a link there; `public` is the channel where strangers do.
+    pub(super) fn by_surface<'a>(
+        &'a self,
+        app: &'a str,
+        surface: Surface,
+        method: Method,
+        public: Channel,
+    ) -> Classification<'a> {
+        let dark = match surface {
+            Surface::Private => self.model().fact.private_app,
+            Surface::Public => self.model().fact.public_app,
+            Surface::Unknown => self.model().unknown_surface(app),
+        };
+        Classification::certain(dark_or(public, dark), app, method, dark)
+    }
+
+    /// Who sees a link in a private app. One that is tagged as posted in a public channel of that very
+    /// app is such a post, or one that was passed on inside the app: neither is stated.
+    pub(super) fn surface_here(
+        &self,
+        landing: &Landing<'_, '_>,
+        app: &str,
+        surface: Surface,
+    ) -> Surface {
+        let posted = self.campaign_class(landing).is_some_and(|class| {
+            class.category == CampaignCategory::Channel
+                && class.origin.is_some_and(|origin| origin.id == app)
+        });
+        match surface {
+            Surface::Private if posted => Surface::Unknown,
+            _ => surface,
+        }
+    }
+}
+
+/// What is said of who sees a link in an app: nothing where it is known and private throughout.
+pub(super) fn audience(surface: Surface, public_too: &str) -> Cow<'static, str> {
+    match surface {
+        Surface::Private if !public_too.is_empty() => {
+            format!("; {public_too} open alike, and how many is not known").into()
+        }
+        _ => unsaid(surface).into(),
+    }
+}
