@@ -254,6 +254,16 @@ fn a_partition_that_was_quiet_for_the_whole_retention_is_read_on() {
         given
             .commit(&mut Commit::default(), stands, to, Durability::Durable)
             .expect("commits");
+        if round == 1 {
+            // Whoever asks for what is gone is told so, and reads on elsewhere.
+            let gone = given.read(0, 1 << 20);
+            assert!(
+                matches!(gone, Err(LogError::Trimmed { first: 2, .. })),
+                "{gone:?}"
+            );
+            let again = given.read(2, 1 << 20).expect("reads");
+            assert_eq!(again.iter().map(|(offset, _)| offset).next(), Some(2));
+        }
         drop(given);
         reader.leave();
         expire("quiet", 2 * round as i64 + 2);

@@ -13,6 +13,7 @@ use rdkafka::{Message, TopicPartitionList};
 use super::group::GroupCalls;
 use super::lease::Lease;
 use super::opener::{Closed, Opener};
+use super::positions::only_a_marker_went;
 use super::silence::{Silence, Verdict};
 use super::transactions::Transactions;
 use crate::batch::Batch;
@@ -110,6 +111,14 @@ impl KafkaPartition {
         LogError::Revoked {
             topic: self.topic.to_string(),
             partition: self.partition,
+        }
+    }
+
+    fn trimmed(&self, asked: u64, first: u64) -> LogError {
+        LogError::Trimmed {
+            topic: self.topic.to_string(),
+            asked,
+            first,
         }
     }
 
@@ -285,11 +294,7 @@ impl KafkaPartition {
                         end,
                     }
                 } else {
-                    LogError::Trimmed {
-                        topic: self.topic.to_string(),
-                        asked: offset,
-                        first,
-                    }
+                    self.trimmed(offset, first)
                 })
             }
             KafkaError::MessageConsumptionFatal(_)
@@ -303,19 +308,32 @@ impl KafkaPartition {
         }
     }
 
+    /// Has the client go on from an offset. One that is kept no more is not tried: a client that was
+    /// refused it goes nowhere else any more (librdkafka 2.12.1).
     fn seek(&self, reader: &mut Reader, offset: u64) -> Result<(), LogError> {
         let deadline = Instant::now() + ANSWER_MAX;
         reader.next = None;
         reader.closed = None;
+        let to = match self.bounds_within(SEEK_MAX) {
+            Ok((first, end)) if offset < first => {
+                if first != end || !only_a_marker_went(&self.topic, offset, first) {
+                    return Err(self.trimmed(offset, first));
+                }
+                first
+            }
+            // Brokers that do not answer are found out about by going there.
+            _ => offset,
+        };
         loop {
             let leave = self.lease.reading().ok_or_else(|| self.revoked())?;
-            let mut to = TopicPartitionList::with_capacity(1);
-            let raw = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-            to.add_partition_offset(&self.topic, self.partition, raw)
+            let mut place = TopicPartitionList::with_capacity(1);
+            let raw = Offset::Offset(i64::try_from(to).unwrap_or(i64::MAX));
+            place
+                .add_partition_offset(&self.topic, self.partition, raw)
                 .map_err(|error| LogError::kafka("seeking", error))?;
             let sought = self
                 .consumer
-                .seek_partitions(to, SEEK_MAX)
+                .seek_partitions(place, SEEK_MAX)
                 .and_then(|sought| {
                     sought
                         .elements()

@@ -121,7 +121,7 @@ fn firsts(
 /// partition in which nothing came for the whole retention begins behind that. One offset cannot
 /// have been a record, whose transaction would have ended in another. (Dead letters of the collector
 /// are the exception: a single one that nobody read for the whole retention would look alike.)
-fn only_a_marker_went(topic: &str, asked: u64, first: u64) -> bool {
+pub(super) fn only_a_marker_went(topic: &str, asked: u64, first: u64) -> bool {
     topic != WITHOUT_TRANSACTIONS && asked.checked_add(1) == Some(first)
 }
 
