@@ -107,9 +107,18 @@ fn tokens_that_are_forged_foreign_ones_own_or_go_in_circles() {
         hit("a.example", "/story?gv=tokenofbert", "anna"),
         hit("a.example", "/story?gv=tokenofanna", "anna"),
         // A token that nobody was given, and Anna's on another site and another page.
-        hit("a.example", "/story?gv=neverwasgiven", "carl"),
-        hit("b.example", "/story?gv=tokenofanna", "dora"),
-        hit("a.example", "/other?gv=tokenofanna", "emil"),
+        giving(
+            hit("a.example", "/story?gv=neverwasgiven", "carl"),
+            "tokenofcarl",
+        ),
+        giving(
+            hit("b.example", "/story?gv=tokenofanna", "dora"),
+            "tokenofdora",
+        ),
+        giving(
+            hit("a.example", "/other?gv=tokenofanna", "emil"),
+            "tokenofemil",
+        ),
         // No token at all: too long, and of other letters.
         hit(
             "a.example",

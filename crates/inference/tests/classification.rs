@@ -1,56 +1,15 @@
 //! Every rule of classification on landings as real apps send them, and what holds for any input.
 
-use std::sync::{Arc, OnceLock};
+mod support;
 
-use grapevine_event::{Channel, Hit, Id, Method, Protocol, VisitorBasis};
+use std::sync::Arc;
+
+use grapevine_event::{Channel, Hit, Method, Protocol, VisitorBasis};
 use grapevine_inference::{Classification, Classifier, Model, VisitorContext, evidence};
 use grapevine_signals::Signals;
 use proptest::prelude::*;
 
-const ARTICLE: &str = "https://www.example.org/politics/2026/11/the-long-story-of-a-small-town";
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
-const DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
-
-/// Built once: it takes a while.
-fn signals() -> Arc<Signals> {
-    static SIGNALS: OnceLock<Arc<Signals>> = OnceLock::new();
-    SIGNALS.get_or_init(|| Arc::new(Signals::builtin())).clone()
-}
-
-fn classifier() -> &'static Classifier {
-    static CLASSIFIER: OnceLock<Classifier> = OnceLock::new();
-    CLASSIFIER.get_or_init(|| Classifier::new(signals(), Model::builtin()))
-}
-
-const NEW: VisitorContext = VisitorContext {
-    returning: false,
-    basis: VisitorBasis::Client,
-    token_again: false,
-};
-
-fn landing<'a>(url: &'a str, referrer: &'a str, user_agent: &'a str) -> Hit<'a> {
-    Hit {
-        referrer: Some(referrer).filter(|referrer| !referrer.is_empty()),
-        user_agent,
-        ..Hit::page_view(Id::default(), "example.org", 0, url)
-    }
-}
-
-fn judge<'a>(hit: &Hit<'a>, visitor: &VisitorContext) -> Classification<'a> {
-    judge_by(classifier(), hit, visitor)
-}
-
-fn judge_by<'a>(
-    classifier: &'a Classifier,
-    hit: &Hit<'a>,
-    visitor: &VisitorContext,
-) -> Classification<'a> {
-    let signals = classifier.signals();
-    let agent = signals.agent(hit.user_agent);
-    let referrer = signals.referrer(hit.referrer.unwrap_or_default());
-    let link = signals.link(hit.url).expect("an address");
-    classifier.classify(hit, &agent, &referrer, &link, visitor)
-}
+use support::{ARTICLE, DESKTOP, IPHONE, NEW, classifier, judge, judge_by, landing, signals};
 
 fn is(url: &str, referrer: &str, user_agent: &str) -> (Channel, String, Method) {
     let judged = judge(&landing(url, referrer, user_agent), &NEW);

@@ -351,7 +351,8 @@ fn a_replica_whose_name_was_taken_writes_no_more() {
     let member = membership("copy-d", "one", "d.in", GroupProtocol::Classic);
     let first = Group::join(&connection, &member, partitions.clone()).expect("joins");
     let held = take(&first, 1);
-    assert!(copy(&held[0], "d.out", PATIENCE).expect("copies") > 0);
+    let mut copied = copy(&held[0], "d.out", PATIENCE).expect("copies");
+    assert!(copied > 0);
 
     let second = Group::join(&connection, &member, partitions).expect("joins");
     let zombie = copy(&held[0], "d.out", PATIENCE);
@@ -361,7 +362,12 @@ fn a_replica_whose_name_was_taken_writes_no_more() {
     );
     assert!(is_refused, "{zombie:?}");
     let own = take(&second, 1);
-    while copy(&own[0], "d.out", LOOK).expect("copies") > 0 {}
+    // What comes may be waited for: nothing within a moment is not the end.
+    let deadline = Instant::now() + PATIENCE;
+    while copied < 100 {
+        assert!(Instant::now() < deadline, "only {copied} came");
+        copied += copy(&own[0], "d.out", LOOK).expect("copies");
+    }
     drop((held, own));
     first.leave();
     second.leave();
