@@ -116,9 +116,14 @@ type Answer<T> = std::result::Result<T, LogError>;
 
 /// A dead letter as a record.
 pub(crate) fn letter() -> Vec<u8> {
+    letter_of(1_709_251_200_000)
+}
+
+/// The same of an event time, milliseconds since 1970 UTC.
+pub(crate) fn letter_of(time: i64) -> Vec<u8> {
     let letter = DeadLetter {
         letter_id: Id::default(),
-        time: 1_709_251_200_000,
+        time,
         site: "example.org",
         stage: "import",
         reason: "too_long",

@@ -175,29 +175,9 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use grapevine_event::{DeadLetter, Id};
-
     use super::*;
     use crate::rows::TABLES;
-
-    fn letter(time: i64) -> Vec<u8> {
-        let letter = DeadLetter {
-            letter_id: Id::default(),
-            time,
-            site: "example.org",
-            stage: "import",
-            reason: "too_long",
-            detail: "".into(),
-            source: "access.log",
-            partition: None,
-            position: 17,
-            payload: b"line",
-            payload_length: 4,
-        };
-        let mut record = Vec::new();
-        letter.encode(&mut record).expect("fits its schema");
-        record
-    }
+    use crate::stand_in::letter_of;
 
     fn held(rows_max: usize, bytes_max: usize) -> Held {
         let [.., letters] = &TABLES;
@@ -218,7 +198,7 @@ mod tests {
 
     #[test]
     fn no_more_is_held_than_allowed() {
-        let (march, april) = (letter(1_709_251_200_000), letter(1_711_929_600_000));
+        let (march, april) = (letter_of(1_709_251_200_000), letter_of(1_711_929_600_000));
         let mut by_rows = held(3, usize::MAX);
         for start in [0, 10] {
             assert!(by_rows.push(start, &march));
