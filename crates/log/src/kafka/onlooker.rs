@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -24,7 +25,7 @@ const ASK: Duration = Duration::from_secs(30);
 const STANDING: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS as u64 + 10_000 + 20_000);
 /// How long a read may hear nothing before it gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// Between two questions to a group that is being moved.
+/// Between two questions to a group that is being moved, or to a topic with an open transaction.
 const AGAIN: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(100);
 
@@ -34,6 +35,7 @@ pub struct Onlooker {
     /// What is read is what the consumer is assigned to: one read at a time.
     reading: Mutex<()>,
     opener: Opener,
+    connection: Connection,
 }
 
 impl fmt::Debug for Onlooker {
@@ -50,15 +52,11 @@ impl Onlooker {
     pub fn new(connection: &Connection, group: &str) -> Result<Onlooker, ConnectionError> {
         let mut config = connection.consumer();
         config.set("group.id", group);
-        let context = ClientCalls::new(connection.token_file());
-        let consumer: BaseConsumer<ClientCalls> =
-            config.create_with_context(context).map_err(refused)?;
-        // Tokens come by polling.
-        let _ = consumer.poll(Duration::from_millis(10));
         Ok(Onlooker {
-            consumer,
+            consumer: looking(connection, &config)?,
             reading: Mutex::new(()),
             opener: Opener::new(connection.frames()),
+            connection: connection.clone(),
         })
     }
 
@@ -71,6 +69,36 @@ impl Onlooker {
         let bounds = self.consumer.fetch_watermarks(topic, partition, ASK);
         let (first, end) = bounds.map_err(|error| asked("asking for the bounds", error))?;
         Ok(u64::try_from(first).unwrap_or_default()..u64::try_from(end).unwrap_or_default())
+    }
+
+    /// Waits until every record that these partitions of a topic had when this was asked can be
+    /// read or never will be: an open transaction hides what was committed behind it. One that a
+    /// killed replica left open ends within a minute.
+    ///
+    /// # Errors
+    /// Brokers that are away, a topic that is not there, a transaction that stays open.
+    pub fn settled(&self, topic: &str, partitions: Range<i32>) -> Result<(), LogError> {
+        let mut config = self.connection.consumer();
+        config.set("isolation.level", "read_uncommitted");
+        let ahead = looking(&self.connection, &config)
+            .map_err(|error| LogError::Away(format!("looking at {topic}: {error}")))?;
+        let deadline = Instant::now() + STANDING;
+        for partition in partitions {
+            let bounds = ahead.fetch_watermarks(topic, partition, ASK);
+            let (_, written) = bounds.map_err(|error| asked("asking for the end", error))?;
+            let written = u64::try_from(written).unwrap_or_default();
+            while self.kept(topic, partition)?.end < written {
+                if Instant::now() > deadline {
+                    return Err(LogError::Away(format!(
+                        "a transaction on partition {partition} of {topic} has been open for more \
+                         than {} s: what was committed behind it cannot be read until it ends",
+                        STANDING.as_secs()
+                    )));
+                }
+                std::thread::sleep(AGAIN);
+            }
+        }
+        Ok(())
     }
 
     /// Where the group stands; `None` where it never committed.
@@ -172,6 +200,19 @@ impl Onlooker {
             }
         }
     }
+}
+
+/// A consumer that is asked for this and that.
+fn looking(
+    connection: &Connection,
+    config: &ClientConfig,
+) -> Result<BaseConsumer<ClientCalls>, ConnectionError> {
+    let context = ClientCalls::new(connection.token_file());
+    let consumer: BaseConsumer<ClientCalls> =
+        config.create_with_context(context).map_err(refused)?;
+    // Tokens come by polling.
+    let _ = consumer.poll(Duration::from_millis(10));
+    Ok(consumer)
 }
 
 /// A question that was not answered may be asked again.

@@ -115,6 +115,14 @@ impl KafkaView {
             partitions,
         })
     }
+
+    /// Waits until no open transaction hides what these partitions of a topic have by now.
+    ///
+    /// # Errors
+    /// Brokers that are away, a transaction that stays open.
+    pub fn settled(&self, topic: &str, partitions: Range<i32>) -> Result<(), SinkError> {
+        Ok(self.onlooker.settled(topic, partitions)?)
+    }
 }
 
 impl LogView for KafkaView {
