@@ -30,7 +30,7 @@ pub use outputs::{Outputs, Rejection};
 pub use replica::{RETENTION, RETENTION_MIN, ReplicaOptions, drive, run_replica};
 pub use snapshot::{InLog, SavedStateError, SavedStates};
 pub use stage::Stage;
-pub use states::{StateStore, StoredStates};
+pub use states::{StateStore, StoredStates, packing};
 pub use watermarks::Merged;
 
 /// Consumer name of [`ClassifyStage`]; it reads [`grapevine_event::topic::HITS_RAW`].

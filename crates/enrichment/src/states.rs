@@ -1,8 +1,7 @@
 //! Saved states outside the log: in a directory, or in an S3-compatible store.
 //!
-//! An object is named `STAGE/PARTITION/OFFSET.state`, numbers padded so that names sort. Its bytes:
-//! `GVST`, the format (u32 LE), the offset again (u64 LE), the first 16 bytes of the BLAKE3 hash
-//! of what follows, then the state, compressed with LZ4 behind its length (u32 LE).
+//! An object is named `STAGE/PARTITION/OFFSET.state`, numbers padded so that names sort; [`packing`]
+//! has its bytes.
 //!
 //! States are functions of the input below their offset, so two replicas that write the same
 //! object write the same state: a replica that lost its partition harms nothing.
@@ -22,10 +21,10 @@ use tokio::runtime::Runtime;
 
 use crate::snapshot::{SavedStateError, SavedStates};
 
-const MAGIC: [u8; 4] = *b"GVST";
-const FORMAT: u32 = 1;
-const HASH_BYTES: usize = 16;
-const HEADER_BYTES: usize = 4 + 4 + 8 + HASH_BYTES;
+pub mod packing;
+
+use packing::{pack, unpack};
+
 const ENDING: &str = ".state";
 /// States of one stage and partition that are kept: the newest, and one before it.
 const KEPT: usize = 2;
@@ -372,45 +371,6 @@ impl SavedStates for StoredStates {
     }
 }
 
-fn pack(offset: u64, state: &[u8]) -> Vec<u8> {
-    let packed = lz4_flex::compress_prepend_size(state);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + packed.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&FORMAT.to_le_bytes());
-    bytes.extend_from_slice(&offset.to_le_bytes());
-    bytes.extend_from_slice(&blake3::hash(&packed).as_bytes()[..HASH_BYTES]);
-    bytes.extend_from_slice(&packed);
-    bytes
-}
-
-fn unpack(bytes: &[u8], offset: u64) -> Result<Vec<u8>, StateError> {
-    let damaged = |what: &str| StateError::Damaged(what.to_owned());
-    let Some((header, packed)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(damaged("it is shorter than its header"));
-    };
-    let (magic, rest) = header.split_at(MAGIC.len());
-    let (format, rest) = rest.split_at(4);
-    let (named, hash) = rest.split_at(8);
-    if magic != MAGIC {
-        return Err(damaged("it does not start as a saved state does"));
-    }
-    let found = format.try_into().map_or(u32::MAX, u32::from_le_bytes);
-    if found > FORMAT {
-        return Err(StateError::Newer {
-            found,
-            known: FORMAT,
-        });
-    }
-    if named != offset.to_le_bytes() {
-        return Err(damaged("it is of another offset than its name says"));
-    }
-    if hash != &blake3::hash(packed).as_bytes()[..HASH_BYTES] {
-        return Err(damaged("its bytes are not those that were written"));
-    }
-    lz4_flex::decompress_size_prepended(packed)
-        .map_err(|error| StateError::Damaged(error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -484,24 +444,6 @@ mod tests {
         std::fs::remove_file(&obstacle).expect("removes");
         assert!(states.after_commit(10, b"ten"));
         assert_eq!(states.offsets(WANTED).expect("lists"), [10]);
-    }
-
-    #[test]
-    fn a_state_of_a_newer_version_is_refused() {
-        let mut bytes = pack(7, b"state");
-        bytes[4] = 9;
-        let newer = unpack(&bytes, 7);
-        assert!(matches!(
-            newer,
-            Err(StateError::Newer {
-                found: 9,
-                known: FORMAT
-            })
-        ));
-        for cut in 0..bytes.len() {
-            assert!(unpack(&pack(7, b"state")[..cut.min(HEADER_BYTES + 4)], 7).is_err());
-        }
-        assert!(unpack(&pack(7, b"state"), 8).is_err(), "another offset");
     }
 
     #[test]

@@ -61,22 +61,33 @@ pub enum ReadError {
 /// # Errors
 /// Cannot be opened or unpacked; or a line is not what it should be, with its number.
 pub fn read(path: &Path) -> Result<Vec<Cascade>, ReadError> {
-    let name = path.to_string_lossy().into_owned();
+    let name = path.to_string_lossy();
+    let file = File::open(path).map_err(|source| ReadError::Open {
+        name: name.to_string(),
+        source,
+    })?;
+    read_from(&name, BufReader::new(file))
+}
+
+/// Reads what a cascade file holds from wherever it comes; `name` is what errors call it.
+///
+/// # Errors
+/// Cannot be read or unpacked; or a line is not what it should be, with its number.
+pub fn read_from(name: &str, mut source: impl BufRead) -> Result<Vec<Cascade>, ReadError> {
     let open = |source| ReadError::Open {
-        name: name.clone(),
+        name: name.to_owned(),
         source,
     };
-    let mut file = BufReader::new(File::open(path).map_err(open)?);
-    let head = file.fill_buf().map_err(open)?;
+    let head = source.fill_buf().map_err(open)?;
     // Magic numbers of RFC 1952 and RFC 8878.
-    let reader: Box<dyn Read> = match head {
-        [0x1F, 0x8B, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+    let reader: Box<dyn Read + '_> = match head {
+        [0x1F, 0x8B, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         [0x28, 0xB5, 0x2F, 0xFD, ..] => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(open)?)
+            Box::new(zstd::stream::read::Decoder::with_buffer(source).map_err(open)?)
         }
-        _ => Box::new(file),
+        _ => Box::new(source),
     };
-    parse(&name, BufReader::new(reader))
+    parse(name, BufReader::new(reader))
 }
 
 fn parse(name: &str, mut reader: impl BufRead) -> Result<Vec<Cascade>, ReadError> {
@@ -218,6 +229,9 @@ fn row(text: &str) -> Result<Row<'_>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<Vec<Cascade>, String> {
@@ -258,5 +272,132 @@ mod tests {
         assert!(parsed("").expect_err("empty").contains("line 1"));
         let long = format!("{HEADER}\n{}", "a".repeat(5_000));
         assert!(parsed(&long).expect_err("long").contains("longer"));
+    }
+
+    /// What every cascade that is read holds to.
+    fn is_whole(cascade: &Cascade) -> bool {
+        let (times, parents) = (&cascade.times, &cascade.parents);
+        let mut after_root = parents.iter().enumerate().skip(1);
+        (1..=NODES_MAX).contains(&times.len())
+            && parents.len() == times.len()
+            && times.is_sorted()
+            && parents.first() == Some(&0)
+            && after_root.all(|(node, parent)| (*parent as usize) < node)
+    }
+
+    /// The bytes plain, by gzip and by zstd.
+    fn packings(bytes: &[u8]) -> [Vec<u8>; 3] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, bytes).expect("packs");
+        [
+            bytes.to_vec(),
+            gzip.finish().expect("packs"),
+            zstd::encode_all(bytes, 1).expect("packs"),
+        ]
+    }
+
+    /// Cascades, each node with the milliseconds since the one before and a choice of parent.
+    fn any_cascades() -> impl Strategy<Value = Vec<Cascade>> {
+        let nodes = prop::collection::vec((0i64..100_000, any::<u32>()), 1..20);
+        let cascade = nodes.prop_map(|nodes| {
+            let mut cascade = Cascade {
+                name: String::new(),
+                times: Vec::new(),
+                parents: Vec::new(),
+            };
+            let mut time = 0;
+            for (node, (wait, choice)) in (0u32..).zip(nodes) {
+                time += wait;
+                cascade.times.push(time);
+                cascade
+                    .parents
+                    .push(choice.checked_rem(node).unwrap_or_default());
+            }
+            cascade
+        });
+        let named = |mut cascades: Vec<Cascade>| {
+            for (number, cascade) in cascades.iter_mut().enumerate() {
+                cascade.name = number.to_string();
+            }
+            cascades
+        };
+        prop::collection::vec(cascade, 1..5).prop_map(named)
+    }
+
+    fn written(cascades: &[Cascade]) -> String {
+        let mut text = format!("{HEADER}\n");
+        for cascade in cascades {
+            let name = &cascade.name;
+            let nodes = cascade.times.iter().zip(&cascade.parents);
+            for (node, (time, parent)) in nodes.enumerate() {
+                let parent = if node == 0 {
+                    String::new()
+                } else {
+                    parent.to_string()
+                };
+                let seconds = *time as f64 / 1_000.0;
+                text += &format!("{name},{node},{parent},{seconds}\n");
+            }
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn cascades_read_as_they_were_written_and_damaged_ones_are_whole_or_refused(
+            cascades in any_cascades(),
+            at in any::<Index>(),
+            with in 1u8..=255,
+        ) {
+            for mut bytes in packings(written(&cascades).as_bytes()) {
+                let read = read_from("x", &bytes[..]).map_err(|error| error.to_string());
+                prop_assert_eq!(read.as_ref(), Ok(&cascades));
+                let at = at.index(bytes.len());
+                let cut = read_from("x", &bytes[..at]).unwrap_or_default();
+                prop_assert!(cut.iter().all(is_whole), "cut at {}: {:?}", at, cut);
+                bytes[at] ^= with;
+                let flipped = read_from("x", &bytes[..]).unwrap_or_default();
+                prop_assert!(flipped.iter().all(is_whole), "{} at {}: {:?}", with, at, flipped);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_no_cascades(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            magic in prop::sample::select(vec![
+                &b""[..],
+                &[0x1F, 0x8B, 8],
+                &[0x28, 0xB5, 0x2F, 0xFD],
+            ]),
+        ) {
+            let bytes = [magic, &bytes[..]].concat();
+            prop_assert!(read_from("x", &bytes[..]).is_err());
+        }
+
+        /// Behind the header, of what lines are made of: refused, or cascades that are whole.
+        #[test]
+        fn arbitrary_lines_are_refused_or_whole(
+            lines in prop::collection::vec(
+                (0u8..2, 0u64..3, prop::option::of(0u64..3), -2i8..5),
+                1..6,
+            ),
+            scraps in prop::collection::vec(
+                prop::sample::select(b"01-.e,,,\n\n\r\xFF".to_vec()),
+                0..40,
+            ),
+        ) {
+            let mut bytes = format!("{HEADER}\n").into_bytes();
+            for (cascade, node, parent, time) in lines {
+                let parent = parent.map_or(String::new(), |parent| parent.to_string());
+                bytes.extend(format!("{cascade},{node},{parent},{time}\n").into_bytes());
+            }
+            let [lines, mixed] = [bytes.clone(), [bytes, scraps].concat()];
+            for bytes in [lines, mixed] {
+                if let Ok(cascades) = read_from("x", &bytes[..]) {
+                    prop_assert!(!cascades.is_empty());
+                    prop_assert!(cascades.iter().all(is_whole), "{:?}", cascades);
+                }
+            }
+        }
     }
 }

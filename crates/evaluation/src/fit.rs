@@ -99,12 +99,13 @@ fn hold_ranges(
 
 /// What makes a spread wider where ranges hold too little and narrower where they hold too much, by
 /// a factor of at most e to the `step`; none where nothing is known.
-fn turned(held: f64, step: f64) -> Option<impl Fn(f64) -> f64> {
+fn turned(held: Option<f64>, step: f64) -> Option<impl Fn(f64) -> f64> {
+    let held = held?;
     let way = if held < HOLD { step } else { -step };
     // A step for a tenth beyond, less for less: sampling alone moves it by some hundredths.
     let way = way * ((held - HOLD).abs() / 0.1).min(1.0);
     let turn = move |figure: f64| ((figure * way.exp()).clamp(0.01, 1_000.0) * 1e3).round() / 1e3;
-    (held > 0.0).then_some(turn)
+    Some(turn)
 }
 
 /// Lessons of the certain edges of cascades, or of the hidden ones; those that `keep` reveals. The
@@ -260,11 +261,11 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
         }
         let mut dispersion = weights.dispersion();
         // A range that holds too little is widened, by less each time.
-        let turn = |held: f64, figure: &mut f64, way: f64| {
+        let turn = |held: Option<f64>, figure: &mut f64, way: f64| {
             // Nothing was seen of it.
-            if held == 0.0 {
+            let Some(held) = held else {
                 return;
-            }
+            };
             let factor = (step * way * if held < HOLD { 1.0 } else { -1.0 }).exp();
             *figure = ((*figure * factor).clamp(0.01, 1_000.0) * 1_000.0).round() / 1_000.0;
         };
@@ -283,7 +284,7 @@ fn widen(sources: &[FitSource], rates: &[f64], seed: u64, weights: Weights) -> W
     weights
 }
 
-/// Coverage, averaged over files and rates.
+/// Coverage, averaged over the files and rates at which a cascade counted.
 #[derive(Default)]
 struct Held {
     count: f64,
@@ -293,9 +294,15 @@ struct Held {
 
 impl Held {
     fn add(&mut self, measures: &Measures, share: f64) {
+        // The same cascades count for both.
+        let (Some(reproduction), Some(virality)) =
+            (measures.reproduction_coverage, measures.virality_coverage)
+        else {
+            return;
+        };
         self.count += share;
-        self.reproduction += share * measures.reproduction_coverage;
-        self.virality += share * measures.virality_coverage;
+        self.reproduction += share * reproduction;
+        self.virality += share * virality;
     }
 
     fn and(&self, other: &Held) -> Held {
@@ -306,11 +313,44 @@ impl Held {
         }
     }
 
-    fn reproduction(&self) -> f64 {
-        self.reproduction / self.count.max(1e-9)
+    fn reproduction(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.reproduction / self.count)
     }
 
-    fn virality(&self) -> f64 {
-        self.virality / self.count.max(1e-9)
+    fn virality(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.virality / self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measures::measure;
+
+    #[test]
+    fn ranges_that_hold_nothing_are_widened_and_those_of_nothing_stay() {
+        assert!(turned(None, 0.5).is_none());
+        let factor = turned(Some(0.0), 0.5).expect("a figure");
+        assert!(factor(1.0) > 1.0);
+        let factor = turned(Some(1.0), 0.5).expect("a figure");
+        assert!(factor(1.0) < 1.0);
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_counts_does_not_lower_the_mean() {
+        let nothing = measure(&[], &[]);
+        let some = Measures {
+            reproduction_coverage: Some(0.9),
+            virality_coverage: Some(0.0),
+            ..nothing
+        };
+        let mut held = Held::default();
+        held.add(&nothing, 0.5);
+        assert_eq!((held.reproduction(), held.virality()), (None, None));
+        held.add(&some, 0.5);
+        assert_eq!(
+            (held.reproduction(), held.virality()),
+            (Some(0.9), Some(0.0))
+        );
     }
 }

@@ -19,7 +19,7 @@ mod measures;
 pub mod visits;
 
 pub use baselines::{Baseline, Baselines, Labelled, baselines};
-pub use cascades::{Cascade, NODES_MAX, ReadError, read};
+pub use cascades::{Cascade, NODES_MAX, ReadError, read, read_from};
 pub use copied::CopiedMarks;
 pub use drive::{Evaluation, Setting, Tokens, evaluate};
 pub use fit::{FitSource, fit, learn};

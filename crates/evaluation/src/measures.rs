@@ -46,35 +46,35 @@ pub struct CascadeScore {
     pub virality_range: Range,
 }
 
-/// Measures over a file.
+/// Measures over a file. A figure that no edge or no cascade counted for is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measures {
     /// Share of hidden edges whose likeliest cause is the true one.
-    pub top1: f64,
+    pub top1: Option<f64>,
     /// Mean of 1 / rank of the true cause.
-    pub mrr: f64,
+    pub mrr: Option<f64>,
     /// Mean of −ln p(true cause), nats.
-    pub log_loss: f64,
+    pub log_loss: Option<f64>,
     /// Mean squared error of the likeliest cause's probability.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Expected calibration error of the likeliest cause's probability, 15 bins.
-    pub ece: f64,
+    pub ece: Option<f64>,
     /// Mean over cascades of |R estimate − R|.
-    pub reproduction_mae: f64,
+    pub reproduction_mae: Option<f64>,
     /// Share of cascades whose R lies in its 10–90 % range.
-    pub reproduction_coverage: f64,
+    pub reproduction_coverage: Option<f64>,
     /// Mean over cascades of |virality estimate − virality| / virality.
-    pub virality_mae: f64,
+    pub virality_mae: Option<f64>,
     /// Share of cascades whose virality lies in its 10–90 % range.
-    pub virality_coverage: f64,
+    pub virality_coverage: Option<f64>,
     /// `top1` over edges that are not of the root.
-    pub top1_chain: f64,
+    pub top1_chain: Option<f64>,
     /// `log_loss` over edges that are not of the root.
-    pub log_loss_chain: f64,
+    pub log_loss_chain: Option<f64>,
     /// R over all cascades together, as estimated.
-    pub reproduction_pooled: f64,
+    pub reproduction_pooled: Option<f64>,
     /// R over all cascades together.
-    pub reproduction_true: f64,
+    pub reproduction_true: Option<f64>,
     /// Hidden edges scored.
     pub edges: usize,
     /// Cascades with at least two edges, one of them hidden.
@@ -122,14 +122,15 @@ pub(crate) fn virality(parents: &[u32]) -> f64 {
     2.0 * distances / (n as f64 * (n as f64 - 1.0))
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
+/// None of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| {
         (sum + value, count + 1)
     });
-    sum / count.max(1) as f64
+    (count > 0).then(|| sum / count as f64)
 }
 
-fn share(values: impl Iterator<Item = bool>) -> f64 {
+fn share(values: impl Iterator<Item = bool>) -> Option<f64> {
     mean(values.map(|value| f64::from(u8::from(value))))
 }
 
@@ -148,7 +149,7 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
             .iter()
             .map(|score| of(score) * score.edges as f64)
             .sum();
-        sum / total.max(1.0)
+        (total > 0.0).then(|| sum / total)
     };
     let holds = |range: &Range, value: f64| {
         // What is certain has no width but for rounding.
@@ -186,7 +187,7 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
     }
 }
 
-fn calibration_error(edges: &[EdgeScore]) -> f64 {
+fn calibration_error(edges: &[EdgeScore]) -> Option<f64> {
     let mut bins = [(0.0, 0.0, 0.0); BINS];
     for edge in edges {
         let bin = &mut bins[((edge.best * BINS as f64) as usize).min(BINS - 1)];
@@ -198,7 +199,7 @@ fn calibration_error(edges: &[EdgeScore]) -> f64 {
         .iter()
         .map(|(_, said, right)| (said - right).abs())
         .sum();
-    off / edges.len().max(1) as f64
+    (!edges.is_empty()).then(|| off / edges.len() as f64)
 }
 
 #[cfg(test)]
@@ -220,13 +221,70 @@ mod tests {
     fn measures_of_two_edges_by_hand() {
         let edges = [edge(0.8, 1.0, 0.8, true), edge(0.1, 3.0, 0.6, false)];
         let measures = measure(&edges, &[]);
-        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        let close = |a: Option<f64>, b: f64| {
+            let a = a.expect("an edge counts");
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        };
         close(measures.top1, 0.5);
         close(measures.mrr, (1.0 + 1.0 / 3.0) / 2.0);
         close(measures.log_loss, -(0.8f64.ln() + 0.1f64.ln()) / 2.0);
         close(measures.brier, (0.04 + 0.36) / 2.0);
         close(measures.ece, (0.2 + 0.6) / 2.0);
         close(measures.top1_chain, 0.0);
+    }
+
+    #[test]
+    fn what_nothing_counts_for_is_no_figure() {
+        let none = measure(&[], &[]);
+        let of_edges = |found: &Measures| {
+            [
+                found.top1,
+                found.mrr,
+                found.log_loss,
+                found.brier,
+                found.ece,
+            ]
+        };
+        let of_chains = |found: &Measures| [found.top1_chain, found.log_loss_chain];
+        let of_cascades = |found: &Measures| {
+            [
+                found.reproduction_mae,
+                found.reproduction_coverage,
+                found.virality_mae,
+                found.virality_coverage,
+                found.reproduction_pooled,
+                found.reproduction_true,
+            ]
+        };
+        assert_eq!(of_edges(&none), [None; 5]);
+        assert_eq!(of_chains(&none), [None; 2]);
+        assert_eq!(of_cascades(&none), [None; 6]);
+        // One edge of the root, wrongly named, in a cascade too small to count.
+        let wrong = EdgeScore {
+            from_outside: true,
+            ..edge(0.4, 2.0, 0.6, false)
+        };
+        let range = Range {
+            low: 0.0,
+            likely: 0.0,
+            high: 0.0,
+        };
+        let cascade = |parents: Vec<u32>| {
+            let cascade = Cascade {
+                name: "a".to_owned(),
+                times: vec![0; parents.len()],
+                parents,
+            };
+            CascadeScore::new(&cascade, &[wrong], range, range)
+        };
+        let small = measure(&[wrong], &[cascade(vec![0, 0])]);
+        assert_eq!(small.top1, Some(0.0), "none is right, which is a figure");
+        assert!(of_edges(&small).iter().all(Option::is_some), "{small:?}");
+        assert_eq!(of_chains(&small), [None; 2]);
+        assert_eq!(of_cascades(&small), [None; 6]);
+        let large = measure(&[wrong], &[cascade(vec![0, 0, 0])]);
+        assert!(of_cascades(&large).iter().all(Option::is_some), "{large:?}");
+        assert_eq!(large.virality_coverage, Some(0.0), "{large:?}");
     }
 
     #[test]

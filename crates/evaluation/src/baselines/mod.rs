@@ -32,7 +32,7 @@ use simple::{AlwaysRoot, MostRecent};
 pub struct Baseline {
     /// Its name.
     pub name: &'static str,
-    /// Its measures; those of ranges are no numbers, since it gives none.
+    /// Its measures; those of ranges are `None`, since it gives none.
     pub measures: Measures,
 }
 

@@ -128,8 +128,8 @@ pub(super) fn run(cascades: &[Cascade], tokens: Tokens, method: &dyn Weigh) -> M
         edges.extend(hidden);
     }
     Measures {
-        reproduction_coverage: f64::NAN,
-        virality_coverage: f64::NAN,
+        reproduction_coverage: None,
+        virality_coverage: None,
         ..measure(&edges, &scores)
     }
 }

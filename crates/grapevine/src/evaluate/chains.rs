@@ -201,6 +201,56 @@ mod tests {
     }
 
     #[test]
+    fn what_nothing_counts_for_is_null_and_a_dash() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c.csv");
+        // One reader, from outside: too small a cascade to count, and nobody was sent by anybody.
+        let text = "cascade_id,node_id,parent_id,t_seconds\n1,0,,0\n1,1,0,5\n";
+        std::fs::write(&path, text).expect("writes");
+        let file = path.to_str().expect("a name");
+        let arguments = arguments(&["grapevine", "evaluate", "chains", file, "--token-rate", "0"]);
+        let all = scored(&arguments);
+        let mut json = Vec::new();
+        write_json(&arguments, &all, &mut json).expect("written");
+        let found: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(found["edges"], 1);
+        assert_eq!(found["cascades"], 0);
+        let methods = [&found, &found["baselines"]["uniform"]];
+        for method in methods {
+            for key in [
+                "top1_chain",
+                "log_loss_chain",
+                "reproduction_mae",
+                "reproduction_coverage",
+                "virality_mae",
+                "virality_coverage",
+                "reproduction_pooled",
+                "reproduction_true",
+            ] {
+                let figure = method.get(key).expect("the key is there");
+                assert!(figure.is_null(), "{key}: {method}");
+            }
+        }
+        for method in methods.into_iter().chain([&found["on_arrival"]]) {
+            for key in ["top1", "mrr", "log_loss", "brier", "ece"] {
+                assert!(method[key].is_f64(), "{key}: {method}");
+            }
+        }
+        let mut text = Vec::new();
+        write_text(&arguments, &all, &[], &mut text).expect("written");
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains("true R over all –,"), "{text}");
+        let row = |name: &str| {
+            let row = text.lines().find(|line| line.contains(name));
+            row.unwrap_or_else(|| panic!("no {name}: {text}"))
+        };
+        // On chains, then R and what is said of ranges.
+        for name in ["grapevine, on arrival", "always root"] {
+            assert_eq!(row(name).matches('–').count(), 6, "{text}");
+        }
+    }
+
+    #[test]
     fn weights_are_those_that_were_named_then_those_of_the_configuration() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = |name: &str| {

@@ -28,11 +28,11 @@ pub(super) struct Document<'a> {
 /// What is measured of the posteriors at the moment of arrival.
 #[derive(Serialize)]
 struct Early {
-    top1: f64,
-    mrr: f64,
-    log_loss: f64,
-    brier: f64,
-    ece: f64,
+    top1: Option<f64>,
+    mrr: Option<f64>,
+    log_loss: Option<f64>,
+    brier: Option<f64>,
+    ece: Option<f64>,
 }
 
 /// The document of one share of tokens.
@@ -96,12 +96,12 @@ pub(super) fn write_text(
         let settled = &scored.evaluation.settled;
         writeln!(
             out,
-            "{} % of edges known by token: {} hidden edges of {} cascades, true R over all {:.3}, \
+            "{} % of edges known by token: {} hidden edges of {} cascades, true R over all {}, \
              weights {}",
             scored.token_rate * 100.0,
             settled.edges,
             settled.cascades,
-            settled.reproduction_true,
+            figure(settled.reproduction_true, 3),
             scored.weights.version(),
         )?;
     }
@@ -131,6 +131,16 @@ pub(super) fn write_text(
         writeln!(out, "left out, since they need fitting and {why}: {names}")?;
     }
     writeln!(out, "\n{}", table(all))
+}
+
+/// A figure with so many digits behind the point; a dash where nothing counts for it.
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// A part of a whole in percent; a dash where nothing counts for it.
+fn percent(part: Option<f64>, digits: usize) -> String {
+    figure(part.map(|part| part * 100.0), digits)
 }
 
 /// The methods, by share of tokens.
@@ -165,26 +175,21 @@ fn table(all: &[Scored]) -> Table {
         .map(|text| right(text.to_owned())),
     );
     table.set_header(head);
-    let mut add = |rate: f64, name: &str, measures: &Measures, cascades: bool| {
-        let figure = |value: f64, digits: usize| match value.is_nan() {
-            true => String::from("·"),
-            false => format!("{value:.digits$}"),
-        };
-        let of_cascades = |value: f64| if cascades { value } else { f64::NAN };
+    let mut add = |rate: f64, name: &str, measures: &Measures| {
         let mut row = vec![right((rate * 100.0).to_string()), Cell::new(name)];
         row.extend(
             [
-                figure(measures.top1 * 100.0, 1),
-                figure(measures.top1_chain * 100.0, 1),
+                percent(measures.top1, 1),
+                percent(measures.top1_chain, 1),
                 figure(measures.mrr, 3),
                 figure(measures.log_loss, 3),
                 figure(measures.brier, 3),
                 figure(measures.ece, 3),
-                figure(of_cascades(measures.reproduction_pooled), 3),
-                figure(of_cascades(measures.reproduction_mae), 3),
-                figure(of_cascades(measures.reproduction_coverage * 100.0), 0),
-                figure(of_cascades(measures.virality_mae), 3),
-                figure(of_cascades(measures.virality_coverage * 100.0), 0),
+                figure(measures.reproduction_pooled, 3),
+                figure(measures.reproduction_mae, 3),
+                percent(measures.reproduction_coverage, 0),
+                figure(measures.virality_mae, 3),
+                percent(measures.virality_coverage, 0),
             ]
             .map(right),
         );
@@ -192,10 +197,10 @@ fn table(all: &[Scored]) -> Table {
     };
     for scored in all {
         let (rate, evaluation) = (scored.token_rate, &scored.evaluation);
-        add(rate, "grapevine", &evaluation.settled, true);
-        add(rate, "grapevine, on arrival", &evaluation.on_arrival, false);
+        add(rate, "grapevine", &evaluation.settled);
+        add(rate, "grapevine, on arrival", &evaluation.on_arrival);
         for baseline in &scored.baselines.methods {
-            add(rate, baseline.name, &baseline.measures, true);
+            add(rate, baseline.name, &baseline.measures);
         }
     }
     table
