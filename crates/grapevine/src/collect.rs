@@ -64,17 +64,10 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let address = listener.local_addr().ends(ExitKind::Software)?;
     let (stop_serving, mut told) = watch::channel(false);
     let routes = collector::router(collector.clone());
-    let server = tokio::spawn(
-        axum::serve(
-            listener,
-            routes.into_make_service_with_connect_info::<SocketAddr>(),
-        )
-        .with_graceful_shutdown(async move {
-            // A dropped sender means the same.
-            let _ = told.wait_for(|stop| *stop).await;
-        })
-        .into_future(),
-    );
+    let server = tokio::spawn(collector::serve(listener, routes, async move {
+        // A dropped sender means the same.
+        let _ = told.wait_for(|stop| *stop).await;
+    }));
     let taking = collector.clone();
     let trouble = move || taking.trouble().map_or(Ok(()), Err);
     service.health.ask("collector", trouble);
@@ -102,10 +95,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     // It is gone only where it failed, which its task says.
     let _ = stop_serving.send(true);
     let closing = async {
-        server
-            .await
-            .ends(ExitKind::Software)?
-            .ends(ExitKind::InputOutput)?;
+        server.await.ends(ExitKind::Software)?;
         let counts = collector.counts();
         drop(collector);
         tokio::task::spawn_blocking(move || appender.join())

@@ -64,17 +64,10 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let routes = collector::router(collector.clone()).merge(import::router(endpoint));
     let (stop_serving, mut told) = watch::channel(false);
-    let server = tokio::spawn(
-        axum::serve(
-            listener,
-            routes.into_make_service_with_connect_info::<SocketAddr>(),
-        )
-        .with_graceful_shutdown(async move {
-            // A dropped sender means the same.
-            let _ = told.wait_for(|stop| *stop).await;
-        })
-        .into_future(),
-    );
+    let server = tokio::spawn(collector::serve(listener, routes, async move {
+        // A dropped sender means the same.
+        let _ = told.wait_for(|stop| *stop).await;
+    }));
     let brake = tokio::spawn(brake(collector.clone(), Arc::clone(pipeline.log())));
     let taking = collector.clone();
     service
@@ -98,10 +91,7 @@ pub async fn run(settings: &Settings) -> Result<(), Failure> {
     brake.abort();
     // It is gone only where it failed, which its task says.
     let _ = stop_serving.send(true);
-    server
-        .await
-        .ends(ExitKind::Software)?
-        .ends(ExitKind::InputOutput)?;
+    server.await.ends(ExitKind::Software)?;
     let counts = collector.counts();
     drop(collector);
     // Aborted above: what is waited for is that its clone of the collector is gone.

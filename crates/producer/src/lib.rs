@@ -9,7 +9,7 @@
 //!
 //! What this crate is not: it does not judge. Whether a hit is dark social is the business of
 //! classification; here a line is only told apart as far as it must be to leave out pictures,
-//! redirects and errors. It owns no socket and no signal handler: the binary does.
+//! redirects and errors. It binds no port and has no signal handler: the binary does.
 #![forbid(unsafe_code)]
 
 pub mod access_log;

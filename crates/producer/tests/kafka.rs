@@ -2,7 +2,6 @@
 //! stopped and not there yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,9 @@ use grapevine_event::{Record, topic};
 use grapevine_kafka_testing::{Cluster, Security};
 use grapevine_log::kafka::topics::{Creation, Wish, ensure};
 use grapevine_log::kafka::{Connection, Producer};
-use grapevine_producer::collector::{AppenderThread, Collector, CollectorConfig, Connect, router};
+use grapevine_producer::collector::{
+    AppenderThread, Collector, CollectorConfig, Connect, router, serve,
+};
 use grapevine_producer::pseudonym::Pseudonyms;
 use grapevine_producer::spool::Spool;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -69,13 +70,8 @@ impl Running {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let service = router(collector.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let served = tokio::spawn(async move {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(async { drop(stopped.await) })
-                .await
-                .unwrap();
-        });
+        let stopped = async { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, router(collector.clone()), stopped));
         Running {
             base,
             client: reqwest::Client::new(),

@@ -13,7 +13,7 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// After a full disk, which takes a person.
 const RETRY_SECONDS_DISK: HeaderValue = HeaderValue::from_static("60");
 /// Most field errors in one answer; the count says how many hits there were.
-const ERRORS_TOLD_MAX: usize = 1000;
+pub(super) const ERRORS_TOLD_MAX: usize = 1000;
 
 #[derive(Serialize)]
 struct Refused<'a> {
@@ -58,7 +58,7 @@ struct PartlyTaken<'a> {
     rejected: &'a [Rejection],
 }
 
-/// Every hit that could be taken is durable.
+/// Every hit that could be taken is durable. `rejections` are the first [`ERRORS_TOLD_MAX`].
 pub(super) fn taken(accepted: usize, rejected_hits: usize, rejections: &[Rejection]) -> Response {
     if rejections.is_empty() {
         return no_store(Json(Taken { accepted }).into_response());
@@ -67,11 +67,10 @@ pub(super) fn taken(accepted: usize, rejected_hits: usize, rejections: &[Rejecti
         "{rejected_hits} of {} hits have wrong fields and were not taken: mend and send only these",
         accepted + rejected_hits
     );
-    let rejected = &rejections[..rejections.len().min(ERRORS_TOLD_MAX)];
     let body = Json(PartlyTaken {
         accepted,
         error,
-        rejected,
+        rejected: rejections,
     });
     no_store((StatusCode::UNPROCESSABLE_ENTITY, body).into_response())
 }

@@ -33,7 +33,7 @@ pub(super) enum AppendError {
     Full,
     #[error("the stages behind are catching up: send again in a second")]
     Paused,
-    #[error("other requests take all the memory for bodies: send again in a second")]
+    #[error("other requests take all the memory for bodies and records: send again in a second")]
     NoRoom,
     #[error("kafka is away and the spool is full: send again in a second")]
     SpoolFull,

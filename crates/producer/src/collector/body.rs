@@ -1,9 +1,11 @@
 //! Bodies, bounded: as sent, unpacked, in time, and all of them together.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, StatusCode, header};
+use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt;
 
 use super::BODY_BYTES_MAX;
@@ -14,8 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the rest of a body that is not taken may still come. Who is cut off while sending may
 /// not see the answer.
 const LINGER: Duration = Duration::from_secs(1);
+/// What is unpacked, and taken apart, where the request is served: some tenths of a millisecond.
+/// More goes to a thread of its own, so that others need not wait; for less that hop costs more
+/// than the work.
+pub(super) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a body is not taken.
+/// Why a body, or the hits in it, are not taken.
 #[derive(Debug)]
 pub(super) enum Unread {
     /// It is wrong, and will be.
@@ -25,7 +31,7 @@ pub(super) enum Unread {
         /// In words, with what to do.
         error: String,
     },
-    /// Others take all the memory that there is for bodies: it may be sent again.
+    /// Others take all the memory that there is: it may be sent again.
     NoRoom,
 }
 
@@ -35,7 +41,7 @@ impl From<NoRoom> for Unread {
     }
 }
 
-fn refuse(status: StatusCode, error: impl Into<String>) -> Unread {
+pub(super) fn refuse(status: StatusCode, error: impl Into<String>) -> Unread {
     Unread::Refused {
         status,
         error: error.into(),
@@ -92,11 +98,47 @@ async fn collect(body: &mut Body, budget: &Budget) -> Result<Buffer, Unread> {
     Ok(whole)
 }
 
-/// Unpacks a body that is packed, whatever its headers say of it.
-pub(super) fn unpack(headers: &HeaderMap, body: Buffer, budget: &Budget) -> Result<Buffer, Unread> {
-    if body.starts_with(&[0x1F, 0x8B]) {
-        return gunzip(&body, budget);
+/// A body of which all was sent.
+#[derive(Debug)]
+pub(super) enum Unpacking {
+    /// Unpacked.
+    Done(Buffer),
+    /// More of it is packed than is unpacked where a request is served.
+    UnderWay(Box<Gunzip>),
+}
+
+impl Unpacking {
+    /// Unpacks the rest.
+    pub(super) fn finish(self, budget: &Budget) -> Result<Buffer, Unread> {
+        match self {
+            Unpacking::Done(body) => Ok(body),
+            Unpacking::UnderWay(gunzip) => gunzip.finish(budget),
+        }
     }
+}
+
+/// Begins to unpack a body that is packed, whatever its headers say of it. How much is packed says
+/// nothing of how much comes out, up to a thousand times as much, so what counts is what has come
+/// out. Members without content give nothing and cost time all the same: who sends more than
+/// [`INLINE_BYTES_MAX`] of packed bytes is not unpacked here at all.
+pub(super) fn unpack(
+    headers: &HeaderMap,
+    body: Buffer,
+    budget: &Budget,
+) -> Result<Unpacking, Unread> {
+    if body.starts_with(&[0x1F, 0x8B]) {
+        let is_small = body.len() <= INLINE_BYTES_MAX;
+        let mut gunzip = Gunzip::new(body);
+        if is_small && gunzip.unpack_to(INLINE_BYTES_MAX, budget)? {
+            return Ok(Unpacking::Done(gunzip.unpacked));
+        }
+        return Ok(Unpacking::UnderWay(Box::new(gunzip)));
+    }
+    plain(headers, body).map(Unpacking::Done)
+}
+
+/// A body that is not packed as it stands, where its headers do not say that it is something else.
+fn plain(headers: &HeaderMap, body: Buffer) -> Result<Buffer, Unread> {
     // A proxy may have unpacked the body and left the header: what is JSON is taken as it is.
     let is_text = body
         .iter()
@@ -122,23 +164,45 @@ pub(super) fn unpack(headers: &HeaderMap, body: Buffer, budget: &Budget) -> Resu
     }
 }
 
-fn gunzip(packed: &[u8], budget: &Budget) -> Result<Buffer, Unread> {
-    let mut unpacked = Buffer::default();
-    let mut decoder = flate2::read::MultiGzDecoder::new(packed);
-    loop {
-        unpacked.reserve(1, BODY_BYTES_MAX + 1, budget)?;
-        let ended = unpacked.fill(&mut decoder).map_err(|error| {
-            refuse(
-                StatusCode::BAD_REQUEST,
-                format!("the body is damaged gzip: {error}"),
-            )
-        })?;
-        if unpacked.len() > BODY_BYTES_MAX {
-            return Err(too_large("unpacks to"));
+/// A packed body, and as much of it as was unpacked.
+#[derive(Debug)]
+pub(super) struct Gunzip {
+    decoder: MultiGzDecoder<Cursor<Buffer>>,
+    unpacked: Buffer,
+}
+
+impl Gunzip {
+    fn new(packed: Buffer) -> Gunzip {
+        Gunzip {
+            decoder: MultiGzDecoder::new(Cursor::new(packed)),
+            unpacked: Buffer::default(),
         }
-        if ended {
-            return Ok(unpacked);
+    }
+
+    /// Unpacks until all is there or at least `bytes` are; true where all is.
+    fn unpack_to(&mut self, bytes: usize, budget: &Budget) -> Result<bool, Unread> {
+        while self.unpacked.len() < bytes {
+            self.unpacked.reserve(1, BODY_BYTES_MAX + 1, budget)?;
+            let ended = self.unpacked.fill(&mut self.decoder).map_err(|error| {
+                refuse(
+                    StatusCode::BAD_REQUEST,
+                    format!("the body is damaged gzip: {error}"),
+                )
+            })?;
+            if self.unpacked.len() > BODY_BYTES_MAX {
+                return Err(too_large("unpacks to"));
+            }
+            if ended {
+                return Ok(true);
+            }
         }
+        Ok(false)
+    }
+
+    fn finish(mut self, budget: &Budget) -> Result<Buffer, Unread> {
+        // One byte more than may be there is found out on the way.
+        self.unpack_to(BODY_BYTES_MAX + 1, budget)?;
+        Ok(self.unpacked)
     }
 }
 
@@ -174,6 +238,11 @@ mod tests {
         read(Body::from(body), budget).await
     }
 
+    /// All that is unpacked of a body.
+    fn unpacked(body: Buffer, budget: &Budget) -> Result<Buffer, Unread> {
+        unpack(&HeaderMap::new(), body, budget)?.finish(budget)
+    }
+
     #[tokio::test]
     async fn what_is_unpacked_counts_with_what_was_sent() {
         let text = vec![b' '; 1 << 20];
@@ -181,15 +250,15 @@ mod tests {
         let budget = Budget::new(AMPLE);
         let body = sent(packed.clone(), &budget).await.unwrap();
         assert_eq!(budget.left(), AMPLE, "{} bytes are free", body.len());
-        let unpacked = unpack(&HeaderMap::new(), body, &budget).unwrap();
-        assert_eq!(&unpacked[..], text);
+        let whole = unpacked(body, &budget).unwrap();
+        assert_eq!(&whole[..], text);
         assert!(budget.left() <= AMPLE - (1 << 20) + 8 * 1024);
-        drop(unpacked);
+        drop(whole);
         assert_eq!(budget.left(), AMPLE);
 
         let budget = Budget::new(1 << 19);
         let body = sent(packed, &budget).await.unwrap();
-        let none = unpack(&HeaderMap::new(), body, &budget);
+        let none = unpacked(body, &budget);
         assert!(matches!(none, Err(Unread::NoRoom)), "{none:?}");
         assert_eq!(budget.left(), 1 << 19, "nothing of it stays");
     }
@@ -201,20 +270,42 @@ mod tests {
         let body = sent(largest.clone(), &budget).await.unwrap();
         assert_eq!(body.len(), BODY_BYTES_MAX);
         let body = sent(packed(&largest), &budget).await.unwrap();
-        let unpacked = unpack(&HeaderMap::new(), body, &budget).unwrap();
-        assert_eq!(unpacked.len(), BODY_BYTES_MAX);
+        let whole = unpacked(body, &budget).unwrap();
+        assert_eq!(whole.len(), BODY_BYTES_MAX);
         let more = vec![b' '; BODY_BYTES_MAX + 1];
         let body = sent(packed(&more), &budget).await.unwrap();
-        for refused in [
-            unpack(&HeaderMap::new(), body, &budget),
-            sent(more, &budget).await,
-        ] {
+        for refused in [unpacked(body, &budget), sent(more, &budget).await] {
             let is_too_large = matches!(
                 refused,
                 Err(Unread::Refused { status, .. }) if status == StatusCode::PAYLOAD_TOO_LARGE
             );
             assert!(is_too_large);
         }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_little_is_unpacked_where_the_request_is_served() {
+        let budget = Budget::new(AMPLE);
+        let begun = async |packed: Vec<u8>| {
+            let body = sent(packed, &budget).await.unwrap();
+            unpack(&HeaderMap::new(), body, &budget).unwrap()
+        };
+        let little = begun(packed(&[b' '; INLINE_BYTES_MAX - 1])).await;
+        assert!(matches!(little, Unpacking::Done(body) if body.len() == INLINE_BYTES_MAX - 1));
+        // A few kilobytes, of which eight megabytes come out.
+        let much = packed(&vec![b' '; BODY_BYTES_MAX]);
+        assert!(much.len() < INLINE_BYTES_MAX);
+        let much = begun(much).await;
+        assert!(matches!(much, Unpacking::UnderWay(_)));
+        let held = AMPLE - budget.left();
+        assert!(held <= INLINE_BYTES_MAX, "{held} bytes of it are unpacked");
+        assert_eq!(much.finish(&budget).unwrap().len(), BODY_BYTES_MAX);
+        // Nothing comes out of all these.
+        let empty = packed(b"");
+        let empty = empty.repeat(INLINE_BYTES_MAX / empty.len() + 1);
+        let empty = begun(empty).await;
+        assert!(matches!(empty, Unpacking::UnderWay(_)));
+        assert!(empty.finish(&budget).unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -260,9 +351,9 @@ mod tests {
             for part in text.chunks(text.len().div_ceil(members)) {
                 body.extend(&packed(part), BODY_BYTES_MAX, &budget).unwrap();
             }
-            let unpacked = unpack(&HeaderMap::new(), body, &budget).unwrap();
-            prop_assert_eq!(&unpacked[..], text);
-            drop(unpacked);
+            let whole = unpacked(body, &budget).unwrap();
+            prop_assert_eq!(&whole[..], text);
+            drop(whole);
             prop_assert_eq!(budget.left(), AMPLE);
         }
     }

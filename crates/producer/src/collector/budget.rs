@@ -1,4 +1,5 @@
-//! Memory for bodies: so many bytes for all requests at once, taken as they arrive.
+//! Memory for bodies, and for the records that they become: so many bytes for all requests at
+//! once, taken as they arrive and as these are made.
 //!
 //! What counts is the room of the buffers, not what senders say that they will send: who sends
 //! nothing holds nothing. Small bodies are free, so that a page's hits pay nothing and are taken
@@ -14,11 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// connection: what small bodies take is bounded with the connections.
 const FREE_BYTES: usize = 8 * 1024;
 
-/// Bytes that bodies may take.
+/// Bytes that all requests may take.
 #[derive(Debug)]
 pub(super) struct Budget(Arc<Semaphore>);
 
-/// The other bodies take all of it.
+/// The others take all of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
@@ -35,12 +36,32 @@ impl Budget {
     }
 }
 
+/// What something that grows takes of a budget. Dropped, it gives that back.
+#[derive(Debug, Default)]
+pub(super) struct Share(Option<OwnedSemaphorePermit>);
+
+impl Share {
+    /// Takes as much as makes it `bytes` in all, nothing where it has these.
+    pub(super) fn hold(&mut self, bytes: usize, budget: &Budget) -> Result<(), NoRoom> {
+        let taken = self.0.as_ref();
+        let taken = taken.map_or(0, OwnedSemaphorePermit::num_permits);
+        if bytes > taken {
+            let added = budget.take(bytes - taken)?;
+            match &mut self.0 {
+                Some(taken) => taken.merge(added),
+                None => self.0 = Some(added),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A body, or as much of it as has come. Dropped, it gives back what it took.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     /// What its room takes beside [`FREE_BYTES`].
-    taken: Option<OwnedSemaphorePermit>,
+    taken: Share,
 }
 
 impl Buffer {
@@ -59,16 +80,7 @@ impl Buffer {
         }
         let wished = needed.max(2 * has).max(FREE_BYTES);
         let room = wished.min(bytes_max.max(needed));
-        let taken = self.taken.as_ref();
-        let taken = taken.map_or(0, OwnedSemaphorePermit::num_permits);
-        let lacking = room.saturating_sub(FREE_BYTES + taken);
-        if lacking > 0 {
-            let added = budget.take(lacking)?;
-            match &mut self.taken {
-                Some(taken) => taken.merge(added),
-                None => self.taken = Some(added),
-            }
-        }
+        self.taken.hold(room.saturating_sub(FREE_BYTES), budget)?;
         self.bytes.reserve_exact(room - self.bytes.len());
         Ok(())
     }
@@ -97,6 +109,12 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }

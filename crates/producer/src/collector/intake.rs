@@ -3,20 +3,31 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
+use axum::http::StatusCode;
 use grapevine_event::{
     DEAD_LETTER_BYTES_MAX, DeadLetter, Hit, Id, Property, Protocol, VisitorBasis, topic,
 };
 
-use super::answer::Rejection;
+use super::answer::{ERRORS_TOLD_MAX, Rejection};
+use super::body::{Unread, refuse};
+use super::budget::Share;
+use super::letter::Kept;
 use super::records::{Records, Route};
 use super::sender::Sender;
-use super::{AHEAD_MS_MAX, BACK_MS_MAX, Inner};
+use super::{AHEAD_MS_MAX, BACK_MS_MAX, Inner, REQUEST_RECORDS_BYTES_MAX};
 use crate::mask::mask_addresses;
 use crate::native::{FieldError, NativeHit};
 use crate::pseudonym::{DayPseudonyms, Origin};
 
 /// Latest time that anybody may say, milliseconds since 1970: the year 2100.
 const LATEST_MS: i64 = 4_102_444_800_000;
+/// Records of a request that take nothing of what all have together: those of a page's own hits,
+/// so that these are taken when large batches are put off.
+pub(super) const RECORDS_FREE_BYTES: usize = 64 * 1024;
+/// Beside these, memory is taken in steps of so many bytes: it is not asked for at every hit.
+const RECORDS_STEP_BYTES: usize = 256 * 1024;
+/// Most bytes that a dead letter says of what is wrong.
+const DETAIL_BYTES_MAX: usize = 8 * 1024;
 
 /// Makes the records of one request.
 pub(super) struct Intake<'a> {
@@ -25,9 +36,12 @@ pub(super) struct Intake<'a> {
     protocol: Protocol,
     day: DayPseudonyms,
     pub(super) records: Records,
+    /// The memory of the records.
+    pub(super) share: Share,
     pub(super) accepted: usize,
     pub(super) opted_out: usize,
     pub(super) rejected: usize,
+    /// Wrong fields, the first [`ERRORS_TOLD_MAX`].
     pub(super) rejections: Vec<Rejection>,
     /// Reason of each dead letter.
     pub(super) letters: Vec<&'static str>,
@@ -41,6 +55,7 @@ impl<'a> Intake<'a> {
             protocol,
             day: collector.pseudonyms.of_day(sender.received_ms),
             records: Records::default(),
+            share: Share::default(),
             accepted: 0,
             opted_out: 0,
             rejected: 0,
@@ -49,13 +64,16 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes hit number `index` of the request, or says why not; `sent` is the hit as sent.
+    /// Takes hit number `index` of the request, or keeps why not; `sent` is the hit as sent.
+    ///
+    /// # Errors
+    /// The request becomes too much, or there is no memory for it now: nothing of it is stored.
     pub(super) fn take(
         &mut self,
         index: usize,
         hit: Result<NativeHit, Vec<FieldError>>,
         sent: &[u8],
-    ) {
+    ) -> Result<(), Unread> {
         let outcome = hit.and_then(|hit| {
             let errors = self.check(&hit);
             if errors.is_empty() {
@@ -71,6 +89,24 @@ impl<'a> Intake<'a> {
             }
             Err(errors) => self.reject(index, errors, sent),
         }
+        self.hold()
+    }
+
+    /// Takes the memory of the records that there are.
+    fn hold(&mut self) -> Result<(), Unread> {
+        let bytes = self.records.bytes();
+        if bytes > REQUEST_RECORDS_BYTES_MAX {
+            let error = format!(
+                "the hits become more than {REQUEST_RECORDS_BYTES_MAX} bytes, with the headers of \
+                 the request that each of them repeats, or with what is wrong with each: send them \
+                 in several requests"
+            );
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, error));
+        }
+        let beside = bytes.saturating_sub(RECORDS_FREE_BYTES);
+        let beside = beside.next_multiple_of(RECORDS_STEP_BYTES);
+        self.share.hold(beside, &self.collector.records)?;
+        Ok(())
     }
 
     fn check(&self, hit: &NativeHit) -> Vec<FieldError> {
@@ -203,9 +239,12 @@ impl<'a> Intake<'a> {
                 )
             })
             .collect();
-        let mut payload = mask_addresses(&without_reader(sent));
+        let kept = Kept::of(sent);
+        let mut payload = mask_addresses(&kept.payload);
         payload.truncate(DEAD_LETTER_BYTES_MAX);
-        let site = site_of(sent);
+        let detail = mask_addresses(words.join("; ").as_bytes());
+        let mut detail = String::from_utf8_lossy(&detail).into_owned();
+        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
         let reason = if errors.iter().all(|error| error.field.is_empty()) {
             "not_a_hit"
         } else {
@@ -215,12 +254,10 @@ impl<'a> Intake<'a> {
         let letter = DeadLetter {
             letter_id: self.collector.next_id("dead-letter/collector"),
             time: self.sender.received_ms,
-            site: &site,
+            site: &kept.site,
             stage: "collect",
             reason,
-            detail: String::from_utf8_lossy(&mask_addresses(words.join("; ").as_bytes()))
-                .into_owned()
-                .into(),
+            detail: detail.into(),
             source: self.protocol.as_str(),
             partition: None,
             position: i64::try_from(index).unwrap_or(i64::MAX),
@@ -231,8 +268,10 @@ impl<'a> Intake<'a> {
         if let Err(error) = self.records.add(topic::DEAD_LETTERS, Route::Any, write) {
             tracing::error!(%error, "dead letter cannot be encoded");
         }
+        let room = ERRORS_TOLD_MAX - self.rejections.len();
+        let told = errors.into_iter().take(room);
         self.rejections
-            .extend(errors.into_iter().map(|error| Rejection { index, error }));
+            .extend(told.map(|error| Rejection { index, error }));
     }
 }
 
@@ -242,32 +281,4 @@ impl Inner {
         let count = self.ids_given.fetch_add(1, Ordering::Relaxed);
         Id::builder(domain).bytes(&self.run).number(count).finish()
     }
-}
-
-/// A hit as sent, without what names its reader. What is no object stays as it is.
-fn without_reader(sent: &[u8]) -> Cow<'_, [u8]> {
-    let Ok(mut fields) = serde_json::from_slice::<serde_json::Map<_, _>>(sent) else {
-        return Cow::Borrowed(sent);
-    };
-    let mut removed = false;
-    for name in ["address", "visitor"] {
-        if let Some(value) = fields.get_mut(name) {
-            *value = "[removed]".into();
-            removed = true;
-        }
-    }
-    match serde_json::to_vec(&fields) {
-        Ok(bytes) if removed => Cow::Owned(bytes),
-        _ => Cow::Borrowed(sent),
-    }
-}
-
-/// The site that a hit names, where it names one.
-fn site_of(sent: &[u8]) -> String {
-    let fields = serde_json::from_slice::<serde_json::Map<_, _>>(sent).unwrap_or_default();
-    let name = fields
-        .get("site")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default();
-    crate::site::Site::parse(name).map_or_else(|_| String::new(), |site| site.to_string())
 }

@@ -12,28 +12,32 @@
 //! addresses and reader ids. Sending the whole request again would count good hits without an
 //! `id` twice; send the mended ones only.
 //!
-//! Limits: [`BODY_BYTES_MAX`] sent and unpacked, [`crate::native::HITS_MAX`] hits a request, and
-//! those of the fields (`native`). All bodies together have [`BODIES_BYTES_MAX`]: who finds no room
-//! is put off with 503 and `Retry-After`, small bodies never. A hit's `time` may lie ten minutes ahead and seven days back;
-//! further off, and for `address`, the server key is needed.
+//! Limits: [`BODY_BYTES_MAX`] sent and unpacked, [`crate::native::HITS_MAX`] hits a request, those
+//! of the fields (`native`), and [`REQUEST_RECORDS_BYTES_MAX`] of what the hits of a request
+//! become. All bodies together have [`BODIES_BYTES_MAX`], and their records [`RECORDS_BYTES_MAX`]:
+//! who finds no room is put off with 503 and `Retry-After`, small requests never. A hit's `time`
+//! may lie ten minutes ahead and seven days back; further off, and for `address`, the server key is
+//! needed.
 //!
 //! Errors are JSON with `error`; CORS headers are on every answer, errors included, because a
 //! tracker that cannot read an answer sends again.
 //!
-//! The caller owns listener and shutdown. Serve [`router`] with
-//! `into_make_service_with_connect_info::<SocketAddr>()`: without the peer's address hits have
-//! no address-made visitor.
+//! The caller binds the listener and says when to stop. [`serve`] serves [`router`] on it, bounds
+//! how long heads may take, and tells the handlers the peer's address: without that hits have no
+//! address-made visitor.
 
 mod answer;
 mod appender;
 mod body;
 mod budget;
+mod connections;
 mod cors;
 mod counts;
 mod draining;
 mod health;
 mod hits;
 mod intake;
+mod letter;
 mod outbox;
 mod pixel;
 mod records;
@@ -55,6 +59,7 @@ use crate::site::Site;
 use crate::spool::Spool;
 
 pub use appender::AppenderThread;
+pub use connections::serve;
 pub use counts::Counts;
 pub use outbox::{Connect, OutboxState};
 
@@ -66,9 +71,17 @@ use outbox::Outbox;
 /// Largest body, bytes, as sent and unpacked.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Memory for the bodies of all requests at once, bytes, as sent and unpacked. Sixteen of the
-/// largest fit; with the records that wait to be written (64 MiB) and those in Kafka's client
-/// (128 MiB) it leaves most of the gibibyte of a collector's container.
+/// largest fit; with their records ([`RECORDS_BYTES_MAX`]) and those in Kafka's client (128 MiB) it
+/// leaves most of the gibibyte of a collector's container.
 pub const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most bytes of records, hits and dead letters, that one request may become. A hit that names
+/// neither user agent nor language has those of the request, as it has other headers: ten thousand
+/// short hits in some kilobytes of gzip may repeat sixteen kilobytes each. The largest body with
+/// the most hits becomes less than this where the headers have 2 KiB; browsers send 500 bytes.
+pub const REQUEST_RECORDS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Memory for the records of all requests at once, bytes, until they are durable. As much as for
+/// bodies, since ordinary hits take no more room as records than as JSON.
+pub const RECORDS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How far ahead of the clock a hit's time may lie without the server key, milliseconds.
 pub const AHEAD_MS_MAX: i64 = 10 * 60 * 1000;
 /// How far back, milliseconds.
@@ -142,6 +155,7 @@ struct Inner {
     appender: Appender,
     counters: Counters,
     bodies: Budget,
+    records: Budget,
     paused: AtomicBool,
     draining: AtomicBool,
     /// Tells the hits of this run, which have no id of their own, from those of any other.
@@ -191,6 +205,7 @@ impl Collector {
             Appender::start(home, config.clock.clone()).map_err(StartError::Thread)?;
         let inner = Inner {
             bodies: Budget::new(config.bodies_bytes_max),
+            records: Budget::new(RECORDS_BYTES_MAX),
             config,
             pseudonyms,
             appender,

@@ -51,7 +51,9 @@ pub(super) async fn take(State(collector): State<Collector>, request: Request) -
         .map(|(name, value)| (name.clone(), value.as_str().into()))
         .collect();
     let sent = serde_json::to_vec(&sent).unwrap_or_default();
-    intake.take(0, native::from_query(parameters), &sent);
+    if let Err(unread) = intake.take(0, native::from_query(parameters), &sent) {
+        return hits::not_taken(&collector, unread);
+    }
     let response = hits::store(&collector, hits::Taken::of(intake, None)).await;
     if response.status() == StatusCode::OK {
         picture()

@@ -1,30 +1,38 @@
 //! One hit, field by field.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use grapevine_event::{HitKind, URL_BYTES_MAX};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::object::{Fields, Given, Shallow};
 use super::{
-    FieldError, ID_BYTES_MAX, LANGUAGE_BYTES_MAX, NAME_BYTES_MAX, NativeHit, PROP_NAME_BYTES_MAX,
-    PROP_VALUE_BYTES_MAX, PROPS_MAX, PageHeaders, TITLE_BYTES_MAX, TOKEN_BYTES_MAX,
-    USER_AGENT_BYTES_MAX,
+    FIELDS_MAX, FieldError, ID_BYTES_MAX, LANGUAGE_BYTES_MAX, NAME_BYTES_MAX, NativeHit,
+    PROP_NAME_BYTES_MAX, PROP_VALUE_BYTES_MAX, PROPS_MAX, PageHeaders, TITLE_BYTES_MAX,
+    TOKEN_BYTES_MAX, USER_AGENT_BYTES_MAX, start,
 };
 use crate::site::Site;
 
 const KNOWN: &str = "site, url, type, time, id, visitor, referrer, user_agent, language, title, \
                      token, app, name, value, props, status, headers, address";
 
+/// Longest part of a text that an error repeats, bytes.
+const REPEATED_BYTES_MAX: usize = 64;
+
 /// Reads one hit from its JSON object.
 ///
 /// # Errors
 /// Every field that is wrong, each with what is wrong and how to mend it.
 pub fn parse(bytes: &[u8]) -> Result<NativeHit, Vec<FieldError>> {
-    let Fields(fields) = serde_json::from_slice(bytes)
-        .map_err(|error| vec![FieldError::new("", format!("not a JSON object: {error}"))])?;
+    let not_an_object = |why: &dyn fmt::Display| {
+        let error = format!("not a JSON object: {why}");
+        vec![FieldError::new("", error)]
+    };
+    // The parser's own words would repeat all of a text.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(not_an_object(&"each hit starts with {"));
+    }
+    let fields = serde_json::from_slice(bytes).map_err(|error| not_an_object(&error))?;
     Draft::default().build(fields)
 }
 
@@ -42,63 +50,12 @@ pub fn from_query(
             _ => None,
         };
         let value = number.map_or(Value::String(text), Value::Number);
-        (
-            name,
-            Given {
-                value,
-                entries: Vec::new(),
-            },
-        )
+        let entries = Fields::none();
+        (name, Given { value, entries })
     };
-    Draft::default().build(parameters.into_iter().map(typed).collect())
-}
-
-/// The fields of an object in the order sent, repeated ones included.
-struct Fields<T>(Vec<(String, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fields<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-            type Value = Fields<T>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<T>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object(PhantomData))
-    }
-}
-
-/// A value of a field. An object's entries keep their order, which a [`Value`] does not.
-struct Given {
-    /// The value; empty where it is an object.
-    value: Value,
-    entries: Vec<(String, Value)>,
-}
-
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let (value, entries) = if raw.starts_with('{') {
-            let Fields(entries) = serde_json::from_str(raw).map_err(D::Error::custom)?;
-            (Value::Object(serde_json::Map::new()), entries)
-        } else {
-            (
-                serde_json::from_str(raw).map_err(D::Error::custom)?,
-                Vec::new(),
-            )
-        };
-        Ok(Given { value, entries })
-    }
+    let first: Vec<_> = parameters.into_iter().map(typed).collect();
+    let count = first.len();
+    Draft::default().build(Fields { first, count })
 }
 
 #[derive(Default)]
@@ -124,11 +81,13 @@ struct Draft {
 }
 
 impl Draft {
-    fn build(mut self, fields: Vec<(String, Given)>) -> Result<NativeHit, Vec<FieldError>> {
+    fn build(mut self, fields: Fields<Given>) -> Result<NativeHit, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
+        let fields = fields.within(FIELDS_MAX);
+        let fields = fields.map_err(|error| vec![FieldError::new("", error)])?;
         let mut given = Vec::with_capacity(fields.len());
-        for (name, value) in &fields {
+        for (name, value) in fields {
             if seen.contains(&name.as_str()) {
                 errors.push(FieldError::new(name, "given more than once: send it once"));
                 continue;
@@ -273,7 +232,8 @@ fn kind(name: &str) -> Result<HitKind, String> {
     HitKind::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = HitKind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!(
-            "{name:?} is no type of hit: the types are {}",
+            "{:?} is no type of hit: the types are {}",
+            start(name, REPEATED_BYTES_MAX),
             names.join(", ")
         )
     })
@@ -286,9 +246,10 @@ fn time(value: &Value) -> Result<i64, String> {
             .as_i64()
             .ok_or_else(|| format!("is no whole number: {FIX}"))?,
         Value::String(text) => {
-            let time: jiff::Timestamp = text
-                .parse()
-                .map_err(|_| format!("{text:?} is no time: {FIX}"))?;
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
+                let text = start(text, REPEATED_BYTES_MAX);
+                format!("{text:?} is no time: {FIX}")
+            })?;
             time.as_millisecond()
         }
         _ => return Err(format!("is {}: {FIX}", kind_of(value))),
@@ -349,14 +310,9 @@ fn props(given: &Given, errors: &mut Vec<FieldError>) -> Result<Vec<(String, Str
             kind_of(value)
         ));
     }
-    if entries.len() > PROPS_MAX {
-        return Err(format!(
-            "has {} entries: at most {PROPS_MAX} are taken",
-            entries.len()
-        ));
-    }
+    let entries = entries.within(PROPS_MAX)?;
     let mut props = Vec::with_capacity(entries.len());
-    for (name, value) in entries {
+    for (name, Shallow(value)) in entries {
         let text = match value {
             Value::Null => continue,
             Value::String(text) => at_most(text, PROP_VALUE_BYTES_MAX),
@@ -385,7 +341,7 @@ fn headers(given: &Given, errors: &mut Vec<FieldError>) -> Result<PageHeaders, S
         ));
     }
     let mut headers = PageHeaders::default();
-    for (name, value) in entries {
+    for (name, Shallow(value)) in entries.within(FIELDS_MAX)? {
         let place = match name.to_ascii_lowercase().as_str() {
             "sec-fetch-site" => &mut headers.fetch_site,
             "sec-fetch-mode" => &mut headers.fetch_mode,
@@ -511,6 +467,33 @@ mod tests {
         let many: serde_json::Map<_, _> = (0..33).map(|at| (at.to_string(), json!(at))).collect();
         let found = errors(json!({"site": "a", "url": "https://a/", "props": many}));
         assert!(found[0].1.contains("at most 32"));
+    }
+
+    #[test]
+    fn however_much_is_wrong_little_is_told() {
+        let many: Vec<String> = (0..100_000).map(|at| format!("\"{at}\":[0]")).collect();
+        let many = many.join(",");
+        let long = "\u{7f}".repeat(1 << 20);
+        for (sent, field, words) in [
+            (format!("{{{many}}}"), "", "has 100000 entries: at most 64"),
+            (
+                format!("{{\"headers\":{{{many}}}}}"),
+                "headers",
+                "at most 64",
+            ),
+            (format!("{{\"type\":\"{long}\"}}"), "type", "no type of hit"),
+            (format!("{{\"time\":\"{long}\"}}"), "time", "is no time"),
+            (format!("{{\"{long}\":1}}"), "\u{7f}", "unknown field"),
+            (format!("\"{long}\""), "", "starts with {"),
+        ] {
+            let errors = parse(sent.as_bytes()).unwrap_err();
+            assert!(errors.len() <= 3, "{}", errors.len());
+            let told = errors.iter().find(|told| told.field.starts_with(field));
+            let told = told.expect(words);
+            assert!(told.error.contains(words), "{}", told.error);
+            let bytes = told.field.len() + told.error.len();
+            assert!(bytes < 2048, "{bytes} bytes");
+        }
     }
 
     #[test]

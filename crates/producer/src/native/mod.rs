@@ -4,6 +4,7 @@
 //! Both are pure and total: any bytes give hits or an error that names the field and the fix.
 
 mod fields;
+mod object;
 mod split;
 
 use std::net::IpAddr;
@@ -34,23 +35,39 @@ pub const PROPS_MAX: usize = 32;
 pub const PROP_NAME_BYTES_MAX: usize = 128;
 /// Longest text of a property or of one of `headers`, bytes.
 pub const PROP_VALUE_BYTES_MAX: usize = 4096;
+/// Most fields of a hit, and most entries of its `headers`. There are fewer of both that are known:
+/// each of the others is told apart with what is wrong with it, which must not be without end.
+pub const FIELDS_MAX: usize = 64;
+
+/// Longest name of a field in an error, bytes; the rest is cut.
+const ERROR_FIELD_BYTES_MAX: usize = 256;
+/// Longest error of a field, bytes; the rest is cut. The longest of ours has a quarter of it, but
+/// one of JSON may repeat what was sent.
+const ERROR_BYTES_MAX: usize = 1024;
 
 /// What is wrong with one field, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Name of the field; empty where the hit as a whole is meant.
+    /// Name of the field, 256 bytes at most; empty where the hit as a whole is meant.
     pub field: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to mend it, 1024 bytes at most.
     pub error: String,
 }
 
 impl FieldError {
     pub(crate) fn new(field: &str, error: impl Into<String>) -> FieldError {
+        let mut error: String = error.into();
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
         FieldError {
-            field: field.to_owned(),
-            error: error.into(),
+            field: start(field, ERROR_FIELD_BYTES_MAX).to_owned(),
+            error,
         }
     }
+}
+
+/// As much of a text as `bytes_max` are.
+fn start(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// Headers of the page request, as a server-side sender saw them.

@@ -1,12 +1,11 @@
 //! A collector on a local log, served over a real socket.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use grapevine_event::{Record, topic};
 use grapevine_log::Log;
-use grapevine_producer::collector::{AppenderThread, Collector, CollectorConfig, router};
+use grapevine_producer::collector::{AppenderThread, Collector, CollectorConfig, router, serve};
 use grapevine_producer::pseudonym::Pseudonyms;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -43,14 +42,8 @@ impl Running {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let service = router(collector.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let served = tokio::spawn(async move {
-            let stopped = async { drop(stopped.await) };
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
-                .unwrap();
-        });
+        let stopped = async { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, router(collector.clone()), stopped));
         Running {
             base,
             client: Client::new(),

@@ -213,3 +213,45 @@ async fn a_broken_line_costs_only_itself() {
         (&json!(2), &json!(1))
     );
 }
+
+#[tokio::test]
+async fn a_batch_that_repeats_long_headers_is_refused_whole_and_taken_in_parts() {
+    let running = Running::plain().await;
+    let long = "x".repeat(4096);
+    let send = |hits: usize| {
+        let body = vec![hit("/").to_string(); hits].join("\n");
+        let request = running.post(gzip(body.as_bytes()));
+        ["sec-ch-ua", "x-requested-with", "sec-purpose"]
+            .iter()
+            .fold(request, |request, name| request.header(*name, &long))
+    };
+    let (status, answer) = told(send(10_000)).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{answer}");
+    assert_eq!(answer["accepted"], 0);
+    let error = answer["error"].as_str().unwrap();
+    assert!(error.contains("send them in several requests"), "{error}");
+    assert!(running.urls().is_empty());
+    let part = told(send(500)).await;
+    assert_eq!(part, (StatusCode::OK, json!({"accepted": 500})));
+    assert_eq!(running.urls().len(), 500);
+    let counts = running.collector().counts();
+    assert_eq!((counts.refused, counts.accepted), (1, 500));
+}
+
+#[tokio::test]
+async fn a_hit_that_is_wrong_at_any_length_spoils_nothing_for_others() {
+    let running = Running::plain().await;
+    // Its name is nearly as long as the largest record.
+    let name = "x".repeat(8 * 1024 * 1024 - 100);
+    let wrong = format!("{{\"{name}\":1}}");
+    let (status, answer) = told(running.post(wrong)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.to_string().len() < 4096);
+    let letters = running.see(topic::DEAD_LETTERS, |record| match record {
+        Record::DeadLetter(letter) => Some((letter.payload.len(), letter.payload_length)),
+        _ => None,
+    });
+    let sent = 8 * 1024 * 1024 - 100 + 6;
+    assert_eq!(letters, [(64 * 1024, sent)]);
+    assert_eq!(running.collector().trouble(), None);
+}
