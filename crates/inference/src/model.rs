@@ -105,6 +105,7 @@ table!(Weights of Weight {
     mobile,
     desktop,
     fetch_cross_site,
+    fetch_cross_site_mobile,
     fetch_none,
     fetch_same_site,
     webview,
@@ -159,9 +160,11 @@ pub struct Model {
     pub(crate) site: Site,
     pub(crate) fact: Facts,
     surface: BTreeMap<String, Range>,
+    surface_without_referrer: BTreeMap<String, Range>,
     pub(crate) share: ShareTimes,
     published_fact: Facts,
     published_surface: BTreeMap<String, Range>,
+    published_surface_without_referrer: BTreeMap<String, Range>,
 }
 
 impl Model {
@@ -209,7 +212,12 @@ impl Model {
         }
         for (table, surfaces) in [
             ("surface", &model.surface),
+            ("surface_without_referrer", &model.surface_without_referrer),
             ("published_surface", &model.published_surface),
+            (
+                "published_surface_without_referrer",
+                &model.published_surface_without_referrer,
+            ),
         ] {
             for (name, range) in surfaces {
                 is_probability(&format!("{table}.{name}"), *range)?;
@@ -252,13 +260,14 @@ impl Model {
 
     /// P(private link) for apps that have posts and messages, by app: in use, and as published.
     pub fn surfaces(&self) -> Vec<(&str, Range, Range)> {
-        let surfaces = self.surface.iter();
-        surfaces
-            .map(|(app, range)| {
-                let published = self.published_surface.get(app).unwrap_or(range);
-                (app.as_str(), *range, *published)
-            })
-            .collect()
+        beside(&self.surface, &self.published_surface)
+    }
+
+    /// The same for landings in the app's own browser that have no referrer, of apps whose posts keep
+    /// theirs more often than messages do.
+    pub fn surfaces_without_referrer(&self) -> Vec<(&str, Range, Range)> {
+        let published = &self.published_surface_without_referrer;
+        beside(&self.surface_without_referrer, published)
     }
 
     /// P(private link) for a landing with a share token and nothing else to go by.
@@ -272,10 +281,28 @@ impl Model {
         known.copied().unwrap_or(self.fact.unknown_surface)
     }
 
+    /// The same in the app's own browser without referrer, where that says more than the app alone.
+    pub(crate) fn unknown_surface_without_referrer(&self, app: &str) -> Option<Range> {
+        self.surface_without_referrer.get(app).copied()
+    }
+
     /// Every weight by name.
     pub fn weights(&self) -> Vec<(&'static str, &Weight)> {
         self.weight.entries()
     }
+}
+
+/// Figures by name: in use, and as published.
+fn beside<'a>(
+    used: &'a BTreeMap<String, Range>,
+    published: &BTreeMap<String, Range>,
+) -> Vec<(&'a str, Range, Range)> {
+    let each = used.iter();
+    each.map(|(name, range)| {
+        let published = published.get(name).unwrap_or(range);
+        (name.as_str(), *range, *published)
+    })
+    .collect()
 }
 
 fn is_weight(place: &str, weight: &Weight) -> Result<(), ModelError> {

@@ -82,6 +82,9 @@ fn the_page_shows_the_probabilities_where_facts_decide() {
     apps.sort();
     listed.sort();
     assert_eq!(listed, apps);
+    let without = model.surfaces_without_referrer();
+    let without: Vec<Vec<String>> = without.into_iter().map(row).collect();
+    assert_eq!(table("shows a landing **without referrer**"), without);
 }
 
 #[test]

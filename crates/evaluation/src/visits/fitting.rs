@@ -7,22 +7,22 @@
 
 use grapevine_event::Method;
 use grapevine_inference::{Model, Range, Weight, against_typed, evidence};
-use grapevine_simulator::App;
 
+use super::deciding::deciding;
 use super::pipeline::{Judged, Outcome};
 use super::rivals::{Case, Figures, History, Prior, regress, sigmoid};
 
 /// What one site counts, in visits.
-const SITE_VISITS: f64 = 300.0;
+pub(super) const SITE_VISITS: f64 = 300.0;
 /// Narrowest penalty, in log-odds.
-const WIDTH_MIN: f64 = 0.15;
+pub(super) const WIDTH_MIN: f64 = 0.15;
 /// Penalty of the search column, in log-odds: nothing says how wide its figures are.
 const SEARCH_WIDTH: f64 = 0.7;
 /// A published range is taken for one of 90 %.
-const QUANTILE: f64 = 1.645;
+pub(super) const QUANTILE: f64 = 1.645;
 /// Part of sites whose range should hold the true part.
 const HELD: f64 = 0.9;
-const STEPS: usize = 30;
+pub(super) const STEPS: usize = 30;
 
 /// Why no weights can be fitted.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +206,7 @@ fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
             history.extend(preview(*log_odds, weights));
         } else if let Some(at) = weights
             .iter()
-            .position(|(table, _)| table.strip_prefix("weight.") == Some(name))
+            .position(|(table, _)| table.strip_prefix("weight.") == Some(weight_of(name, visit)))
         {
             match is_history(&weights[at].0) {
                 true => history.push((at, 1.0)),
@@ -222,6 +222,20 @@ fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
     }
 }
 
+/// The weight of a fact, which has its name but where phones and computers differ.
+fn weight_of(name: &'static str, visit: &Judged) -> &'static str {
+    let is_phone = || {
+        visit
+            .facts
+            .iter()
+            .any(|(fact, _)| *fact == evidence::MOBILE)
+    };
+    match name {
+        evidence::FETCH_CROSS_SITE if is_phone() => "fetch_cross_site_mobile",
+        _ => name,
+    }
+}
+
 /// Which of the weights of previews it was: whole, or half where the app may have posted it.
 fn preview(log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
     let previews = weights.iter().enumerate();
@@ -230,104 +244,6 @@ fn preview(log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
         .flat_map(|(at, (_, weight))| [(at, 1.0, weight), (at, 0.5, weight)])
         .find(|(_, part, weight)| (weight.dark.likely * part - log_odds).abs() < 1e-3)
         .map(|(at, part, _)| (at, part))
-}
-
-/// A probability that is used where a fact decides.
-struct Deciding {
-    table: &'static str,
-    name: String,
-    published: Range,
-}
-
-fn deciding(model: &Model) -> Vec<Deciding> {
-    let facts = model.facts().into_iter();
-    let facts = facts.map(|(name, _, published)| Deciding {
-        table: "fact",
-        name: name.to_owned(),
-        published,
-    });
-    let surfaces = model.surfaces().into_iter();
-    let surfaces = surfaces.map(|(app, _, published)| Deciding {
-        table: "surface",
-        name: app.to_owned(),
-        published,
-    });
-    facts.chain(surfaces).collect()
-}
-
-impl Deciding {
-    /// Whether it gave a visit its probability: by what decided, and by the figure.
-    fn decided(&self, visit: &Judged) -> bool {
-        let same = (visit.dark[1] - self.published.likely).abs() < 1e-6;
-        let app = matches!(
-            visit.method,
-            Method::InAppBrowser | Method::RequestedWith | Method::Client | Method::Referrer
-        );
-        let of_surface = self.table == "surface" && visit.app == self.name;
-        same && match (self.name.as_str(), visit.method) {
-            _ if self.table == "surface" => app && of_surface,
-            ("token" | "token_without_id" | "token_private", Method::Token) => true,
-            ("token_again" | "token_public", Method::Token) => true,
-            (
-                "share_mark_private" | "share_mark_public" | "share_mark_unknown",
-                Method::ShareMark,
-            ) => true,
-            ("private_app" | "public_app" | "unknown_surface", _) => app,
-            ("mail_referrer" | "public_referrer", Method::Referrer) => true,
-            ("click_id" | "paid_without_referrer", Method::ClickId) => true,
-            ("campaign_without_referrer" | "campaign_messenger", Method::Campaign) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether simulated sites know both what makes it private and what makes it public.
-    fn is_simulated(&self) -> bool {
-        match (self.table, self.name.as_str()) {
-            ("surface", app) => App::ALL
-                .iter()
-                .any(|known| known.has_messages_and_posts() && known.as_str() == app),
-            (_, "unknown_surface" | "token_unknown_surface") => false,
-            _ => true,
-        }
-    }
-
-    /// The published range with the likely value that the sites ask for, held to the published one
-    /// by its range and inside it.
-    fn fitted(&self, sites: &[Outcome]) -> Range {
-        let logit = |p: f64| {
-            let p = p.clamp(0.005, 0.995);
-            (p / (1.0 - p)).ln()
-        };
-        let Range { low, likely, high } = self.published;
-        let width = ((logit(high) - logit(low)) / 2.0 / QUANTILE).max(WIDTH_MIN);
-        let mut counts = Vec::new();
-        for site in sites {
-            let visits = site.visits.iter().filter(|visit| self.decided(visit));
-            let (all, dark) = visits.fold((0.0, 0.0), |(all, dark), visit| {
-                (all + 1.0, dark + f64::from(u8::from(visit.truth.is_dark())))
-            });
-            let weight = SITE_VISITS / site.visits.len().max(1) as f64;
-            counts.push((weight * all, weight * dark));
-        }
-        let mut figure = logit(likely);
-        for _ in 0..STEPS {
-            let precision = width.powi(-2);
-            let mut slope = (logit(likely) - figure) * precision;
-            let mut bend = precision;
-            let p = sigmoid(figure);
-            for (all, dark) in &counts {
-                slope += dark - all * p;
-                bend += all * p * (1.0 - p);
-            }
-            figure += (slope / bend).clamp(-1.0, 1.0);
-        }
-        let fitted = (sigmoid(figure) * 1_000.0).round() / 1_000.0;
-        Range {
-            low,
-            likely: fitted.clamp(low, high),
-            high,
-        }
-    }
 }
 
 fn as_text(range: Range) -> String {
@@ -630,6 +546,49 @@ mod tests {
             let found = likely.likely;
             assert!((found - wanted).abs() < 0.02, "{app}: {found}, {wanted}");
             assert_eq!([likely.low, likely.high], [published.low, published.high]);
+        }
+    }
+
+    #[test]
+    fn what_a_missing_referrer_says_is_fitted_by_itself() {
+        let model = published_model().expect("a model");
+        let mut sites = sites();
+        let published = model.surfaces_without_referrer();
+        for (app, _, published) in &published {
+            for visits in sites.iter_mut().map(|site| &mut site.visits) {
+                // Half in private.
+                visits.extend((0..300).map(|at| Judged {
+                    app: (*app).to_owned(),
+                    method: Method::InAppBrowser,
+                    dark: [published.low, published.likely, published.high],
+                    ..visit(&[], [Channel::Social, Channel::DarkSocial][at % 2])
+                }));
+            }
+        }
+        let text = fit_visits(&sites, &[], "test.1", "made up sites").expect("fits");
+        let fitted = Model::parse(&text).expect("a model");
+        for (app, found, published) in fitted.surfaces_without_referrer() {
+            let wanted = 0.5f64.clamp(published.low, published.high);
+            assert!((found.likely - wanted).abs() < 0.02, "{app}: {found:?}");
+        }
+        assert!(!published.is_empty());
+    }
+
+    #[test]
+    fn a_hidden_page_has_a_weight_of_its_own_on_phones() {
+        let model = published_model().expect("a model");
+        let weights = named(&model);
+        let hidden = ("fetch_cross_site", 0.2);
+        for (facts, name) in [
+            (vec![hidden, ("desktop", 0.1)], "weight.fetch_cross_site"),
+            (
+                vec![hidden, ("mobile", 0.1)],
+                "weight.fetch_cross_site_mobile",
+            ),
+        ] {
+            let found = case(&visit(&facts, Channel::Direct), &weights).facts;
+            assert!(found.iter().any(|at| weights[*at].0 == name), "{name}");
+            assert_eq!(found.len(), 3, "the prior and two facts");
         }
     }
 

@@ -7,6 +7,7 @@
 //! that the method finds what is there, under behaviour that is assumed.
 
 mod chains;
+mod deciding;
 mod fitting;
 mod half_life;
 mod lineage;

@@ -8,6 +8,7 @@ use grapevine_signals::{CampaignCategory, Origin, OriginCategory, Surface};
 use super::facts::{NONE, dark_or, doubt, hearsay, unsaid};
 use super::{Classification, Classifier, Landing};
 use crate::evidence;
+use crate::model::Range;
 
 impl Classifier {
     pub(super) fn named_app<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
@@ -18,7 +19,7 @@ impl Classifier {
             let detail = format!(
                 "{} named itself in X-Requested-With{}{}",
                 origin.name,
-                audience(surface, &origin.public_too),
+                self.audience(landing, &origin.id, surface, &origin.public_too),
                 hearsay(origin)
             );
             return Some(judged.because(evidence::REQUESTED_WITH, detail));
@@ -28,12 +29,12 @@ impl Classifier {
             let surface = self.surface_here(landing, &browser.app, browser.surface);
             let judged = match self.signals().origin(&browser.app) {
                 Some(origin) => self.in_app(landing, origin, surface, method)?,
-                None => self.by_surface(&browser.app, surface, method, Channel::Social),
+                None => self.by_browser(landing, &browser.app, surface, method),
             };
             let detail = format!(
                 "opened in the browser of {}{}{}",
                 browser.name,
-                audience(surface, &browser.public_too),
+                self.audience(landing, &browser.app, surface, &browser.public_too),
                 doubt(browser.certainty)
             );
             return Some(judged.because(evidence::IN_APP_BROWSER, detail));
@@ -45,7 +46,7 @@ impl Classifier {
         let detail = format!(
             "the page's script saw the browser of {}{}",
             origin.name,
-            audience(surface, &origin.public_too)
+            self.audience(landing, &origin.id, surface, &origin.public_too)
         );
         Some(judged.because(evidence::CLIENT, detail))
     }
@@ -97,8 +98,56 @@ impl Classifier {
                 Some(self.by_surface(&origin.id, surface, method, Channel::Referral))
             }
             OriginCategory::Social | OriginCategory::Messenger | OriginCategory::Video => {
-                Some(self.by_surface(&origin.id, surface, method, Channel::Social))
+                Some(self.by_browser(landing, &origin.id, surface, method))
             }
+        }
+    }
+
+    /// What follows from an app's own browser, and from whether a referrer came along.
+    fn by_browser<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
+        app: &'a str,
+        surface: Surface,
+        method: Method,
+    ) -> Classification<'a> {
+        match self.lost_referrer(landing, app, surface) {
+            Some(dark) => {
+                Classification::certain(dark_or(Channel::Social, dark), app, method, dark)
+            }
+            None => self.by_surface(app, surface, method, Channel::Social),
+        }
+    }
+
+    /// What a missing referrer says in the browser of an app that has posts and messages; `None` where
+    /// it came along or says nothing.
+    fn lost_referrer(
+        &self,
+        landing: &Landing<'_, '_>,
+        app: &str,
+        surface: Surface,
+    ) -> Option<Range> {
+        match surface {
+            Surface::Unknown if landing.without_referrer() => {
+                self.model().unknown_surface_without_referrer(app)
+            }
+            _ => None,
+        }
+    }
+
+    /// What is said of who sees a link in an app's own browser.
+    fn audience(
+        &self,
+        landing: &Landing<'_, '_>,
+        app: &str,
+        surface: Surface,
+        public_too: &str,
+    ) -> Cow<'static, str> {
+        match self.lost_referrer(landing, app, surface) {
+            Some(_) => "; messages or posts, it does not say, but posts would have kept their \
+                        referrer more often"
+                .into(),
+            None => audience(surface, public_too),
         }
     }
 

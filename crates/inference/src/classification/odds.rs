@@ -295,11 +295,12 @@ impl Classifier {
                     "safari" => "a page that hides itself, or, as may be in Safari, another app",
                     _ => "a page that hides itself, such as web chat or web mail",
                 };
-                grey.fact(
-                    evidence::FETCH_CROSS_SITE,
-                    detail,
-                    &weights.fetch_cross_site,
-                );
+                // Chats and mail are pages on computers, and apps on phones.
+                let weight = match landing.agent.device {
+                    Device::Mobile | Device::Tablet => &weights.fetch_cross_site_mobile,
+                    Device::Desktop | Device::Other => &weights.fetch_cross_site,
+                };
+                grey.fact(evidence::FETCH_CROSS_SITE, detail, weight);
             }
             Navigation::Direct => {
                 let detail = match landing.agent.browser {
