@@ -123,14 +123,15 @@ pub(crate) fn virality(parents: &[u32]) -> f64 {
 }
 
 /// None of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| {
         (sum + value, count + 1)
     });
     (count > 0).then(|| sum / count as f64)
 }
 
-fn share(values: impl Iterator<Item = bool>) -> Option<f64> {
+/// None of nothing.
+pub(crate) fn share(values: impl Iterator<Item = bool>) -> Option<f64> {
     mean(values.map(|value| f64::from(u8::from(value))))
 }
 

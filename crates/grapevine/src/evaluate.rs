@@ -2,6 +2,7 @@
 //! known, and the weights that do it.
 
 mod chains;
+mod figure;
 mod visits;
 
 use std::path::Path;

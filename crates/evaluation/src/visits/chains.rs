@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::lineage::{Landing, trace};
-use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored};
+use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored, SetApart};
 use super::spreads::{self, SpreadScores, Spreads};
 use super::stated::Stated;
 use super::truth::Truth;
@@ -60,8 +60,8 @@ pub fn measure_chains<'a>(chains: impl IntoIterator<Item = &'a Chains>) -> Chain
         .iter()
         .flat_map(|chains| &chains.judgements.scored)
         .collect();
-    let apart = |of: fn(&Judgements) -> Apart| {
-        Apart::mean(chains.iter().map(|chains| of(&chains.judgements)))
+    let apart = |of: fn(&Judgements) -> SetApart| {
+        SetApart::mean(chains.iter().map(|chains| of(&chains.judgements)))
     };
     let spreading: Vec<&Spreads> = chains.iter().map(|chains| &chains.spreads).collect();
     ChainMeasures {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use grapevine_event::{Channel, Method};
 use serde::Serialize;
 
+use crate::measures::{mean, share};
+
 use super::pipeline::{Judged, Outcome};
 
 /// Bins of the reliability curve and of the calibration error.
@@ -18,34 +20,33 @@ const DAY_MS: i64 = 86_400_000;
 /// Visits of a day before its range is asked for.
 const DAY_VISITS_MIN: usize = 30;
 
-/// How well a probability fits, over some visits.
+/// How well a probability fits, over some visits. Of no visits every figure is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fit {
     /// Visits.
     pub visits: usize,
     /// Part that truly is so.
-    pub truth: f64,
+    pub truth: Option<f64>,
     /// Part that is stated: the mean probability.
-    pub stated: f64,
+    pub stated: Option<f64>,
     /// Stated less true.
-    pub bias: f64,
+    pub bias: Option<f64>,
     /// Mean squared error of the probability.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Mean of −ln p(what is true), nats; p at least .001.
-    pub log_loss: f64,
+    pub log_loss: Option<f64>,
     /// Expected calibration error, 15 bins.
-    pub ece: f64,
+    pub ece: Option<f64>,
 }
 
 /// Measures the fit of probabilities to what is true.
 pub(super) fn fit(cases: &[(f64, bool)]) -> Fit {
-    let visits = cases.len().max(1) as f64;
-    let mean = |of: &dyn Fn(f64, f64) -> f64| {
-        let sum = cases.iter().map(|(p, is)| of(*p, f64::from(u8::from(*is))));
-        sum.sum::<f64>() / visits
+    let visits = cases.len();
+    let over = |of: &dyn Fn(f64, f64) -> f64| {
+        mean(cases.iter().map(|(p, is)| of(*p, f64::from(u8::from(*is)))))
     };
-    let truth = mean(&|_, is| is);
-    let stated = mean(&|p, _| p);
+    let truth = over(&|_, is| is);
+    let stated = over(&|p, _| p);
     let log_loss = |p: f64, is: f64| {
         let right = if is == 1.0 { p } else { 1.0 - p };
         -right.max(PROBABILITY_MIN).ln()
@@ -57,47 +58,54 @@ pub(super) fn fit(cases: &[(f64, bool)]) -> Fit {
         bin.1 += f64::from(u8::from(*is));
     }
     let off = bins.iter().map(|(stated, truth)| (stated - truth).abs());
+    let off: f64 = off.sum();
     Fit {
-        visits: cases.len(),
+        visits,
         truth,
         stated,
-        bias: stated - truth,
-        brier: mean(&|p, is| (p - is).powi(2)),
-        log_loss: mean(&log_loss),
-        ece: off.sum::<f64>() / visits,
+        bias: stated.zip(truth).map(|(stated, truth)| stated - truth),
+        brier: over(&|p, is| (p - is).powi(2)),
+        log_loss: over(&log_loss),
+        ece: (visits > 0).then(|| off / visits as f64),
     }
 }
 
 /// Expected calibration error of P(private link) over all visits, or those that ordinary analytics
 /// books as direct, every site counting the same: over visits alone, the site with the largest cascade
-/// counts more than all others together.
-pub fn ece_of_sites(outcomes: &[Outcome], direct: bool) -> f64 {
+/// counts more than all others together. A site without such visits does not count; `None` where no
+/// site has any.
+pub fn ece_of_sites(outcomes: &[Outcome], direct: bool) -> Option<f64> {
     let mut bins = [0.0; BINS];
+    let mut sites = 0usize;
     for outcome in outcomes {
         let wanted = |visit: &&Judged| !direct || visit.conventional == Channel::Direct;
         let visits = outcome.visits.iter().filter(wanted);
-        let weight = 1.0 / visits.clone().count().max(1) as f64;
+        let count = visits.clone().count();
+        sites += usize::from(count > 0);
+        let weight = 1.0 / count.max(1) as f64;
         for visit in visits {
             let p = visit.dark[1];
             let off = p - f64::from(u8::from(visit.truth.is_dark()));
             bins[((p * BINS as f64) as usize).min(BINS - 1)] += weight * off;
         }
     }
-    bins.iter().map(|off| off.abs()).sum::<f64>() / outcomes.len().max(1) as f64
+    let off: f64 = bins.iter().map(|off| off.abs()).sum();
+    (sites > 0).then(|| off / sites as f64)
 }
 
-/// A group of visits: P(private link), and what the stated range holds.
+/// A group of visits: P(private link), and what the stated range holds. Of no visits every figure is
+/// `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Group {
     /// Fit of P(private link).
     #[serde(flatten)]
     pub fit: Fit,
     /// Stated range of the part of private links.
-    pub low: f64,
+    pub low: Option<f64>,
     /// High end of it.
-    pub high: f64,
+    pub high: Option<f64>,
     /// Whether the range holds the true part.
-    pub held: bool,
+    pub held: Option<bool>,
     /// Part of the days of at least 30 visits whose range holds the day's true part; `None` where
     /// there is no such day.
     pub days_held: Option<f64>,
@@ -108,7 +116,8 @@ fn group(visits: &[&Judged]) -> Group {
         .iter()
         .map(|visit| (visit.dark[1], visit.truth.is_dark()))
         .collect();
-    let [low, high, truth] = sums(visits).map(|sum| sum / visits.len().max(1) as f64);
+    let sums_of_all = sums(visits);
+    let means = (!visits.is_empty()).then(|| sums_of_all.map(|sum| sum / visits.len() as f64));
     let mut days: BTreeMap<i64, Vec<&Judged>> = BTreeMap::new();
     for visit in visits {
         let day = visit.time.div_euclid(DAY_MS);
@@ -125,9 +134,9 @@ fn group(visits: &[&Judged]) -> Group {
     let held = full.iter().filter(|held| **held).count();
     Group {
         fit: fit(&cases),
-        low,
-        high,
-        held: low <= truth && truth <= high,
+        low: means.map(|[low, _, _]| low),
+        high: means.map(|[_, high, _]| high),
+        held: means.map(|[low, high, truth]| low <= truth && truth <= high),
         days_held: (!full.is_empty()).then(|| held as f64 / full.len() as f64),
     }
 }
@@ -155,8 +164,8 @@ pub struct Found {
     pub stated: usize,
     /// Visits that are both.
     pub right: usize,
-    /// Of those that are of it, the mean P(private link).
-    pub dark: f64,
+    /// Of those that are of it, the mean P(private link); `None` where none is.
+    pub dark: Option<f64>,
 }
 
 /// Point of a reliability curve.
@@ -184,18 +193,19 @@ pub struct Baseline {
 /// Everything measured of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VisitMeasures {
-    /// Part of privately passed landings that arrived with a token.
-    pub token_rate: f64,
+    /// Part of privately passed landings that arrived with a token; `None` where none was passed
+    /// privately.
+    pub token_rate: Option<f64>,
     /// True landings of people.
     pub landings: usize,
     /// Of those, landings that no visit of a person stands for.
     pub landings_missed: usize,
     /// Visits counted as people's that truly are no person's.
     pub robots_taken_for_people: usize,
-    /// Part of visits whose channel is right.
-    pub channel_accuracy: f64,
-    /// Part of private links whose app is right, where the channel is.
-    pub app_accuracy: f64,
+    /// Part of visits whose channel is right; `None` of no visits.
+    pub channel_accuracy: Option<f64>,
+    /// Part of private links whose app is right, where the channel is; `None` where it never is.
+    pub app_accuracy: Option<f64>,
     /// All visits.
     pub all: Group,
     /// What ordinary analytics books as direct.
@@ -221,7 +231,7 @@ pub struct VisitMeasures {
 }
 
 /// Measures one run, or several taken together.
-pub fn measure(outcomes: &[Outcome], token_rate: f64) -> VisitMeasures {
+pub fn measure(outcomes: &[Outcome], token_rate: Option<f64>) -> VisitMeasures {
     let visits: Vec<&Judged> = outcomes
         .iter()
         .flat_map(|outcome| &outcome.visits)
@@ -253,14 +263,8 @@ pub fn measure(outcomes: &[Outcome], token_rate: f64) -> VisitMeasures {
     let dark_found = dark
         .iter()
         .filter(|visit| visit.channel == Channel::DarkSocial);
-    let app_right = dark_found
-        .clone()
-        .filter(|visit| visit.app == visit.truth.app)
-        .count();
-    let channel_right = visits
-        .iter()
-        .filter(|visit| true_channel(visit) == visit.channel.as_str())
-        .count();
+    let app_accuracy = share(dark_found.map(|visit| visit.app == visit.truth.app));
+    let channel_right = (visits.iter()).map(|visit| true_channel(visit) == visit.channel.as_str());
     let baselines = [
         ("prior only", prior_only as fn(&Judged) -> f64),
         ("all deep direct is dark", deep_direct),
@@ -271,8 +275,8 @@ pub fn measure(outcomes: &[Outcome], token_rate: f64) -> VisitMeasures {
         landings: outcomes.iter().map(|outcome| outcome.landings).sum(),
         landings_missed: outcomes.iter().map(|outcome| outcome.landings_missed).sum(),
         robots_taken_for_people: of(&|visit| visit.truth.kind != "visit").len(),
-        channel_accuracy: channel_right as f64 / visits.len().max(1) as f64,
-        app_accuracy: app_right as f64 / dark_found.count().max(1) as f64,
+        channel_accuracy: share(channel_right),
+        app_accuracy,
         all: group(&visits),
         direct: group(&direct),
         grey: group(&grey),
@@ -371,7 +375,7 @@ fn found(
         truth,
         stated,
         right,
-        dark: dark / truth.max(1) as f64,
+        dark: (truth > 0).then(|| dark / truth as f64),
     };
     let mut rows: Vec<Found> = rows.into_iter().map(row).collect();
     rows.sort_by(|one, other| other.truth.cmp(&one.truth).then(one.name.cmp(&other.name)));
@@ -386,15 +390,44 @@ mod tests {
     fn figures_are_those_counted_by_hand() {
         let cases = [(0.9, true), (0.9, false), (0.1, false), (0.1, false)];
         let found = fit(&cases);
-        assert_eq!((found.visits, found.truth, found.stated), (4, 0.25, 0.5));
+        assert_eq!(
+            (found.visits, found.truth, found.stated),
+            (4, Some(0.25), Some(0.5))
+        );
+        let close = |found: Option<f64>, by_hand: f64| {
+            let found = found.expect("visits count for it");
+            assert!((found - by_hand).abs() < 1e-9, "{found} {by_hand}");
+        };
+        close(found.bias, 0.25);
         // (.01 + .81 + .01 + .01) / 4.
-        assert!((found.brier - 0.21).abs() < 1e-12);
+        close(found.brier, 0.21);
         // Bins of .9 and .1: |1.8 - 1| + |.2 - 0| over 4.
-        assert!((found.ece - 0.25).abs() < 1e-12);
+        close(found.ece, 0.25);
         let log_loss = -(0.9f64.ln() + 0.1f64.ln() + 2.0 * 0.9f64.ln()) / 4.0;
-        assert!((found.log_loss - log_loss).abs() < 1e-12);
-        let never = fit(&[(0.0, true)]);
-        assert!((never.log_loss - 1000f64.ln()).abs() < 1e-9);
-        assert_eq!(fit(&[]).ece, 0.0);
+        close(found.log_loss, log_loss);
+        close(fit(&[(0.0, true)]).log_loss, 1000f64.ln());
+    }
+
+    #[test]
+    fn no_visits_have_no_figures() {
+        let nothing = measure(&[], None);
+        for fit in [nothing.all.fit, nothing.grey_search, nothing.grey_typed] {
+            assert_eq!(fit.visits, 0);
+            for figure in [
+                fit.truth,
+                fit.stated,
+                fit.bias,
+                fit.brier,
+                fit.log_loss,
+                fit.ece,
+            ] {
+                assert_eq!(figure, None, "{fit:?}");
+            }
+        }
+        let group = nothing.direct;
+        assert_eq!((group.low, group.high, group.held), (None, None, None));
+        let parts = [nothing.channel_accuracy, nothing.app_accuracy];
+        assert_eq!(parts, [None, None]);
+        assert_eq!(ece_of_sites(&[], true), None);
     }
 }

@@ -118,20 +118,30 @@ fn judge(weighed: &Weighed<'_>, cause: TrueCause) -> Judgement {
     }
 }
 
-/// Readers that are set apart, since no single cause is the right one to state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// Readers that are set apart, since no single cause is the right one to state. Of no readers every
+/// mean is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Apart {
     /// Readers.
     pub readers: usize,
     /// Mean stated probability of the outside.
-    pub outside: f64,
+    pub outside: Option<f64>,
     /// Mean stated probability of the one who shared, where the product could name him.
-    pub sharer: f64,
+    pub sharer: Option<f64>,
     /// Mean stated probability of a share of somebody who was never seen to land there.
-    pub unseen: f64,
+    pub unseen: Option<f64>,
 }
 
-impl Apart {
+/// Readers of one site that are set apart, with the sums of what is stated of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SetApart {
+    readers: usize,
+    outside: f64,
+    sharer: f64,
+    unseen: f64,
+}
+
+impl SetApart {
     fn add(&mut self, causes: &Causes, sharer: f64) {
         self.readers += 1;
         self.outside += causes.outside;
@@ -140,32 +150,34 @@ impl Apart {
     }
 
     /// Sums of sites as means over their readers.
-    pub(super) fn mean(all: impl Iterator<Item = Apart>) -> Apart {
-        let mut sums = all.fold(Apart::default(), |sums, apart| Apart {
-            readers: sums.readers + apart.readers,
-            outside: sums.outside + apart.outside,
-            sharer: sums.sharer + apart.sharer,
-            unseen: sums.unseen + apart.unseen,
+    pub(super) fn mean(all: impl Iterator<Item = SetApart>) -> Apart {
+        let sums = all.fold(SetApart::default(), |sums, site| SetApart {
+            readers: sums.readers + site.readers,
+            outside: sums.outside + site.outside,
+            sharer: sums.sharer + site.sharer,
+            unseen: sums.unseen + site.unseen,
         });
-        let readers = sums.readers.max(1) as f64;
-        for sum in [&mut sums.outside, &mut sums.sharer, &mut sums.unseen] {
-            *sum /= readers;
+        let mean = |sum: f64| (sums.readers > 0).then(|| sum / sums.readers as f64);
+        Apart {
+            readers: sums.readers,
+            outside: mean(sums.outside),
+            sharer: mean(sums.sharer),
+            unseen: mean(sums.unseen),
         }
-        sums
     }
 }
 
-/// Readers of one site, held against the truth. What is set apart are sums.
+/// Readers of one site, held against the truth.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Judgements {
     pub(super) scored: Vec<Scored>,
     /// By a reader's public post.
-    pub(super) by_post: Apart,
+    pub(super) by_post: SetApart,
     /// By a private share of somebody whom the product never got land there; among those that are
     /// scored, too.
-    pub(super) by_unseen: Apart,
+    pub(super) by_unseen: SetApart,
     /// The same person again, or a robot, taken for a reader.
-    pub(super) no_reader: Apart,
+    pub(super) no_reader: SetApart,
 }
 
 /// Judges every landing that the product takes for a reader's first.
@@ -268,35 +280,35 @@ pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Cause
     found
 }
 
-/// How well causes are stated, over some readers.
+/// How well causes are stated, over some readers. A figure that none of them counts for is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ParentScores {
     /// Readers.
     pub readers: usize,
     /// Part that somebody truly sent, in private.
-    pub chained: f64,
+    pub chained: Option<f64>,
     /// Part that is stated: the mean probability of everything but the outside.
-    pub chained_stated: f64,
+    pub chained_stated: Option<f64>,
     /// Stated less true.
-    pub bias: f64,
+    pub bias: Option<f64>,
     /// Part whose likeliest cause, a named reader or the outside, is the true one.
-    pub top1: f64,
+    pub top1: Option<f64>,
     /// The same of those that somebody truly sent.
-    pub top1_chain: f64,
+    pub top1_chain: Option<f64>,
     /// Mean of 1 / rank of the true cause; the middle rank among equals.
-    pub mrr: f64,
+    pub mrr: Option<f64>,
     /// Mean of −ln p(true cause), nats; p at least .001, a reader in the pool with his equal part of it.
-    pub log_loss: f64,
+    pub log_loss: Option<f64>,
     /// The same of those that somebody truly sent.
-    pub log_loss_chain: f64,
+    pub log_loss_chain: Option<f64>,
     /// Mean squared error of the likeliest cause's probability.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Expected calibration error of the likeliest cause's probability, 15 bins.
-    pub ece: f64,
+    pub ece: Option<f64>,
     /// Calibration error of P(from outside).
-    pub ece_outside: f64,
+    pub ece_outside: Option<f64>,
     /// Calibration error over all readers that are named as causes.
-    pub ece_named: f64,
+    pub ece_named: Option<f64>,
     /// How many are named.
     pub named: usize,
 }
@@ -338,16 +350,16 @@ fn scores(judgements: &[&Judgement]) -> ParentScores {
     let of_outside: Fit = fit(&outside);
     ParentScores {
         readers: edges.len(),
-        chained: 1.0 - of_outside.truth,
-        chained_stated: 1.0 - of_outside.stated,
-        bias: -of_outside.bias,
-        top1: measures.top1.unwrap_or_default(),
-        top1_chain: measures.top1_chain.unwrap_or_default(),
-        mrr: measures.mrr.unwrap_or_default(),
-        log_loss: measures.log_loss.unwrap_or_default(),
-        log_loss_chain: measures.log_loss_chain.unwrap_or_default(),
-        brier: measures.brier.unwrap_or_default(),
-        ece: measures.ece.unwrap_or_default(),
+        chained: of_outside.truth.map(|outside| 1.0 - outside),
+        chained_stated: of_outside.stated.map(|outside| 1.0 - outside),
+        bias: of_outside.bias.map(|bias| -bias),
+        top1: measures.top1,
+        top1_chain: measures.top1_chain,
+        mrr: measures.mrr,
+        log_loss: measures.log_loss,
+        log_loss_chain: measures.log_loss_chain,
+        brier: measures.brier,
+        ece: measures.ece,
         ece_outside: of_outside.ece,
         ece_named: fit(&named).ece,
         named: named.len(),

@@ -45,62 +45,61 @@ pub(super) struct PostedScore {
 }
 
 /// How well links posted in public are told from those passed on in private: contents of which a
-/// token has named a reader.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// token has named a reader. Of no contents every mean is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PostedScores {
     /// Contents.
     pub contents: usize,
     /// Mean of the stated probability that a link of the content was mainly read in public.
-    pub stated: f64,
+    pub stated: Option<f64>,
     /// Part of contents of which one truly was.
-    pub truly: f64,
+    pub truly: Option<f64>,
     /// Mean squared error of that probability.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Calibration error of it, ten bins.
-    pub ece: f64,
+    pub ece: Option<f64>,
     /// Stated readers by such links, over all contents.
     pub readers: f64,
     /// True ones.
     pub true_readers: f64,
     /// Part of contents whose 80 % range holds the true number.
-    pub held: f64,
+    pub held: Option<f64>,
 }
 
 pub(super) fn measure<'a>(scored: impl Iterator<Item = &'a PostedScore>) -> PostedScores {
-    let mut found = PostedScores::default();
-    let mut bins = [(0.0, 0.0); BINS];
+    let mut contents = 0usize;
+    let (mut stated, mut truly, mut brier, mut held) = (0.0, 0.0, 0.0, 0.0);
+    let (mut readers, mut true_readers) = (0.0, 0.0);
+    let mut bins = [(0.0f64, 0.0f64); BINS];
     for score in scored {
         let posted = f64::from(u8::from(score.true_readers > 0));
         let truth = score.true_readers as f64;
         let [low, likely, high] = score.readers;
-        found.contents += 1;
-        found.stated += score.probability;
-        found.truly += posted;
-        found.brier += (score.probability - posted).powi(2);
-        found.readers += likely;
-        found.true_readers += truth;
+        contents += 1;
+        stated += score.probability;
+        truly += posted;
+        brier += (score.probability - posted).powi(2);
+        readers += likely;
+        true_readers += truth;
         // A whole number lies within a range that reaches to less than a half of it.
         let holds = low - 0.5 < truth && truth < high + 0.5;
-        found.held += f64::from(u8::from(holds));
+        held += f64::from(u8::from(holds));
         let bin = &mut bins[((score.probability * BINS as f64) as usize).min(BINS - 1)];
         bin.0 += score.probability;
         bin.1 += posted;
     }
-    let count = found.contents.max(1) as f64;
-    found.ece = bins
-        .iter()
-        .map(|(said, right)| (said - right).abs())
-        .sum::<f64>();
-    for sum in [
-        &mut found.stated,
-        &mut found.truly,
-        &mut found.brier,
-        &mut found.ece,
-        &mut found.held,
-    ] {
-        *sum /= count;
+    let off: f64 = bins.iter().map(|(said, right)| (said - right).abs()).sum();
+    let mean = |sum: f64| (contents > 0).then(|| sum / contents as f64);
+    PostedScores {
+        contents,
+        stated: mean(stated),
+        truly: mean(truly),
+        brier: mean(brier),
+        ece: mean(off),
+        readers,
+        true_readers,
+        held: mean(held),
     }
-    found
 }
 
 #[cfg(test)]
@@ -131,13 +130,25 @@ mod tests {
             },
         ];
         let found = measure(scored.iter());
-        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        let close = |figure: Option<f64>, by_hand: f64| {
+            let figure = figure.expect("contents count for it");
+            assert!((figure - by_hand).abs() < 1e-12, "{figure} {by_hand}");
+        };
         close(found.stated, 0.6);
         close(found.truly, 0.5);
         close(found.brier, (0.04 + 0.16) / 2.0);
         close(found.ece, (0.2 + 0.4) / 2.0);
         close(found.held, 0.5);
         assert_eq!((found.readers, found.true_readers), (5.0, 4.0));
-        assert_eq!(measure([].iter()), PostedScores::default());
+        let nothing = measure([].iter());
+        assert_eq!((nothing.contents, nothing.readers), (0, 0.0));
+        let means = [
+            nothing.stated,
+            nothing.truly,
+            nothing.brier,
+            nothing.ece,
+            nothing.held,
+        ];
+        assert_eq!(means, [None; 5]);
     }
 }

@@ -23,8 +23,9 @@ pub struct SimulatedSite {
     pub via: Via,
     /// What is true.
     pub truth: Vec<Truth>,
-    /// Part of privately passed landings that arrive with a token.
-    pub token_rate: f64,
+    /// Part of privately passed landings that arrive with a token; `None` where none is passed
+    /// privately.
+    pub token_rate: Option<f64>,
 }
 
 /// Simulates a site whose privately passed landings carry a token at `rate`, as far as the

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::measures::virality;
+use crate::measures::{mean, virality};
 
 use super::half_life::half_life;
 use super::lineage::{Traced, TrueCause};
@@ -183,40 +183,42 @@ pub(super) fn spreads(
 
 /// How well one figure of contents is stated. The true figure lies between that of links passed on
 /// in private and that of all links, since a reader's public post counts as the outside where its
-/// site says so; that of virality besides between that of readers alone and that of all sharers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// site says so; that of virality besides between that of readers alone and that of all sharers. Of
+/// no contents every part and mean is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FigureScore {
     /// Contents.
     pub contents: usize,
     /// Mean of the stated figure.
-    pub stated: f64,
+    pub stated: Option<f64>,
     /// Mean of the true one, in private.
-    pub private: f64,
+    pub private: Option<f64>,
     /// Mean of the true one, at all.
-    pub all: f64,
+    pub all: Option<f64>,
     /// Mean distance of the stated figure to that in private.
-    pub error_private: f64,
+    pub error_private: Option<f64>,
     /// Mean distance to that of all links.
-    pub error_all: f64,
+    pub error_all: Option<f64>,
     /// Part of contents whose 80 % range holds that in private.
-    pub held_private: f64,
+    pub held_private: Option<f64>,
     /// Part whose range holds that of all links.
-    pub held_all: f64,
+    pub held_all: Option<f64>,
     /// Part whose range and what lies between the two meet.
-    pub held: f64,
-    /// Of those whose range does not, the part in which it lies below.
-    pub missed_below: f64,
+    pub held: Option<f64>,
+    /// Of those whose range does not, the part in which it lies below; `None` where every range does.
+    pub missed_below: Option<f64>,
 }
 
 /// Contents held against their true trees, and all of them together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SpreadScores {
-    /// Stated share of all readers who came from earlier readers: low, likely, high.
-    pub chained: [f64; 3],
-    /// True share whom a reader sent in private.
-    pub chained_private: f64,
-    /// True share whom a reader sent at all.
-    pub chained_all: f64,
+    /// Stated share of all readers who came from earlier readers: low, likely, high; `None` where
+    /// none is settled.
+    pub chained: Option<[f64; 3]>,
+    /// True share whom a reader sent in private; `None` where nobody read.
+    pub chained_private: Option<f64>,
+    /// True share whom a reader sent at all; `None` where nobody read.
+    pub chained_all: Option<f64>,
     /// Share of readers from earlier readers, by content.
     pub share: FigureScore,
     /// R, by content.
@@ -237,10 +239,8 @@ pub struct SpreadScores {
 type Case = ([f64; 3], [f64; 2]);
 
 fn figure(cases: &[Case], relative: bool) -> FigureScore {
-    let count = cases.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&[f64; 3], &[f64; 2]) -> f64| {
-        let sum: f64 = cases.iter().map(|(stated, truth)| of(stated, truth)).sum();
-        sum / count
+    let over = |of: &dyn Fn(&[f64; 3], &[f64; 2]) -> f64| {
+        mean(cases.iter().map(|(stated, truth)| of(stated, truth)))
     };
     let error = |stated: f64, truth: f64| {
         let off = (stated - truth).abs();
@@ -254,23 +254,23 @@ fn figure(cases: &[Case], relative: bool) -> FigureScore {
     let holds = |[low, _, high]: &[f64; 3], from: f64, to: f64| {
         f64::from(u8::from(low - 1e-6 <= to && from <= high + 1e-6))
     };
-    let held = mean(&|stated, [private, all]| holds(stated, private.min(*all), private.max(*all)));
+    let held = over(&|stated, [private, all]| holds(stated, private.min(*all), private.max(*all)));
     let below =
-        mean(&|[_, _, high], [private, all]| f64::from(u8::from(high + 1e-6 < private.min(*all))));
+        over(&|[_, _, high], [private, all]| f64::from(u8::from(high + 1e-6 < private.min(*all))));
     FigureScore {
         contents: cases.len(),
-        stated: mean(&|[_, likely, _], _| *likely),
-        private: mean(&|_, [private, _]| *private),
-        all: mean(&|_, [_, all]| *all),
-        error_private: mean(&|[_, likely, _], [private, _]| error(*likely, *private)),
-        error_all: mean(&|[_, likely, _], [_, all]| error(*likely, *all)),
-        held_private: mean(&|stated, [private, _]| holds(stated, *private, *private)),
-        held_all: mean(&|stated, [_, all]| holds(stated, *all, *all)),
+        stated: over(&|[_, likely, _], _| *likely),
+        private: over(&|_, [private, _]| *private),
+        all: over(&|_, [_, all]| *all),
+        error_private: over(&|[_, likely, _], [private, _]| error(*likely, *private)),
+        error_all: over(&|[_, likely, _], [_, all]| error(*likely, *all)),
+        held_private: over(&|stated, [private, _]| holds(stated, *private, *private)),
+        held_all: over(&|stated, [_, all]| holds(stated, *all, *all)),
         held,
-        missed_below: match cases.is_empty() || held >= 1.0 {
-            true => 0.0,
-            false => below / (1.0 - held),
-        },
+        missed_below: held
+            .zip(below)
+            .filter(|(held, _)| *held < 1.0)
+            .map(|(held, below)| below / (1.0 - held)),
     }
 }
 
@@ -296,11 +296,11 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
         let of = |score: &SpreadScore| Some((score.half_life[when]?, [score.true_half_life?; 2]));
         figure(&cases(&of), true)
     };
-    let [private, all] = totals.shared.map(|shared| shared / totals.readers.max(1.0));
+    let [private, all] =
+        (totals.shared).map(|shared| (totals.readers > 0.0).then(|| shared / totals.readers));
+    let chained = totals.chained.map(|chained| chained / totals.settled);
     SpreadScores {
-        chained: totals
-            .chained
-            .map(|chained| chained / totals.settled.max(1.0)),
+        chained: (totals.settled > 0.0).then_some(chained),
         chained_private: private,
         chained_all: all,
         share: figure(
@@ -384,7 +384,10 @@ mod tests {
             ([0.5, 0.6, 0.7], [0.1, 0.2]),
         ];
         let found = figure(&cases, false);
-        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        let close = |figure: Option<f64>, by_hand: f64| {
+            let figure = figure.expect("contents count for it");
+            assert!((figure - by_hand).abs() < 1e-12, "{figure} {by_hand}");
+        };
         close(found.stated, 0.3);
         close(found.error_private, (0.0 + 0.2 + 0.2 + 0.5) / 4.0);
         close(found.held_private, 0.25);
@@ -392,5 +395,30 @@ mod tests {
         close(found.held, 0.5);
         close(found.missed_below, 0.5);
         close(figure(&cases[..1], true).error_all, 0.5);
+        // The range meets what lies between: nothing is missed.
+        let met = figure(&cases[..1], false);
+        assert_eq!((met.held, met.missed_below), (Some(1.0), None));
+    }
+
+    #[test]
+    fn no_contents_have_no_figures() {
+        let found = measure(&[]);
+        assert_eq!(found.chained, None);
+        assert_eq!((found.chained_private, found.chained_all), (None, None));
+        let figure = found.half_life;
+        assert_eq!(figure.contents, 0);
+        for value in [
+            figure.stated,
+            figure.private,
+            figure.all,
+            figure.error_private,
+            figure.error_all,
+            figure.held_private,
+            figure.held_all,
+            figure.held,
+            figure.missed_below,
+        ] {
+            assert_eq!(value, None, "{figure:?}");
+        }
     }
 }

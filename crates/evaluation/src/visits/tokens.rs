@@ -7,26 +7,21 @@ use grapevine_event::Channel;
 use grapevine_simulator::Event;
 
 use crate::drive::Tokens;
+use crate::measures::share;
 
 /// Takes tokens off links until `rate` of the privately passed landings have one, the link of one
 /// share whole or not at all, its preview with it. At rate 0 no link has one. Gives the rate that
-/// came about, which is lower where too few links had one.
-pub(super) fn thin(events: &mut [Event], rate: f64, seed: u64) -> f64 {
+/// came about, which is lower where too few links had one; `None` where nothing was passed privately.
+pub(super) fn thin(events: &mut [Event], rate: f64, seed: u64) -> Option<f64> {
     let marked = |event: &Event| token_of(&event.request.target).is_some() || in_fragment(event);
     let part_with = |events: &[Event]| {
         let dark =
             |event: &&Event| event.is_landing() && event.truth.channel == Channel::DarkSocial;
-        let all = events.iter().filter(dark).count();
-        let with = events
-            .iter()
-            .filter(dark)
-            .filter(|event| marked(event))
-            .count();
-        with as f64 / all.max(1) as f64
+        share(events.iter().filter(dark).map(marked))
     };
     let kept = match part_with(events) {
-        0.0 => 0.0,
-        part => (rate / part).min(1.0),
+        None | Some(0.0) => 0.0,
+        Some(part) => (rate / part).min(1.0),
     };
     let dice = Tokens { rate: kept, seed };
     for event in events.iter_mut() {
@@ -87,7 +82,7 @@ mod tests {
         let events: Vec<Event> = simulate(&scenario).expect("valid").collect();
         for rate in [0.0, 0.05, 0.2, 0.5] {
             let mut thinned = events.clone();
-            let found = thin(&mut thinned, rate, 3);
+            let found = thin(&mut thinned, rate, 3).expect("links are passed privately");
             assert!(
                 (found - rate).abs() < 0.05,
                 "{rate}: {found} of {} hits",
@@ -102,6 +97,11 @@ mod tests {
             assert!(tokens(&thinned) < tokens(&events));
             assert!(rate > 0.0 || tokens(&thinned) == 0);
         }
+    }
+
+    #[test]
+    fn nothing_passed_privately_has_no_rate() {
+        assert_eq!(thin(&mut [], 0.5, 3), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use grapevine_event::Channel;
 use serde::{Deserialize, Serialize};
 
+use crate::measures::share;
+
 /// One row of a truth file. Columns that scoring does not need are not read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Truth {
@@ -49,11 +51,10 @@ impl Truth {
     }
 }
 
-/// Part of privately passed landings that arrived with a share token; 0 where there are none.
-pub fn token_rate(truth: &[Truth]) -> f64 {
+/// Part of privately passed landings that arrived with a share token; `None` where there are none.
+pub fn token_rate(truth: &[Truth]) -> Option<f64> {
     let dark = truth.iter().filter(|row| row.is_landing() && row.is_dark());
-    let with = dark.clone().filter(|row| row.token_of.is_some()).count();
-    with as f64 / dark.count().max(1) as f64
+    share(dark.map(|row| row.token_of.is_some()))
 }
 
 /// Why a text is no truth file.

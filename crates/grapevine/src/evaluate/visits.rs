@@ -25,6 +25,8 @@ use crate::exit::{Ends, ExitKind, Failure};
 use crate::judging;
 use crate::settings::Settings;
 
+use super::figure::{figure, in_percent, percent};
+
 /// The JSON document.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -42,14 +44,15 @@ struct Run {
     /// What was asked for; `None` where the input's own was taken.
     asked_token_rate: Option<f64>,
     /// Sites whose stated range holds the true part of private links among what is booked as
-    /// direct, of all sites.
+    /// direct, of all sites of which something is.
     sites_held: [usize; 2],
-    /// Mean over sites of the calibration error of each, of what is booked as direct.
-    ece_of_each_site: f64,
-    /// Calibration error over all visits, every site counting the same.
-    ece_sites_alike: f64,
+    /// Mean over those sites of the calibration error of each, of what is booked as direct; `None`
+    /// where nothing is.
+    ece_of_each_site: Option<f64>,
+    /// Calibration error over all visits, every site counting the same; `None` of no visits.
+    ece_sites_alike: Option<f64>,
     /// The same of what is booked as direct.
-    ece_sites_alike_direct: f64,
+    ece_sites_alike_direct: Option<f64>,
     #[serde(flatten)]
     measures: VisitMeasures,
     /// What the chain stage stated.
@@ -298,16 +301,16 @@ fn of_simulations(
     let mut runs = Vec::new();
     for rate in &arguments.token_rates {
         let mut outcomes = Vec::new();
-        let mut found = 0.0;
+        let mut found = Vec::new();
         for (number, scenario) in scenarios.iter().enumerate() {
             let site =
                 simulated(scenario, via(arguments.via), Some(*rate)).map_err(drive_failure)?;
-            found += site.token_rate / scenarios.len() as f64;
+            found.extend(site.token_rate);
             let outcome = driven(&site, by)?;
             rows.write(*rate, number, &outcome)?;
             outcomes.push(outcome);
         }
-        runs.push(run_of(&outcomes, Some(*rate), found));
+        runs.push(run_of(&outcomes, Some(*rate), mean(&found)));
     }
     let of = format!(
         "{of}, about {} landings each, as {}",
@@ -350,17 +353,24 @@ fn drive_failure(error: DriveError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: f64) -> Run {
+/// None of nothing.
+fn mean(figures: &[f64]) -> Option<f64> {
+    (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
+}
+
+fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: Option<f64>) -> Run {
     let each: Vec<VisitMeasures> = outcomes
         .iter()
         .map(|outcome| measure(std::slice::from_ref(outcome), found))
         .collect();
-    let held = each.iter().filter(|site| site.direct.held).count();
-    let ece = each.iter().map(|site| site.direct.fit.ece);
+    let held: Vec<bool> = each.iter().filter_map(|site| site.direct.held).collect();
+    let ece: Vec<f64> = (each.iter())
+        .filter_map(|site| site.direct.fit.ece)
+        .collect();
     Run {
         asked_token_rate: asked,
-        sites_held: [held, each.len()],
-        ece_of_each_site: ece.sum::<f64>() / each.len().max(1) as f64,
+        sites_held: [held.iter().filter(|held| **held).count(), held.len()],
+        ece_of_each_site: mean(&ece),
         ece_sites_alike: ece_of_sites(outcomes, false),
         ece_sites_alike_direct: ece_of_sites(outcomes, true),
         measures: measure(outcomes, found),
@@ -388,7 +398,7 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     let mut table = table("token rate, visits", &head);
     for run in runs {
         let measures = &run.measures;
-        let rate = percent(run.asked_token_rate.unwrap_or(measures.token_rate));
+        let rate = rate(run);
         let [held, sites] = run.sites_held;
         let groups = [
             ("all", &measures.all, String::new()),
@@ -408,12 +418,14 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     }
     writeln!(out, "{table}\n")?;
     for run in runs {
-        let rate = percent(run.asked_token_rate.unwrap_or(run.measures.token_rate));
         writeln!(
             out,
-            "{rate}: ECE with every site counting the same {:.3} (booked direct {:.3}); of each \
-             site by itself, booked direct, {:.3} on average",
-            run.ece_sites_alike, run.ece_sites_alike_direct, run.ece_of_each_site
+            "{}: ECE with every site counting the same {} (booked direct {}); of each site by \
+             itself, booked direct, {} on average",
+            rate(run),
+            figure(run.ece_sites_alike, 3),
+            figure(run.ece_sites_alike_direct, 3),
+            figure(run.ece_of_each_site, 3),
         )?;
     }
     writeln!(out)?;
@@ -426,12 +438,12 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
         out,
         "at token rate {}: {} of {} landings have no visit of their own, {} robots are taken for \
          people, the channel is right for {} of visits, the app for {} of private links found",
-        percent(measures.token_rate),
+        in_percent(measures.token_rate),
         measures.landings_missed,
         measures.landings,
         measures.robots_taken_for_people,
-        percent(measures.channel_accuracy),
-        percent(measures.app_accuracy),
+        in_percent(measures.channel_accuracy),
+        in_percent(measures.app_accuracy),
     )?;
     writeln!(out, "\nReliability of what is booked as direct")?;
     for point in &measures.reliability {
@@ -440,8 +452,8 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
             out,
             "{:>7} stated {:>6} true {:>6} {}",
             point.visits,
-            percent(point.stated),
-            percent(point.truth),
+            in_percent(Some(point.stated)),
+            in_percent(Some(point.truth)),
             "█".repeat(cells)
         )?;
     }
@@ -460,10 +472,7 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
         writeln!(out, "{title}")?;
         let mut table = self::table("", &head);
         for row in rows {
-            let part = |of: usize| match of {
-                0 => "·".to_owned(),
-                of => percent(row.right as f64 / of as f64),
-            };
+            let part = |of: usize| in_percent((of > 0).then(|| row.right as f64 / of as f64));
             table.add_row(cells(
                 &row.name,
                 [
@@ -472,7 +481,7 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
                     row.right.to_string(),
                     part(row.truth),
                     part(row.stated),
-                    format!("{:.3}", row.dark),
+                    figure(row.dark, 3),
                 ],
             ));
         }
@@ -493,9 +502,9 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
             name,
             [
                 fit.visits.to_string(),
-                format!("{:.1}", 100.0 * fit.truth),
-                format!("{:.1}", 100.0 * fit.stated),
-                format!("{:.3}", fit.ece),
+                percent(fit.truth, 1),
+                percent(fit.stated, 1),
+                figure(fit.ece, 3),
             ],
         ));
     }
@@ -503,11 +512,9 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     chains::write(runs, out)
 }
 
-fn percent(part: f64) -> String {
-    match part.is_nan() {
-        true => "as it is".to_owned(),
-        false => format!("{:.1} %", 100.0 * part),
-    }
+/// The token rate that was asked for, else that of the input.
+fn rate(run: &Run) -> String {
+    in_percent(run.asked_token_rate.or(run.measures.token_rate))
 }
 
 fn table(first: &str, head: &[&str]) -> Table {
@@ -535,18 +542,17 @@ fn cells(name: &str, figures: impl IntoIterator<Item = String>) -> Vec<Cell> {
 
 fn group_row(name: &str, group: &Group, sites: String) -> Vec<Cell> {
     let mut row = fit_row(name, &group.fit);
-    row[4] = right(format!(
-        "{:.1}–{:.1}",
-        100.0 * group.low,
-        100.0 * group.high
-    ));
-    row[5] = right(if group.held { "yes" } else { "no" }.to_owned());
+    row[4] = right(match (group.low, group.high) {
+        (Some(low), Some(high)) => format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high),
+        _ => percent(None, 1),
+    });
+    row[5] = right(match group.held {
+        Some(true) => "yes".to_owned(),
+        Some(false) => "no".to_owned(),
+        None => percent(None, 1),
+    });
     row.push(right(sites));
-    row.push(right(
-        group
-            .days_held
-            .map_or_else(String::new, |held| format!("{:.0}", 100.0 * held)),
-    ));
+    row.push(right(percent(group.days_held, 0)));
     row
 }
 
@@ -555,13 +561,13 @@ fn fit_row(name: &str, fit: &Fit) -> Vec<Cell> {
         name,
         [
             fit.visits.to_string(),
-            format!("{:.1}", 100.0 * fit.truth),
-            format!("{:.1}", 100.0 * fit.stated),
+            percent(fit.truth, 1),
+            percent(fit.stated, 1),
             String::new(),
             String::new(),
-            format!("{:.3}", fit.brier),
-            format!("{:.3}", fit.log_loss),
-            format!("{:.3}", fit.ece),
+            figure(fit.brier, 3),
+            figure(fit.log_loss, 3),
+            figure(fit.ece, 3),
         ],
     )
 }

@@ -10,6 +10,10 @@ fn close(a: f64, b: f64) {
     assert!((a - b).abs() < 1e-12, "{a} {b}");
 }
 
+fn scored_as(figure: Option<f64>, by_hand: f64) {
+    close(figure.expect("readers count for it"), by_hand);
+}
+
 const BY_ONE: TrueCause = TrueCause::Reader {
     person: 1,
     public: false,
@@ -115,31 +119,31 @@ fn edges_are_joined_with_true_parents_by_visit() {
     let methods = methods(&scored);
     let product = methods[0];
     assert_eq!((product.all.readers, product.inferred.readers), (4, 2));
-    close(product.all.chained, 0.5);
+    scored_as(product.all.chained, 0.5);
     // 0, 1, .75 and .5.
-    close(product.all.chained_stated, 2.25 / 4.0);
-    close(product.all.top1, 0.75);
-    close(product.all.top1_chain, 0.5);
+    scored_as(product.all.chained_stated, 2.25 / 4.0);
+    scored_as(product.all.top1, 0.75);
+    scored_as(product.all.top1_chain, 0.5);
     // Two others have .25 as the true one has: the outside and himself, behind one of .5.
-    close(product.inferred.mrr, (1.0 / 2.5 + 1.0) / 2.0);
-    close(
+    scored_as(product.inferred.mrr, (1.0 / 2.5 + 1.0) / 2.0);
+    scored_as(
         product.inferred.log_loss,
         -(0.25f64.ln() + 0.5f64.ln()) / 2.0,
     );
-    close(product.inferred.brier, (0.25 + 0.25) / 2.0);
+    scored_as(product.inferred.brier, (0.25 + 0.25) / 2.0);
     assert_eq!(product.inferred.named, 3);
     let by = |name: &str| {
         let found = methods.iter().find(|method| method.name == name);
         found.expect("a method").all
     };
-    close(by("always outside").top1, 0.5);
+    scored_as(by("always outside").top1, 0.5);
     // The second by the first, right; the third by the second, wrong; the fourth wrong.
-    close(by("most recent reader").top1, 0.5);
+    scored_as(by("most recent reader").top1, 0.5);
     // The readers before, the outside, and one for somebody who is no reader.
     let uniform = 2f64.ln() + 3f64.ln() + 4f64.ln() + 5f64.ln();
-    close(by("uniform, outside included").log_loss, uniform / 4.0);
+    scored_as(by("uniform, outside included").log_loss, uniform / 4.0);
     let alike = -((1.0f64 / 2.0).ln() + (0.75f64 / 3.0).ln() + 0.5f64.ln());
-    close(by("P(private) alone, readers alike").log_loss, alike / 4.0);
+    scored_as(by("P(private) alone, readers alike").log_loss, alike / 4.0);
     let groups = groups(&scored);
     assert_eq!(groups.len(), 2);
     assert_eq!(
@@ -171,9 +175,34 @@ fn readers_without_a_single_right_cause_are_set_apart() {
     let found = judgements(&traced, &stated);
     // The first one, and the one by somebody unseen.
     assert_eq!(found.scored.len(), 2);
-    let post = Apart::mean([found.by_post].into_iter());
-    assert_eq!((post.readers, post.sharer, post.outside), (1, 0.75, 0.25));
+    let post = SetApart::mean([found.by_post].into_iter());
+    assert_eq!((post.readers, post.sharer), (1, Some(0.75)));
+    assert_eq!(post.outside, Some(0.25));
     assert_eq!((found.by_unseen.readers, found.no_reader.readers), (1, 1));
-    let none = super::methods(&[]);
-    assert_eq!((none[0].all.readers, none[0].all.ece), (0, 0.0));
+}
+
+#[test]
+fn no_readers_have_no_figures() {
+    let none = methods(&[])[0].all;
+    assert_eq!((none.readers, none.named), (0, 0));
+    for figure in [
+        none.chained,
+        none.chained_stated,
+        none.bias,
+        none.top1,
+        none.top1_chain,
+        none.mrr,
+        none.log_loss,
+        none.log_loss_chain,
+        none.brier,
+        none.ece,
+        none.ece_outside,
+        none.ece_named,
+    ] {
+        assert_eq!(figure, None, "{none:?}");
+    }
+    let apart = SetApart::mean(std::iter::empty());
+    assert_eq!(apart.readers, 0);
+    let means = [apart.outside, apart.sharer, apart.unseen];
+    assert_eq!(means, [None; 3]);
 }

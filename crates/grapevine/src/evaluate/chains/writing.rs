@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Scored;
 use crate::cli::EvaluateChainsArgs;
+use crate::evaluate::figure::{figure, percent};
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -131,16 +132,6 @@ pub(super) fn write_text(
         writeln!(out, "left out, since they need fitting and {why}: {names}")?;
     }
     writeln!(out, "\n{}", table(all))
-}
-
-/// A figure with so many digits behind the point; a dash where nothing counts for it.
-fn figure(value: Option<f64>, digits: usize) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-}
-
-/// A part of a whole in percent; a dash where nothing counts for it.
-fn percent(part: Option<f64>, digits: usize) -> String {
-    figure(part.map(|part| part * 100.0), digits)
 }
 
 /// The methods, by share of tokens.

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use grapevine_evaluation::visits::{Apart, FigureScore, ParentScores, PostedScores, READERS_MIN};
 
-use super::{Run, cells, percent, table};
+use super::super::figure::{figure, in_percent, percent, points};
+use super::{Run, cells, rate, table};
 
 /// Readers of a channel and app from which its row is printed; the document has all.
 const GROUP_MIN: usize = 20;
@@ -104,7 +105,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     let mut spreads = table("token rate, figure", &head);
     for run in runs {
         let found = &run.chains.spreads;
-        for (name, figure) in [
+        for (name, score) in [
             ("chain share", &found.share),
             ("R", &found.reproduction),
             ("virality (relative error)", &found.virality),
@@ -113,7 +114,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
             ("the same, at 3/4 of the readers", &found.half_life_early),
         ] {
             let name = format!("{} {name}", rate(run));
-            spreads.add_row(cells(&name, of_figure(figure)));
+            spreads.add_row(cells(&name, of_figure(score)));
         }
     }
     writeln!(
@@ -138,82 +139,73 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{posts}\n")?;
     for run in runs {
         let found = &run.chains.spreads;
-        let [low, likely, high] = found.chained.map(percent);
+        let [low, likely, high] = match found.chained {
+            Some(range) => range.map(|part| in_percent(Some(part))),
+            None => [(); 3].map(|()| in_percent(None)),
+        };
         writeln!(
             out,
             "{}: over all contents {likely} of readers from earlier readers ({low} to {high}); truly {} in \
              private, {} at all",
             rate(run),
-            percent(found.chained_private),
-            percent(found.chained_all),
+            in_percent(found.chained_private),
+            in_percent(found.chained_all),
         )?;
     }
     Ok(())
 }
 
-fn rate(run: &Run) -> String {
-    percent(run.asked_token_rate.unwrap_or(run.measures.token_rate))
-}
-
 fn figures(scores: &ParentScores) -> [String; 13] {
-    let part = |part: f64| format!("{:.1}", 100.0 * part);
-    let plain = |value: f64| format!("{value:.3}");
     [
         scores.readers.to_string(),
-        part(scores.chained),
-        part(scores.chained_stated),
-        format!("{:+.1}", 100.0 * scores.bias),
-        part(scores.top1),
-        part(scores.top1_chain),
-        plain(scores.mrr),
-        plain(scores.log_loss),
-        plain(scores.log_loss_chain),
-        plain(scores.brier),
-        plain(scores.ece),
-        plain(scores.ece_outside),
-        match scores.named {
-            0 => "·".to_owned(),
-            _ => plain(scores.ece_named),
-        },
+        percent(scores.chained, 1),
+        percent(scores.chained_stated, 1),
+        points(scores.bias, 1),
+        percent(scores.top1, 1),
+        percent(scores.top1_chain, 1),
+        figure(scores.mrr, 3),
+        figure(scores.log_loss, 3),
+        figure(scores.log_loss_chain, 3),
+        figure(scores.brier, 3),
+        figure(scores.ece, 3),
+        figure(scores.ece_outside, 3),
+        figure(scores.ece_named, 3),
     ]
 }
 
 fn of_apart(apart: &Apart) -> [String; 4] {
     [
         apart.readers.to_string(),
-        format!("{:.3}", apart.outside),
-        format!("{:.3}", apart.sharer),
-        format!("{:.3}", apart.unseen),
+        figure(apart.outside, 3),
+        figure(apart.sharer, 3),
+        figure(apart.unseen, 3),
     ]
 }
 
 fn of_posted(posted: &PostedScores) -> [String; 8] {
-    let plain = |value: f64| format!("{value:.3}");
     [
         posted.contents.to_string(),
-        plain(posted.stated),
-        plain(posted.truly),
-        plain(posted.brier),
-        plain(posted.ece),
+        figure(posted.stated, 3),
+        figure(posted.truly, 3),
+        figure(posted.brier, 3),
+        figure(posted.ece, 3),
         format!("{:.0}", posted.readers),
         format!("{:.0}", posted.true_readers),
-        format!("{:.0}", 100.0 * posted.held),
+        percent(posted.held, 0),
     ]
 }
 
-fn of_figure(figure: &FigureScore) -> [String; 10] {
-    let part = |part: f64| format!("{:.0}", 100.0 * part);
-    let plain = |value: f64| format!("{value:.3}");
+fn of_figure(score: &FigureScore) -> [String; 10] {
     [
-        figure.contents.to_string(),
-        plain(figure.stated),
-        plain(figure.private),
-        plain(figure.all),
-        plain(figure.error_private),
-        plain(figure.error_all),
-        part(figure.held_private),
-        part(figure.held_all),
-        part(figure.held),
-        part(figure.missed_below),
+        score.contents.to_string(),
+        figure(score.stated, 3),
+        figure(score.private, 3),
+        figure(score.all, 3),
+        figure(score.error_private, 3),
+        figure(score.error_all, 3),
+        percent(score.held_private, 0),
+        percent(score.held_all, 0),
+        percent(score.held, 0),
+        percent(score.missed_below, 0),
     ]
 }

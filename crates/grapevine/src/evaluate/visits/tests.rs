@@ -74,18 +74,13 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         };
         let measures = &run.measures;
         assert_eq!(run.asked_token_rate, None);
-        assert!(
-            measures.token_rate > 0.4,
-            "{format}: {}",
-            measures.token_rate
-        );
+        let counted = |figure: Option<f64>| figure.expect("something counts for it");
+        let rate = counted(measures.token_rate);
+        assert!(rate > 0.4, "{format}: {rate}");
         assert!(measures.landings > 300 && measures.landings_missed * 10 < measures.landings);
-        assert!(
-            measures.channel_accuracy > 0.7,
-            "{}",
-            measures.channel_accuracy
-        );
-        assert!(measures.direct.fit.truth > 0.05, "truth is joined");
+        let accuracy = counted(measures.channel_accuracy);
+        assert!(accuracy > 0.7, "{accuracy}");
+        assert!(counted(measures.direct.fit.truth) > 0.05, "truth is joined");
         let rows = std::fs::read_to_string(rows).expect("rows");
         let rows: Vec<serde_json::Value> = rows
             .lines()
@@ -99,12 +94,61 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         assert!(!text.contains("NaN"), "{text}");
         assert!(text.contains("inferred: most recent reader"), "{text}");
         let parents = &run.chains.methods[0].all;
-        assert!(
-            parents.readers > 200 && parents.chained > 0.05,
-            "{parents:?}"
-        );
-        assert!(parents.top1 > 0.5, "{parents:?}");
+        assert!(parents.readers > 200, "{parents:?}");
+        assert!(counted(parents.chained) > 0.05, "{parents:?}");
+        assert!(counted(parents.top1) > 0.5, "{parents:?}");
     }
+}
+
+#[test]
+fn what_nothing_counts_for_is_null_and_a_dash() {
+    let runs = [run_of(&[], None, None)];
+    let found = serde_json::to_value(&runs[0]).expect("JSON");
+    for pointer in [
+        "/token_rate",
+        "/ece_of_each_site",
+        "/ece_sites_alike",
+        "/ece_sites_alike_direct",
+        "/channel_accuracy",
+        "/app_accuracy",
+        "/all/truth",
+        "/direct/ece",
+        "/direct/low",
+        "/direct/held",
+        "/direct/days_held",
+        "/grey_search/log_loss",
+        "/baselines/0/all/brier",
+        "/chains/methods/0/all/top1",
+        "/chains/methods/0/inferred/ece_named",
+        "/chains/by_post/sharer",
+        "/chains/spreads/chained",
+        "/chains/spreads/chained_private",
+        "/chains/spreads/virality/held",
+        "/chains/spreads/posted/ece",
+    ] {
+        let figure = found.pointer(pointer);
+        let figure = figure.unwrap_or_else(|| panic!("no {pointer}: {found}"));
+        assert!(figure.is_null(), "{pointer}: {figure}");
+    }
+    // Numbers of what counts are there, and nought.
+    for pointer in ["/all/visits", "/landings", "/chains/by_post/readers"] {
+        assert_eq!(
+            found.pointer(pointer),
+            Some(&serde_json::json!(0)),
+            "{pointer}"
+        );
+    }
+    let mut text = Vec::new();
+    write_text("nothing", &Model::builtin(), &runs, &mut text).expect("written");
+    let text = String::from_utf8(text).expect("text");
+    assert!(!text.contains("NaN"), "{text}");
+    let row = |name: &str| {
+        let row = text.lines().find(|line| line.contains(name));
+        row.unwrap_or_else(|| panic!("no {name}: {text}"))
+    };
+    // True, stated, range, held, Brier, log-loss, ECE and days; and the rate before the name.
+    assert_eq!(row("booked direct ").matches('–').count(), 9, "{text}");
+    assert_eq!(row("chain share").matches('–').count(), 10, "{text}");
 }
 
 #[test]
