@@ -4,6 +4,7 @@
 //! Both are pure and total: any bytes give hits or an error that names the field and the fix.
 
 mod fields;
+mod nested;
 mod object;
 mod split;
 
