@@ -8,12 +8,14 @@
 //! | `GET /metrics` | everything that `grapevine-metrics` counts, as OpenMetrics text |
 //!
 //! The port is for probes and scrapers, not for the world: it asks for no password, and answers
-//! nothing about hits.
+//! nothing about hits. Who sends no whole request head for 75 seconds is cut off, so that nobody holds
+//! its connections for ever.
 //!
 //! Knows nothing of Kafka, ClickHouse or what a service does: a service names its [`Condition`]s, and
 //! says when they are met.
 #![forbid(unsafe_code)]
 
+mod connections;
 mod health;
 mod lifecycle;
 mod server;

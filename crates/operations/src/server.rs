@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::connections::{self, HEAD_PATIENCE};
 use crate::health::Health;
 
 /// The routes of the crate's table.
@@ -32,20 +33,18 @@ pub struct OperationsServer {
 }
 
 impl OperationsServer {
-    /// Serves on a bound port.
+    /// Serves on a bound port, over HTTP/1. A connection on which no whole request head comes for 75
+    /// seconds is closed.
     ///
     /// # Errors
     /// The port has no address.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime with time and I/O.
     pub fn start(listener: TcpListener, health: Health) -> io::Result<OperationsServer> {
         let address = listener.local_addr()?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router(health)).await {
-                tracing::error!(%error, "health and metrics are not served any more");
-            }
-        });
+        let routes = router(health);
+        let task = tokio::spawn(connections::serve(HEAD_PATIENCE, listener, routes));
         tracing::info!(%address, "health and metrics");
         Ok(OperationsServer { address, task })
     }
