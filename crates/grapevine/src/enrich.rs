@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use grapevine_enrichment::{
-    ChainStage, ClassifyStage, Merged, ReplicaOptions, RunError, SavedStateError, Stage,
-    StateStore, StopSignal, run_replica,
+    ChainStage, ClassifyStage, Merged, ReplicaOptions, Stage, StateStore, StopSignal, run_replica,
 };
 use grapevine_event::topic;
-use grapevine_log::LogError;
 use grapevine_log::kafka::topics::{self, TopicsError};
 use grapevine_operations::{Condition, Health};
 use grapevine_registry::Frames;
@@ -19,7 +17,7 @@ use crate::exit::{Ends, ExitKind, Failure};
 use crate::judging::Judging;
 use crate::operations::Service;
 use crate::settings::Settings;
-use crate::{reachable, registry};
+use crate::{ending, reachable, registry};
 
 /// Runs the command.
 ///
@@ -164,113 +162,10 @@ fn spawn<S: Stage + 'static>(
         .name(S::NAME.to_owned())
         .spawn(move || {
             if let Err(error) = run_replica(&options, new, &stop) {
-                let kind = kind_of(&error);
+                let kind = ending::of_stage(&error);
                 // Nobody listens any more only where the process is ending anyhow.
                 let _ = report.send(Failure::of(kind, error));
             }
         })
         .ends(ExitKind::Software)
-}
-
-/// How the command ends on what a stage ended of.
-fn kind_of(error: &RunError) -> ExitKind {
-    match error {
-        RunError::Log { source, .. } => kind_of_log(source),
-        RunError::Saved { source, .. } => match source {
-            SavedStateError::Store { .. } => ExitKind::Unavailable,
-            SavedStateError::Log(source) => kind_of_log(source),
-            SavedStateError::State(_) | SavedStateError::Damaged { .. } => ExitKind::Config,
-        },
-        RunError::Ahead { .. }
-        | RunError::Trimmed { .. }
-        | RunError::Behind { .. }
-        | RunError::Forgotten { .. } => ExitKind::Config,
-        RunError::Panicked { .. } => ExitKind::Software,
-    }
-}
-
-/// The same of an error of the log. Input that is no longer kept ends a stage alike, be it found
-/// gone while a state is made anew or while the stage works: no later start finds it again.
-fn kind_of_log(error: &LogError) -> ExitKind {
-    match error {
-        LogError::Ousted { .. } | LogError::Fenced { .. } => ExitKind::InUse,
-        LogError::Trimmed { .. }
-        | LogError::Beyond { .. }
-        | LogError::UnknownTopic(_)
-        | LogError::TransactionTimeout { .. } => ExitKind::Config,
-        _ => ExitKind::Unavailable,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use grapevine_inference::StateError;
-    use grapevine_sink::SinkError;
-
-    use super::*;
-
-    const STAGE: &str = ChainStage::NAME;
-
-    fn trimmed() -> LogError {
-        LogError::Trimmed {
-            topic: topic::HITS_CLASSIFIED.to_owned(),
-            asked: 3,
-            first: 7,
-        }
-    }
-
-    fn of_log(source: LogError) -> RunError {
-        RunError::Log {
-            stage: STAGE,
-            source,
-        }
-    }
-
-    fn of_saved(source: SavedStateError) -> RunError {
-        RunError::Saved {
-            stage: STAGE,
-            source,
-        }
-    }
-
-    #[test]
-    fn input_that_is_no_longer_kept_ends_with_one_code_wherever_it_is_missed() {
-        let replayed = RunError::Trimmed {
-            stage: STAGE,
-            partition: 0,
-            saved: 3,
-            first: 7,
-        };
-        for error in [replayed, of_log(trimmed()), of_saved(trimmed().into())] {
-            assert_eq!(kind_of(&error).code(), 78, "{error}");
-        }
-        let sink = crate::pipeline::sink_ends::<()>(Err(SinkError::Log(trimmed())));
-        assert_eq!(sink.expect_err("an error").code(), 78);
-    }
-
-    #[test]
-    fn what_may_pass_is_told_from_what_somebody_has_to_mend() {
-        let fenced = LogError::Fenced {
-            consumer: STAGE.to_owned(),
-            topic: topic::HITS_CLASSIFIED.to_owned(),
-            expected: 3,
-            found: 7,
-        };
-        let ousted = LogError::Ousted {
-            id: "grapevine-chain/a".to_owned(),
-            reason: "another took over".to_owned(),
-        };
-        let damaged = StateError::Damaged("cut".to_owned());
-        for (error, code) in [
-            (of_log(LogError::Away("no answer".to_owned())), 69),
-            (of_saved(LogError::Away("no answer".to_owned()).into()), 69),
-            (of_log(fenced), 75),
-            (of_log(ousted), 75),
-            (of_log(LogError::UnknownTopic("visits".to_owned())), 78),
-            (of_saved(damaged.into()), 78),
-            (RunError::Panicked { partition: 0 }, 70),
-        ] {
-            assert_eq!(kind_of(&error).code(), code, "{error}");
-        }
-    }
 }

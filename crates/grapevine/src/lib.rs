@@ -12,6 +12,7 @@ pub mod collect;
 pub mod data_directory;
 pub mod database;
 pub mod demo;
+mod ending;
 pub mod engine;
 pub mod enrich;
 pub mod evaluate;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::data_directory::{DataDirectory, Secrets};
+use crate::ending;
 use crate::engine::{self, OWNER, RunningEngine};
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::judging::Judging;
@@ -264,15 +265,7 @@ pub fn hold(settings: &Settings) -> Result<DataDirectory, Failure> {
 }
 
 fn open_log(directory: &DataDirectory) -> Result<Log, Failure> {
-    use grapevine_log::LogError;
-    Log::open(&directory.log()).map_err(|error| {
-        let kind = match &error {
-            LogError::InUse(_) => ExitKind::InUse,
-            LogError::Newer { .. } => ExitKind::Config,
-            _ => ExitKind::InputOutput,
-        };
-        Failure::of(kind, error)
-    })
+    Log::open(&directory.log()).map_err(|error| Failure::of(ending::of_log(&error), error))
 }
 
 fn spawn_stage<S: Stage + Send + 'static>(
@@ -286,7 +279,8 @@ fn spawn_stage<S: Stage + Send + 'static>(
         .name(S::NAME.to_owned())
         .spawn(move || {
             let outcome = grapevine_enrichment::run(stage, &log, &told);
-            report(&failed, outcome.ends(ExitKind::InputOutput));
+            let kind = outcome.as_ref().err().map(ending::of_stage);
+            report(&failed, outcome.ends(kind.unwrap_or(ExitKind::Software)));
         })
         .ends(ExitKind::Software)?;
     Ok((stop, handle))
@@ -384,4 +378,62 @@ fn trim(log: &Log) -> Result<(), grapevine_log::LogError> {
         log.trim(topic, offset.saturating_sub(REPAIRABLE_RECORDS))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_enrichment::Outputs;
+    use grapevine_inference::StateError;
+    use grapevine_log::{Commit, Durability};
+
+    use super::*;
+
+    /// A stage whose state was saved by a version to come.
+    struct FromTheFuture;
+
+    impl Stage for FromTheFuture {
+        const NAME: &'static str = ClassifyStage::NAME;
+        const INPUT: &'static str = ClassifyStage::INPUT;
+
+        fn process(&mut self, _: u64, _: &[u8], _: &mut Outputs) {}
+
+        fn snapshot(&self) -> Result<Vec<u8>, StateError> {
+            Ok(9u32.to_le_bytes().to_vec())
+        }
+
+        fn restore(&mut self, _: &[u8]) -> Result<(), StateError> {
+            Err(StateError::Newer { found: 9, known: 3 })
+        }
+
+        fn entries(&self) -> usize {
+            0
+        }
+
+        fn counts(&self) -> Vec<(&'static str, u64)> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_used_is_no_matter_of_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = Arc::new(Log::open(&folder.path().join("log.redb")).expect("opens"));
+        let mut commit = Commit::default();
+        commit.append(topic::HITS_RAW, b"a record");
+        log.commit(&commit, Durability::Replayable)
+            .expect("commits");
+        let stop = StopSignal::new();
+        stop.drain();
+        grapevine_enrichment::run(FromTheFuture, &log, &stop).expect("runs, and saves its state");
+
+        let (failed, mut failures) = mpsc::unbounded_channel();
+        let (_stop, stage) = spawn_stage(FromTheFuture, &log, &failed).expect("starts");
+        let failure = failures.blocking_recv().expect("a failure");
+        assert_eq!(failure.code(), 78, "{failure}");
+        assert!(
+            failure.to_string().contains("use a newer grapevine"),
+            "{failure}"
+        );
+        stage.join().expect("ends");
+    }
 }
