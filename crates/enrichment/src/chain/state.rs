@@ -116,7 +116,7 @@ impl State {
             },
             None => visit,
         };
-        order_evidence(&mut visit.evidence);
+        order_evidence(&mut visit.evidence, visit.method);
         let app = visit.app.clone();
         let place = self.chains.arrive(&Arrival {
             app: &app,

@@ -110,6 +110,7 @@ struct HourRow {
 struct EvidenceRow {
     name: String,
     visits: u64,
+    decided: u64,
     log_odds: f64,
     search_log_odds: Option<f64>,
     example: String,
@@ -356,7 +357,7 @@ impl Asker<'_> {
     async fn evidence(&self) -> Result<Vec<EvidenceFigures>, AskError> {
         let rows: Vec<EvidenceRow> = self
             .query(&format!(
-                "SELECT toString(fact.1) AS name, count() AS visits, avg(toFloat64(fact.3)) AS log_odds, avgOrNull(toFloat64(search)) AS search_log_odds, min(fact.2) AS example FROM (SELECT evidence, evidence_search FROM {PEOPLE} AND dark_probability > 0) ARRAY JOIN evidence AS fact, evidence_search AS search GROUP BY name ORDER BY visits DESC, name LIMIT {ROWS_MAX}"
+                "SELECT toString(fact.1) AS name, count() AS visits, countIf(by_fact) AS decided, avg(toFloat64(fact.3)) AS log_odds, avgOrNull(toFloat64(search)) AS search_log_odds, min(fact.2) AS example FROM (SELECT evidence, evidence_search, method != 'prior' AS by_fact FROM {PEOPLE} AND dark_probability > 0) ARRAY JOIN evidence AS fact, evidence_search AS search GROUP BY name ORDER BY visits DESC, name LIMIT {ROWS_MAX}"
             ))
             .fetch_all()
             .await?;
@@ -365,6 +366,7 @@ impl Asker<'_> {
             .map(|row| EvidenceFigures {
                 name: row.name,
                 visits: row.visits as f64,
+                decided: row.decided as f64,
                 log_odds: row.log_odds,
                 search_log_odds: row.search_log_odds,
                 example: row.example,

@@ -129,8 +129,10 @@ pub struct EvidenceFigures {
     pub name: String,
     /// Visits that it was found on.
     pub visits: f64,
+    /// Of them, those that a fact decided: this one, or another beside which it was noted.
+    pub decided: f64,
     /// Mean log-odds of dark social, against search and typed addresses together, that it adds; 0
-    /// where it decides by itself. How the two rivals stand on each visit is in the view
+    /// where it decides by itself, and where it is noted only. How the two rivals stand on each visit is in the view
     /// `visit_odds`.
     pub log_odds: f64,
     /// Mean log-odds of dark search, against typed addresses, that it adds; 0 where it decides by

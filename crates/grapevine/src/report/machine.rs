@@ -63,6 +63,7 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
     }
     for fact in &report.evidence {
         rows.number("evidence", &fact.name, "visits", fact.visits)?;
+        rows.number("evidence", &fact.name, "decided", fact.decided)?;
         rows.number("evidence", &fact.name, "log_odds", fact.log_odds)?;
         if let Some(search) = fact.search_log_odds {
             rows.number("evidence", &fact.name, "search_log_odds", search)?;

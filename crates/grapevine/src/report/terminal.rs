@@ -389,10 +389,11 @@ impl Page<'_> {
 }
 
 /// What a fact adds to a private link and to dark search, in words; the second is empty where the
-/// fact decides.
+/// fact decides. One without weight on visits that no fact decided is a note that adds nothing.
 fn weights(fact: &EvidenceFigures) -> [String; 2] {
     let is_none = |log_odds: f64| log_odds.abs() < 0.005;
-    if is_none(fact.log_odds) && fact.search_log_odds.is_none_or(is_none) {
+    let no_weight = is_none(fact.log_odds) && fact.search_log_odds.is_none_or(is_none);
+    if no_weight && fact.decided > 0.0 {
         return ["decides".to_owned(), String::new()];
     }
     let search = match fact.search_log_odds {

@@ -12,7 +12,7 @@ mod content;
 mod forest;
 mod spreading;
 
-use grapevine_event::{AddressOf, Cascade, Evidence, Id, Share, ShareKind};
+use grapevine_event::{AddressOf, Cascade, Evidence, Id, Method, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
 use crate::causes::{Marks, Range};
@@ -502,9 +502,10 @@ pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &[Hint<'_>]) {
     }
 }
 
-/// Puts evidence in the order that records have: facts that decide, then by size.
-pub fn order_evidence(evidence: &mut [Evidence<'_>]) {
-    evidence.sort_by(crate::classification::stronger);
+/// Puts evidence in the order that records have: where a fact decided (`method` is not `prior`) the
+/// facts without weight first, then by size.
+pub fn order_evidence(evidence: &mut [Evidence<'_>], method: Method) {
+    crate::classification::put_in_order(evidence, method);
 }
 
 #[cfg(test)]

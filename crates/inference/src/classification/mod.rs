@@ -134,7 +134,7 @@ impl Classifier {
         } else {
             self.conventional(&landing)
         };
-        judged.evidence.sort_by(stronger);
+        put_in_order(&mut judged.evidence, judged.method);
         judged
     }
 }
@@ -180,13 +180,16 @@ pub fn is_internal(site: &str, link: &Link<'_>, referrer: &Referrer<'_>) -> bool
     host == &own[bare(own)..] || (site.contains('.') && below(site))
 }
 
-/// Facts that decide (log-odds 0) first, in the order they were found; then by size.
-pub(crate) fn stronger(one: &Evidence<'_>, other: &Evidence<'_>) -> std::cmp::Ordering {
-    let rank = |evidence: &Evidence<'_>| match evidence.log_odds == 0.0 {
+/// Where a fact decided: facts without weight, the deciding one and what is noted beside it, first, in
+/// the order they were found; then by size. Where none did, a fact without weight is a note that adds
+/// nothing, and comes last.
+pub(crate) fn put_in_order(evidence: &mut [Evidence<'_>], method: Method) {
+    let decided = method != Method::Prior;
+    let rank = |evidence: &Evidence<'_>| match decided && evidence.log_odds == 0.0 {
         true => f32::INFINITY,
         false => evidence.log_odds.abs(),
     };
-    rank(other).total_cmp(&rank(one))
+    evidence.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
 }
 
 impl<'a> Classification<'a> {

@@ -59,6 +59,7 @@ fn report(visits: f64) -> Report {
         evidence: vec![EvidenceFigures {
             name: "path_length".into(),
             visits,
+            decided: 0.0,
             log_odds: 0.71,
             search_log_odds: Some(1.7),
             example: "84-character path \u{1b}[31m".into(),
@@ -153,19 +154,22 @@ fn a_long_text_keeps_both_ends() {
 
 #[test]
 fn a_fact_says_what_it_adds_to_each_rival() {
-    let fact = |log_odds, search_log_odds| EvidenceFigures {
+    let fact = |decided, log_odds, search_log_odds| EvidenceFigures {
         name: "mobile".into(),
         visits: 1.0,
+        decided,
         log_odds,
         search_log_odds,
         example: "phone".into(),
     };
     for (fact, [private, search]) in [
-        (fact(0.71, Some(-0.32)), ["+0.7", "-0.3"]),
-        (fact(0.0, Some(-0.34)), ["+0.0", "-0.3"]),
-        (fact(0.71, None), ["+0.7", "unknown"]),
-        (fact(0.0, Some(0.0)), ["decides", ""]),
-        (fact(0.0, None), ["decides", ""]),
+        (fact(0.0, 0.71, Some(-0.32)), ["+0.7", "-0.3"]),
+        (fact(0.0, 0.0, Some(-0.34)), ["+0.0", "-0.3"]),
+        (fact(0.0, 0.71, None), ["+0.7", "unknown"]),
+        (fact(1.0, 0.0, Some(0.0)), ["decides", ""]),
+        (fact(1.0, 0.0, None), ["decides", ""]),
+        // A broken token: noted where nothing decided.
+        (fact(0.0, 0.0, Some(0.0)), ["+0.0", "+0.0"]),
     ] {
         assert_eq!(weights(&fact), [private, search], "{fact:?}");
     }
