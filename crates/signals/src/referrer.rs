@@ -50,8 +50,6 @@ pub struct Referrer<'a> {
     /// The package of an `android-app://` or `ios-app://` referrer. Set by the app that opened
     /// the link, so it can be forged.
     pub package: Option<&'a str>,
-    /// Where a link shim leads, when its address is whole.
-    pub target: Option<Cow<'a, str>>,
     /// Whether more than the origin is told: browsers' default policy sends no path across
     /// sites.
     pub has_path: bool,
@@ -75,7 +73,6 @@ impl<'a> Referrer<'a> {
             kind,
             host: Cow::Borrowed(""),
             package: None,
-            target: None,
             has_path: false,
         }
     }
@@ -116,16 +113,11 @@ pub(crate) fn read<'a>(signals: &'a Signals, referrer: &'a str) -> Referrer<'a> 
     let kind = signals
         .origin_of_host(&host)
         .map_or(ReferrerKind::Referral, kind_of);
-    let target = match parts.query.is_empty() {
-        true => None,
-        false => target(signals, &host, parts.path, parts.query),
-    };
     let has_path = parts.path.len() > 1 || !parts.query.is_empty();
     Referrer {
         kind,
         host,
         package: None,
-        target,
         has_path,
     }
 }
@@ -133,16 +125,12 @@ pub(crate) fn read<'a>(signals: &'a Signals, referrer: &'a str) -> Referrer<'a> 
 /// Where a shim address leads.
 pub(crate) fn unwrap_shim<'a>(signals: &'a Signals, url: &'a str) -> Option<Cow<'a, str>> {
     let parts = split(url.trim())?;
-    target(signals, &lower(parts.host), parts.path, parts.query)
-}
-
-fn target<'a>(signals: &Signals, host: &str, path: &str, query: &'a str) -> Option<Cow<'a, str>> {
-    let shim = signals.shim_of_host(host)?;
-    if !path.starts_with(shim.path.as_str()) {
+    let shim = signals.shim_of_host(&lower(parts.host))?;
+    if !parts.path.starts_with(shim.path.as_str()) {
         return None;
     }
     for wanted in &shim.parameters {
-        for pair in query.split('&') {
+        for pair in parts.query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             if key == wanted {
                 let address = decode(value);

@@ -103,7 +103,7 @@ proptest! {
         let _ = headers::Navigation::read(&text, &text, &text);
         let _ = headers::is_by_a_person(&text);
         let _ = Signals::link(&SIGNALS, &format!("https://a.example/{text}"));
-        let _ = SIGNALS.referrer(&format!("https://l.facebook.com/l.php?u={text}")).target;
+        let _ = SIGNALS.unwrap_shim(&format!("https://l.facebook.com/l.php?u={text}"));
     }
 
     #[test]

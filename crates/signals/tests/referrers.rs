@@ -168,10 +168,16 @@ fn a_referrer_keeps_what_callers_compare() {
         signals.referrer("android-app://com.slack/").package,
         Some("com.slack")
     );
-    let shim = signals.referrer("https://l.facebook.com/l.php?u=https%3A%2F%2Fa.example%2Fx&h=1");
-    assert_eq!(shim.target.as_deref(), Some("https://a.example/x"));
+}
+
+#[test]
+fn a_shim_leads_to_addresses_of_the_web_only() {
+    let signals = Signals::builtin();
+    let shim = "https://l.facebook.com/l.php?u=https%3A%2F%2Fa.example%2Fx&h=1";
+    let target = signals.unwrap_shim(shim);
+    assert_eq!(target.as_deref(), Some("https://a.example/x"));
     let hostile = "https://l.facebook.com/l.php?u=javascript%3Aalert(1)";
-    assert_eq!(signals.referrer(hostile).target, None);
+    assert_eq!(signals.unwrap_shim(hostile), None);
 }
 
 #[test]
