@@ -1,27 +1,14 @@
 //! A site's own tokens through both stages: what is learned, when it is written, and that a label is
 //! never a feature of itself.
 
-use std::sync::{Arc, OnceLock};
+mod support;
 
-use grapevine_enrichment::{ChainStage, ClassifyStage, StopSignal, run};
+use grapevine_enrichment::{StopSignal, run};
 use grapevine_event::*;
-use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_signals::Signals;
+use support::{IPHONE, chain, classifier, classify};
 
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 const T0: i64 = 1_760_000_000_000;
-
-fn classifier() -> Arc<Classifier> {
-    static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
-    let build = || {
-        Arc::new(Classifier::new(
-            Arc::new(Signals::builtin()),
-            Model::builtin(),
-        ))
-    };
-    CLASSIFIER.get_or_init(build).clone()
-}
 
 /// Landings of readers of their own: every `with_token`th carries a token, every tenth comes in
 /// WhatsApp's browser, where half of the links have one.
@@ -80,8 +67,8 @@ fn world(records: &[Vec<u8>]) -> (tempfile::TempDir, Log) {
     log.commit(&commit, Durability::Durable).expect("commits");
     let stop = StopSignal::new();
     stop.drain();
-    run(ClassifyStage::new(classifier()), &log, &stop).expect("runs");
-    run(ChainStage::new(classifier()), &log, &stop).expect("runs");
+    run(classify(), &log, &stop).expect("runs");
+    run(chain(), &log, &stop).expect("runs");
     (directory, log)
 }
 

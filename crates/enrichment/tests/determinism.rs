@@ -1,30 +1,19 @@
 //! The stages over a real log: whatever the batches, restarts and crashes, the same bytes at the
 //! same offsets.
 
+mod support;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use grapevine_enrichment::{ChainStage, ClassifyStage, Driver, Stage};
+use grapevine_enrichment::{Driver, Stage};
 use grapevine_event::{Heartbeat, Hit, HitKind, Id, Property, Protocol, VisitorBasis, topic};
-use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_signals::Signals;
 use proptest::prelude::*;
-
-fn classifier() -> Arc<Classifier> {
-    static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
-    let build = || {
-        Arc::new(Classifier::new(
-            Arc::new(Signals::builtin()),
-            Model::builtin(),
-        ))
-    };
-    CLASSIFIER.get_or_init(build).clone()
-}
+use support::{IPHONE, chain, classify};
 
 const AGENTS: [&str; 6] = [
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+    IPHONE,
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1 [WAiOS/2.26.31]",
     "WhatsApp/2.24.20.83 A",
     "TelegramBot (like TwitterBot)",
@@ -350,8 +339,6 @@ proptest! {
         bound in prop::sample::select(vec![Duration::ZERO, NEVER]),
     ) {
         let records = records(&inputs);
-        let classify = || ClassifyStage::new(classifier());
-        let chain = || ChainStage::new(classifier());
 
         let mut calm = Home::new();
         fill(&calm.log, &records, 1_000);
@@ -391,7 +378,7 @@ fn a_snapshot_of_another_log_is_refused() {
     let (one, other) = (log("one"), log("other"));
     let inputs: Vec<Vec<u8>> = vec![vec![1], vec![2]];
     fill(&one, &inputs, 10);
-    let mut driver = Driver::open(ClassifyStage::new(classifier()), &one).expect("opens");
+    let mut driver = Driver::open(classify(), &one).expect("opens");
     driver.step(1 << 20, 10, Duration::ZERO).expect("steps");
     driver.save_after(1).expect("saves");
     let saved = one
@@ -401,16 +388,12 @@ fn a_snapshot_of_another_log_is_refused() {
     let mut commit = Commit::default();
     commit.put(b"snapshot/classify/0", saved);
     other.commit(&commit, Durability::Durable).expect("commits");
-    let error = Driver::open(ClassifyStage::new(classifier()), &other)
-        .err()
-        .expect("refused");
+    let error = Driver::open(classify(), &other).err().expect("refused");
     assert!(error.to_string().contains("covers offset 2"), "{error}");
     commit.clear();
     commit.put(b"snapshot/classify/0", vec![0; 9]);
     other.commit(&commit, Durability::Durable).expect("commits");
-    let error = Driver::open(ClassifyStage::new(classifier()), &other)
-        .err()
-        .expect("refused");
+    let error = Driver::open(classify(), &other).err().expect("refused");
     assert!(
         error.to_string().contains("saved state cannot be used"),
         "{error}"

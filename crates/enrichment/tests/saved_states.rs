@@ -1,45 +1,27 @@
 //! Saved states that are not as they were written: refused or taken for a state, never a panic.
 
-use std::sync::{Arc, OnceLock};
+mod support;
 
-use grapevine_enrichment::{ChainStage, ClassifyStage, Merged, Outputs, Stage, StopSignal, run};
+use std::sync::OnceLock;
+
+use grapevine_enrichment::{ChainStage, Merged, Outputs, Stage, StopSignal, run};
 use grapevine_event::{Hit, Id, Protocol, VisitorBasis, topic};
 use grapevine_inference::calibration::Calibrations;
 use grapevine_inference::chains::{Chains, SavedChains};
 use grapevine_inference::shares::{Acts, Previews};
 use grapevine_inference::surges::Surges;
-use grapevine_inference::{Classifier, Model, from_bytes, to_bytes};
+use grapevine_inference::{from_bytes, to_bytes};
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_signals::Signals;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use support::{IPHONE, chain, classify};
 
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 /// Partitions of the topic before, as the chain stage on Kafka knows them.
 const PARTITIONS: u32 = 3;
 /// Bytes of the format that a state begins with.
 const FORMAT_BYTES: usize = 4;
-
-fn classifier() -> Arc<Classifier> {
-    static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
-    let build = || {
-        Arc::new(Classifier::new(
-            Arc::new(Signals::builtin()),
-            Model::builtin(),
-        ))
-    };
-    CLASSIFIER.get_or_init(build).clone()
-}
-
-fn classify() -> ClassifyStage {
-    ClassifyStage::new(classifier())
-}
-
-fn chain() -> ChainStage {
-    ChainStage::new(classifier())
-}
 
 fn merged() -> Merged<ChainStage> {
     Merged::new(chain(), PARTITIONS)

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use grapevine_enrichment::{CLASSIFY, ChainStage, ClassifyStage, StopSignal, run, snapshot_offset};
+use grapevine_enrichment::{CLASSIFY, StopSignal, run, snapshot_offset};
 use grapevine_event::*;
 use grapevine_inference::COLLECTOR;
 use grapevine_inference::causes::Weights;
 
-use crate::world::{MINUTE, T0, URL, World, classifier, read};
+use crate::support::{chain, classify};
+use crate::world::{MINUTE, T0, URL, World, read};
 
 #[test]
 fn a_token_that_its_reader_brings_again_is_no_new_share() {
@@ -106,8 +107,8 @@ fn inferred_edges_name_the_weights_that_are_deployed_also_after_a_restart() {
     let run_both = |world: &World| {
         let stop = StopSignal::new();
         stop.drain();
-        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
-        let chain = ChainStage::new(classifier()).with_weights(own.clone());
+        run(classify(), &world.log, &stop).expect("runs");
+        let chain = chain().with_weights(own.clone());
         run(chain, &world.log, &stop).expect("runs");
     };
     world.heartbeat(COLLECTOR, T0);

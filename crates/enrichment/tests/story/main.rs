@@ -3,4 +3,6 @@
 mod links;
 mod readers;
 mod shares;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use grapevine_enrichment::{CLASSIFY, ClassifyStage, Driver, RESERVED_PROPERTIES, counts};
+use grapevine_enrichment::{CLASSIFY, Driver, RESERVED_PROPERTIES, counts};
 use grapevine_event::*;
 use grapevine_log::Log;
 
-use crate::world::{MINUTE, T0, World, classifier, read};
+use crate::support::classify;
+use crate::world::{MINUTE, T0, World, read};
 
 #[test]
 fn sessions_split_at_gaps_and_arrivals_and_not_at_reloads() {
@@ -203,7 +204,7 @@ fn a_crash_in_the_determinism_test_really_loses_something() {
     // nothing.
     let mut world = World::new();
     world.hit(1, T0, |_| {});
-    let mut driver = Driver::open(ClassifyStage::new(classifier()), &world.log).expect("opens");
+    let mut driver = Driver::open(classify(), &world.log).expect("opens");
     driver
         .step(1 << 20, usize::MAX, Duration::ZERO)
         .expect("steps");

@@ -1,10 +1,11 @@
 //! Acts of sharing: what a fetch tells of a landing, and when two are one.
 
-use grapevine_enrichment::{CHAIN, ChainStage, ClassifyStage, StopSignal, counts, run};
+use grapevine_enrichment::{CHAIN, StopSignal, counts, run};
 use grapevine_event::*;
 use grapevine_log::{Commit, Durability};
 
-use crate::world::{T0, World, classifier, read};
+use crate::support::{chain, classify};
+use crate::world::{T0, World, read};
 
 #[test]
 fn a_preview_before_a_grey_landing_makes_it_darker() {
@@ -102,7 +103,7 @@ fn one_act_that_two_partitions_saw_is_one_share() {
     stop.drain();
     let chained = World::new();
     for world in &worlds {
-        run(ClassifyStage::new(classifier()), &world.log, &stop).expect("runs");
+        run(classify(), &world.log, &stop).expect("runs");
         let mut commit = Commit::default();
         for record in world.topic(topic::HITS_CLASSIFIED) {
             commit.append(topic::HITS_CLASSIFIED, &record);
@@ -113,7 +114,7 @@ fn one_act_that_two_partitions_saw_is_one_share() {
             .expect("commits");
     }
     assert_eq!(chained.topic(topic::HITS_CLASSIFIED).len(), 6);
-    run(ChainStage::new(classifier()), &chained.log, &stop).expect("runs");
+    run(chain(), &chained.log, &stop).expect("runs");
     read!(chained, topic::SHARES, Share, share_bytes, shares);
     let acts: Vec<_> = shares
         .iter()

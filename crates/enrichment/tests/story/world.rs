@@ -1,32 +1,17 @@
 //! A log, hits put into it, and both stages run over it.
 
-use std::sync::{Arc, OnceLock};
-
-use grapevine_enrichment::{CHAIN, CLASSIFY, ChainStage, ClassifyStage, StopSignal, lag, run};
+use grapevine_enrichment::{CHAIN, CLASSIFY, StopSignal, lag, run};
 use grapevine_event::*;
-use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
-use grapevine_signals::Signals;
 
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+use crate::support::{IPHONE, chain, classify};
+
 /// The story.
 pub(crate) const URL: &str = "https://example.org/politics/the-long-story-of-a-small-town";
 /// Its first moment, milliseconds.
 pub(crate) const T0: i64 = 1_760_000_000_000;
 /// Milliseconds.
 pub(crate) const MINUTE: i64 = 60_000;
-
-/// Built once.
-pub(crate) fn classifier() -> Arc<Classifier> {
-    static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
-    let build = || {
-        Arc::new(Classifier::new(
-            Arc::new(Signals::builtin()),
-            Model::builtin(),
-        ))
-    };
-    CLASSIFIER.get_or_init(build).clone()
-}
 
 /// A log and the hits put into it.
 pub(crate) struct World {
@@ -94,9 +79,9 @@ impl World {
             let stop = StopSignal::new();
             stop.drain();
             if stage == CLASSIFY {
-                run(ClassifyStage::new(classifier()), &self.log, &stop).expect("runs");
+                run(classify(), &self.log, &stop).expect("runs");
             } else {
-                run(ChainStage::new(classifier()), &self.log, &stop).expect("runs");
+                run(chain(), &self.log, &stop).expect("runs");
             }
         }
         assert_eq!(lag(&self.log, CLASSIFY, topic::HITS_RAW).expect("reads"), 0);
