@@ -5,11 +5,11 @@ use grapevine_signals::{
 };
 
 fn checked_provenance(table: &str, id: &str, source: &str, date: &str) {
-    assert!(source.len() > 3, "{table} {id}: no source");
+    assert!(source.len() > 9, "{table} {id}: no source");
     let mut numbers = date.split('-').map(|part| part.parse::<u32>());
     let year = numbers.next().and_then(Result::ok).unwrap_or(0);
     assert!(
-        (2010..2100).contains(&year) && date.len() <= 10,
+        (2010..2100).contains(&year) && matches!(date.len(), 4 | 10),
         "{table} {id}: date {date:?}"
     );
     assert!(
