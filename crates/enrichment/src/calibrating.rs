@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use grapevine_event::{AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit};
-use grapevine_inference::calibration::{Calibrations, Label};
+use grapevine_event::{
+    AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit, VisitorBasis,
+};
+use grapevine_inference::calibration::{Calibrations, Learned, Marked, TokenLaw};
 use grapevine_inference::{COLLECTOR, Classifier, evidence};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +52,11 @@ impl Calibrating {
         if has(evidence::TOKEN_BROKEN) {
             return None;
         }
-        let (log_odds, label) = match visit.method {
+        let with_id = visit.visitor_basis == VisitorBasis::Client;
+        if with_id && has(evidence::TOKEN_AGAIN) {
+            self.sites.again(visit.site);
+        }
+        let (log_odds, token) = match visit.method {
             Method::Prior => {
                 let odds = visit.evidence.iter().map(|fact| f64::from(fact.log_odds));
                 (odds.sum(), None)
@@ -58,27 +64,29 @@ impl Calibrating {
             Method::Token => {
                 let rest = |fact: &&Evidence<'_>| fact.name == evidence::WITHOUT_TOKEN;
                 let log_odds = visit.evidence.iter().find(rest)?.log_odds;
-                let label = Label {
-                    token: visit.incoming_token.as_deref().unwrap_or_default(),
-                    private: f64::from(visit.dark_probability),
-                };
-                (f64::from(log_odds), Some(label))
+                (f64::from(log_odds), visit.incoming_token.as_deref())
             }
             _ => return None,
+        };
+        let landing = Marked {
+            log_odds,
+            token,
+            with_id,
         };
         self.newest = self.newest.max(visit.time);
         self.due
             .get_or_insert(visit.time.saturating_add(CHANGED_MS));
         let (version, model) = (classifier.version(), classifier.model());
-        let learned = self
-            .sites
-            .landing(visit.site, version, log_odds, label, model)?;
-        if label.is_some() {
-            learned.add_to_rest(&mut visit.evidence);
-        } else {
+        let learned = self.sites.landing(visit.site, version, landing, model);
+        if visit.method == Method::Token {
+            let usual = || TokenLaw::usual(visit.visitor_basis, model);
+            let law = learned.and_then(Learned::token_law).unwrap_or_else(usual);
+            let adds = learned.map_or(0.0, |learned| learned.adds(log_odds));
+            law.judge(visit, adds, model);
+        } else if let Some(learned) = learned {
             learned.apply(visit, log_odds, model);
         }
-        Some(learned.version().clone())
+        Some(learned?.version().clone())
     }
 
     /// Takes a share act: a preview that the sharer's own device fetched shows the link as it is

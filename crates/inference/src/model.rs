@@ -78,6 +78,12 @@ pub(crate) struct Site {
     pub(crate) survival: f64,
     /// How many links that mean is worth.
     pub(crate) survival_weight: f64,
+    /// Own tokens that come back and are not recognised, for each that is, where readers have an id.
+    pub(crate) own_to_again: f64,
+    /// Part of landings that nobody passed on which come by the reader's own token, 0 to 1.
+    pub(crate) own_part: f64,
+    /// Standard deviation, between sites, of the logarithm of either.
+    pub(crate) own_spread: f64,
 }
 
 macro_rules! table {
@@ -120,7 +126,6 @@ table!(Weights of Weight {
 
 table!(Facts of Range {
     token,
-    token_without_id,
     token_private,
     token_again,
     token_unknown_surface,
@@ -187,6 +192,7 @@ impl Model {
         }
         let site = &model.site;
         is_probability("site.survival", Range::from([site.survival; 3]))?;
+        is_probability("site.own_part", Range::from([site.own_part; 3]))?;
         is_probability("site.named_part", Range::from([site.named_part; 3]))?;
         for (name, figure) in [
             ("named_part", site.named_part * 100.0),
@@ -195,6 +201,9 @@ impl Model {
             ("intercept_spread", site.intercept_spread),
             ("slope_spread", site.slope_spread),
             ("survival_weight", site.survival_weight),
+            ("own_to_again", site.own_to_again),
+            ("own_part", site.own_part * 100.0),
+            ("own_spread", site.own_spread),
         ] {
             if !(0.01..=100.0).contains(&figure) {
                 return Err(ModelError::Range {
@@ -270,7 +279,7 @@ impl Model {
         beside(&self.surface_without_referrer, published)
     }
 
-    /// P(private link) for a landing with a share token and nothing else to go by.
+    /// P(private link) for a landing by a share token that was passed on, and nothing else to go by.
     pub fn token(&self) -> Range {
         self.fact.token
     }

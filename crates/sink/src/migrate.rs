@@ -59,6 +59,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     19 "0019_by_partition",
     20 "0020_ranges",
     21 "0021_search_evidence",
+    22 "0022_own_tokens",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

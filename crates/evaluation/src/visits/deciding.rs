@@ -51,10 +51,14 @@ impl Deciding {
         );
         let is_surface = self.table.starts_with("surface");
         let of_surface = is_surface && visit.app == self.name;
+        // What it says stands in the visit with what the site's own tokens say, and is of those only
+        // that somebody passed on.
+        if self.name == "token" {
+            return visit.rest.is_some() && visit.truth.cause == "share";
+        }
         same && match (self.name.as_str(), visit.method) {
             _ if is_surface => app && of_surface,
-            ("token" | "token_without_id" | "token_private", Method::Token) => true,
-            ("token_again" | "token_public", Method::Token) => true,
+            ("token_private" | "token_again" | "token_public", Method::Token) => true,
             (
                 "share_mark_private" | "share_mark_public" | "share_mark_unknown",
                 Method::ShareMark,

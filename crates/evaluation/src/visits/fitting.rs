@@ -9,6 +9,7 @@ use grapevine_event::Method;
 use grapevine_inference::{Model, Range, Weight, against_typed, evidence};
 
 use super::deciding::deciding;
+use super::own_tokens::own_tokens_law;
 use super::pipeline::{Judged, Outcome};
 use super::rivals::{Case, Figures, History, Prior, regress, sigmoid};
 
@@ -148,6 +149,15 @@ pub fn fit_visits(
         ("named_spread", named_spread, 2),
     ] {
         text = with_line(&text, "site", key, &format!("{figure:.digits$}"));
+    }
+    if let Some(own) = own_tokens_law(marked) {
+        for (key, figure) in [
+            ("own_to_again", own.to_again),
+            ("own_part", own.part),
+            ("own_spread", own.spread),
+        ] {
+            text = with_line(&text, "site", key, &format!("{figure:.2}"));
+        }
     }
     text = with_line(&text, "", "version", &format!("{version:?}"));
     let fitted = format!(

@@ -12,6 +12,7 @@ mod fitting;
 mod half_life;
 mod lineage;
 mod measures;
+mod own_tokens;
 mod parents;
 mod pipeline;
 mod posted;

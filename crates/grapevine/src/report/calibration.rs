@@ -58,7 +58,7 @@ pub struct Calibration {
     pub private_part: f64,
     /// Landings by predicted P(private link), ten bins.
     pub bin_landings: Vec<i64>,
-    /// Landings with a token by bin.
+    /// Landings with a token by bin, without those that are expected to be readers' own.
     pub bin_tokens: Vec<i64>,
     /// Mean prediction by bin.
     pub bin_predicted: Vec<f64>,
@@ -258,11 +258,15 @@ pub(super) fn write_text(
         )?;
     }
     writeln!(out)?;
+    let passed_on: i64 = found.bin_tokens.iter().sum();
+    let own = (found.tokens - passed_on).max(0);
     paragraph(
         out,
         &format!(
-            "Ranges are 90 %, of chance and of the part that keeps its token together. What this cannot say: the true parts are tokens divided by the part of links that keep theirs, and that part is itself an estimate; where it differs between kinds of landings, the curve bends with it. A token proves that a link was passed on; {:.0} % of them are taken to be private.",
+            "Ranges are 90 %, of chance and of the part that keeps its token together. What this cannot say: the true parts are tokens divided by the part of links that keep theirs, and that part is itself an estimate; where it differs between kinds of landings, the curve bends with it. Of tokens that were passed on {:.0} % are taken to have come in private; about {} of the {} that came are readers' own, come back on another device or under a new id, and left out of the curve.",
             100.0 * found.private_part,
+            count(own as f64),
+            count(found.tokens as f64),
         ),
     )
 }

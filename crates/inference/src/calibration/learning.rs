@@ -1,10 +1,11 @@
 //! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
-//! For one survival ρ, intercept b and slope s have the likelihood Π (ρ p)^t (1 - ρ p)^(n-t) over the
-//! bins, p = σ(f + b + s (f - mean)) where f is what the facts say, and normal priors around 0; their
-//! mode by Fisher scoring, their width by Laplace's approximation. ρ has a Beta law: what is believed
-//! before, and the links whose way is known. The slope keeps facts that are worth less on a site than
-//! the model says from being taken for another survival.
+//! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + b + s (f -
+//! mean)) where f is what the facts say. For one survival ρ, the intercept b, the slope s and ln ω have
+//! the likelihood Π q^t (1 - q)^(n-t) over the bins, and normal priors; their mode by Fisher scoring,
+//! their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
+//! whose way is known. The slope keeps facts that are worth less on a site than the model says from being
+//! taken for another survival; ω, that tokens of readers who come back are taken for links passed on.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use grapevine_event::{Evidence, Visit};
 use serde::{Deserialize, Serialize};
 
 use super::site::{FACT_BINS, Facts, sigmoid};
+use super::solve::solved;
+use super::tokens::{OwnTokens, TokenLaw};
 use crate::classification::{add_to_odds, most_probable, replace_prior_by};
 use crate::evidence;
 use crate::model::{Model, Range, Weight};
@@ -33,13 +36,15 @@ const QUANTILE: f64 = 1.645;
 const INTERCEPT_MAX: f64 = 4.0;
 /// Facts stay worth something, and not more than thrice what the model says.
 const SLOPES: [f64; 2] = [-0.9, 2.0];
+/// Natural logarithm of the part of landings that nobody passed on which come by an own token.
+const LOG_OWN: [f64; 2] = [-12.0, -0.1];
 const STEPS: usize = 15;
 
 /// What is known of a site's tokens.
 pub(super) struct Seen<'s> {
     pub(super) facts: &'s [Facts; FACT_BINS],
-    /// Part of the landings with a token that are taken to be private.
-    pub(super) private: f64,
+    /// What tells of readers' own tokens.
+    pub(super) own: OwnTokens,
     pub(super) known: f64,
     pub(super) known_with_token: f64,
     /// Landings that the token of a landing has, on average over landings; 0 where none has one.
@@ -51,6 +56,10 @@ pub(super) struct Seen<'s> {
 }
 
 impl Seen<'_> {
+    fn tokens(&self) -> f64 {
+        self.facts.iter().map(|facts| facts.tokens).sum()
+    }
+
     fn design_effect(&self) -> f64 {
         self.landings_a_token.max(DESIGN_EFFECT_MIN)
     }
@@ -82,6 +91,8 @@ pub struct Learned {
     mean: f64,
     /// `None` where the site's links carry no tokens.
     survival: Option<[f64; 3]>,
+    /// Part of landings that nobody passed on which come by the reader's own token; `None` likewise.
+    own: Option<[f64; 3]>,
 }
 
 impl Learned {
@@ -161,14 +172,17 @@ impl Learned {
         }
     }
 
-    /// Puts it into what the rest of a visit says whose token decided.
-    pub fn add_to_rest(&self, facts: &mut [Evidence<'_>]) {
-        let rest = facts
-            .iter_mut()
-            .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
-        if let Some(rest) = rest {
-            rest.log_odds += self.adds(f64::from(rest.log_odds)) as f32;
-        }
+    /// What a token says on this site; `None` where its links carry none.
+    pub fn token_law(&self) -> Option<TokenLaw> {
+        let survival = Range::from(self.survival?);
+        let own = Range::from(self.own?);
+        let [low, likely, high] = self.intercept;
+        Some(TokenLaw {
+            survival: survival.likely,
+            own,
+            below: likely - low,
+            above: high - likely,
+        })
     }
 }
 
@@ -200,20 +214,19 @@ pub(super) fn believe(seen: &Seen<'_>, version: &str, model: &Model) -> Learned 
         slope: 0.0,
         mean: 0.0,
         survival: None,
+        own: None,
     }
 }
 
 /// Learns from what was seen; a function of nothing else.
 pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
-    let private = seen.private;
     let landings: f64 = seen.facts.iter().map(|facts| facts.landings).sum();
-    let tokens: f64 = seen.facts.iter().map(|facts| facts.tokens).sum::<f64>() * private;
     let (with, without) = survival_law(seen, model);
     let mean = with / (with + without);
     let width = GRID_REACH / ((with + without) * mean * (1.0 - mean)).sqrt();
     let logit = |p: f64| (p / (1.0 - p)).ln();
-    // Not all landings are private, so the survival is above the part of them that has a token.
-    let least = logit((0.7 * tokens / landings.max(1.0)).clamp(1e-4, 0.9));
+    // The part of landings that have a token is one that is possible, where all of them are private.
+    let least = logit((0.7 * seen.tokens() / landings.max(1.0)).clamp(1e-4, 0.9));
     let low = (logit(mean) - width).min(least).max(-9.0);
     let high = (logit(mean) + width).min(7.0);
     let sum: f64 = seen.facts.iter().map(|facts| facts.log_odds).sum();
@@ -241,6 +254,9 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
     let variance = mean(&|point| point.variance + (point.intercept - likely).powi(2));
     let reach = QUANTILE * variance.sqrt();
     let survival = mean(&|point| point.survival);
+    let own = mean(&|point| point.log_own);
+    let own_variance = mean(&|point| point.own_variance + (point.log_own - own).powi(2));
+    let own_reach = QUANTILE * own_variance.sqrt();
     let quantile = |part: f64| {
         let mut sum = 0.0;
         let found = points.iter().find(|point| {
@@ -259,6 +275,7 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
             survival,
             quantile(0.95).max(survival),
         ]),
+        own: Some([own - own_reach, own, own + own_reach].map(|own| own.exp().min(1.0))),
     }
 }
 
@@ -269,6 +286,8 @@ struct Point {
     slope: f64,
     /// Of the intercept.
     variance: f64,
+    log_own: f64,
+    own_variance: f64,
     log_weight: f64,
     weight: f64,
 }
@@ -283,54 +302,79 @@ fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
     (with.max(0.05), without.max(0.05))
 }
 
-/// The likeliest intercept and slope for a survival, and how likely all of it is.
+/// The likeliest intercept, slope and part of own tokens for a survival, and how likely all of it is.
 fn mode(seen: &Seen<'_>, survival: f64, mean: f64, model: &Model) -> Point {
     let [expected, spread] = seen.before_tokens(model);
     let design_effect = seen.design_effect();
-    let of_intercept = spread.powi(-2);
-    let of_slope = model.site.slope_spread.powi(-2);
-    let (mut intercept, mut slope) = (expected, 0.0f64);
+    let passed_on = survival / model.token().likely;
+    let private_at = |facts: &Facts, intercept: f64, slope: f64| {
+        let log_odds = facts.log_odds / facts.landings;
+        let off = log_odds - mean;
+        let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);
+        (p, off)
+    };
+    let filled = || seen.facts.iter().filter(|facts| facts.landings > 0.0);
+    let not_private: f64 = filled()
+        .map(|facts| facts.landings * (1.0 - private_at(facts, expected, 0.0).0))
+        .sum();
+    let log_own_expected = seen.own.expected(not_private, model).ln();
+    let before = [expected, 0.0, log_own_expected];
+    let precision = [
+        spread.powi(-2),
+        model.site.slope_spread.powi(-2),
+        model.site.own_spread.powi(-2),
+    ];
+    let mut figures = before;
     let mut point = Point::default();
     for step in 0..=STEPS {
         // Gradient, information and log-likelihood.
-        let off = intercept - expected;
-        let mut up = [-off * of_intercept, -slope * of_slope];
-        let mut information = [of_intercept, 0.0, of_slope];
-        let mut likelihood = -(off * off * of_intercept + slope * slope * of_slope) / 2.0;
-        for facts in seen.facts {
-            if facts.landings == 0.0 {
-                continue;
-            }
+        let mut up = [0.0; 3];
+        let mut information = [[0.0; 3]; 3];
+        let mut likelihood = 0.0;
+        for at in 0..3 {
+            let off = figures[at] - before[at];
+            up[at] = -off * precision[at];
+            information[at][at] = precision[at];
+            likelihood -= off * off * precision[at] / 2.0;
+        }
+        let [intercept, slope, log_own] = figures;
+        let own = log_own.exp();
+        for facts in filled() {
             let landings = facts.landings / design_effect;
-            let tokens = facts.tokens * seen.private / design_effect;
-            let log_odds = facts.log_odds / facts.landings;
-            let off = log_odds - mean;
-            let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);
-            let token = survival * p;
-            let pull = tokens * (1.0 - p) - (landings - tokens) * token * (1.0 - p) / (1.0 - token);
-            let bend = landings * token * (1.0 - p).powi(2) / (1.0 - token);
-            up[0] += pull;
-            up[1] += pull * off;
-            information[0] += bend;
-            information[1] += bend * off;
-            information[2] += bend * off * off;
+            let tokens = facts.tokens / design_effect;
+            let (p, off) = private_at(facts, intercept, slope);
+            let token = (passed_on * p + own * (1.0 - p)).clamp(1e-9, 1.0 - 1e-6);
+            let by_private = (passed_on - own) * p * (1.0 - p);
+            let by = [by_private, by_private * off, own * (1.0 - p)];
+            let certainty = 1.0 / (token * (1.0 - token));
+            for row in 0..3 {
+                up[row] += (tokens - landings * token) * certainty * by[row];
+                for column in 0..3 {
+                    information[row][column] += landings * certainty * by[row] * by[column];
+                }
+            }
             likelihood += tokens * token.ln() + (landings - tokens) * (1.0 - token).ln();
         }
-        let [a, b, c] = information;
-        let determinant = (a * c - b * b).max(1e-9);
+        let (move_by, variance, determinant) = solved(&information, &up);
         point = Point {
             survival,
             intercept,
             slope,
-            variance: c / determinant,
+            variance: variance[0],
+            log_own,
+            own_variance: variance[2],
             log_weight: likelihood - determinant.ln() / 2.0,
             weight: 0.0,
         };
         if step < STEPS {
-            let next = intercept + ((c * up[0] - b * up[1]) / determinant).clamp(-1.0, 1.0);
-            intercept = next.clamp(-INTERCEPT_MAX, INTERCEPT_MAX);
-            let next = slope + ((a * up[1] - b * up[0]) / determinant).clamp(-0.5, 0.5);
-            slope = next.clamp(SLOPES[0], SLOPES[1]);
+            let next = intercept + move_by[0].clamp(-1.0, 1.0);
+            let next_slope = slope + move_by[1].clamp(-0.5, 0.5);
+            let next_own = log_own + move_by[2].clamp(-1.0, 1.0);
+            figures = [
+                next.clamp(-INTERCEPT_MAX, INTERCEPT_MAX),
+                next_slope.clamp(SLOPES[0], SLOPES[1]),
+                next_own.clamp(LOG_OWN[0], LOG_OWN[1]),
+            ];
         }
     }
     point

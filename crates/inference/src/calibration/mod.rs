@@ -1,9 +1,9 @@
 //! What a site's own share tokens say of its landings without referrer.
 //!
-//! A token is a label that costs nothing: whoever arrives with one was sent a link. Of privately
-//! passed links a part, the survival, arrives with its token, so that among landings that look the
-//! same, and could carry one, P(token) = survival · P(private). Two things follow. Where the
-//! predicted P(private) is off for a whole site, the number of tokens says by how much: a site's own
+//! A token is a label that costs nothing: whoever arrives with one was sent a link, or is its owner who
+//! comes back ([`tokens`]). Of privately passed links a part, the survival, arrives with its token, so
+//! that among landings that look the same, and could carry one, P(token) = survival · P(private), own
+//! tokens apart. Two things follow. Where the predicted P(private) is off for a whole site, the number of tokens says by how much: a site's own
 //! intercept ([`Learned`]). And the reliability of P(private) shows in the running pipeline, up to
 //! the survival ([`Calibrations::take_changed`]).
 //!
@@ -23,6 +23,8 @@
 
 mod learning;
 mod site;
+mod solve;
+mod tokens;
 
 use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
@@ -32,19 +34,23 @@ use crate::model::Model;
 use crate::recent::Recent;
 pub use learning::Learned;
 use site::Site;
+pub use tokens::TokenLaw;
+pub(crate) use tokens::dark_or_own;
 
 /// Sites remembered: about 1.5 MB.
 const SITES_MAX: u32 = 1_024;
 /// Tokens whose landings are counted: about 1 MB.
 const TOKENS_COUNTED_MAX: u32 = 32_768;
 
-/// The share token of a landing.
+/// A landing without referrer that could carry a token.
 #[derive(Clone, Copy, Debug)]
-pub struct Label<'t> {
-    /// The token.
-    pub token: &'t str,
-    /// P(private link) by the token, 0 to 1.
-    pub private: f64,
+pub struct Marked<'t> {
+    /// What everything but the token says of a private link, log-odds.
+    pub log_odds: f64,
+    /// Its token, where it has one that is not known to be the reader's own.
+    pub token: Option<&'t str>,
+    /// Whether the reader has an id that the site keeps, by which own tokens are recognised.
+    pub with_id: bool,
 }
 
 /// What is remembered of every site.
@@ -65,27 +71,31 @@ impl Default for Calibrations {
 }
 
 impl Calibrations {
-    /// Takes a landing without referrer that could carry a token: `log_odds` is what everything but
-    /// the token says of a private link, `label` is its token, where it has one. Gives what was learned
-    /// from the site's earlier visits; `None` while that is nothing.
+    /// Takes a landing without referrer that could carry a token. Gives what was learned from the site's
+    /// earlier visits; `None` while that is nothing.
     pub fn landing(
         &mut self,
         site: &str,
         version: &str,
-        log_odds: f64,
-        label: Option<Label<'_>>,
+        landing: Marked<'_>,
         model: &Model,
     ) -> Option<&Learned> {
-        let label = label.map(|label| {
-            let token = key("label", &[site.as_bytes(), label.token.as_bytes()]);
+        let label = landing.token.map(|token| {
+            let token = key("label", &[site.as_bytes(), token.as_bytes()]);
             let before = self.tokens.get(token).map_or(0.0, |landings| *landings);
             self.tokens.set(token, before + 1.0);
-            (label.private, f64::from(before))
+            f64::from(before)
         });
         let site = self.site(site);
         site.learn_where_due(version, model);
-        site.count(log_odds, label);
+        site.count(landing.log_odds, label, landing.with_id);
         site.learned()
+    }
+
+    /// Takes a landing by a token that the reader, known by an id of the site, was given or came with
+    /// before.
+    pub fn again(&mut self, site: &str) {
+        self.site(site).count_again();
     }
 
     /// Takes any visit of a person; `named` says whether it came by a private app that names itself.

@@ -6,6 +6,7 @@ use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
 
 use super::learning::{Learned, Seen, believe, learn};
+use super::tokens::OwnTokens;
 use crate::model::{Model, Range};
 
 /// Bins of what the facts say, each half a unit of log-odds wide, around 0.
@@ -15,7 +16,11 @@ const FACT_BIN_WIDTH: f64 = 0.5;
 pub(super) const SCORE_BINS: usize = 10;
 /// Landings with a token before anything is learned: one link found in an old mail, or forged,
 /// makes no site that marks its links.
-const TOKENS_MIN: f64 = 20.0;
+const TOKENS_MIN: f64 = 2.0;
+/// Landings with a token before a record says what was learned from them: from fewer it is a guess.
+const TOKENS_SHOWN_MIN: f64 = 20.0;
+/// New landings before anything is learned anew.
+const NEWS_MIN: f64 = 20.0;
 /// Everything is halved when so many landings were counted, so that a site that changes is noticed.
 const LANDINGS_MAX: f64 = 65_536.0;
 /// What was learned is learned anew when this part of all landings is new.
@@ -49,8 +54,10 @@ pub(super) struct Site {
     name: String,
     facts: [Facts; FACT_BINS],
     scored: [Scored; SCORE_BINS],
-    /// Sum of P(private) of the tokens by themselves.
-    private: f64,
+    /// Landings that have no id of the site's.
+    without_id: f64,
+    /// Landings by a token that is known to be the reader's own.
+    again: f64,
     /// Sum over tokens of the square of their landings.
     squares: f64,
     known: f64,
@@ -70,7 +77,8 @@ impl Site {
             name: name.to_owned(),
             facts: [Facts::default(); FACT_BINS],
             scored: [Scored::default(); SCORE_BINS],
-            private: 0.0,
+            without_id: 0.0,
+            again: 0.0,
             squares: 0.0,
             known: 0.0,
             known_with_token: 0.0,
@@ -90,14 +98,15 @@ impl Site {
         self.changed
     }
 
-    /// `label`: how probable a private link is by the token, and how many landings it had before.
-    pub(super) fn count(&mut self, log_odds: f64, label: Option<(f64, f64)>) {
+    /// `label`: how many landings its token had before; `with_id`: whether the reader has an id that the
+    /// site keeps.
+    pub(super) fn count(&mut self, log_odds: f64, label: Option<f64>, with_id: bool) {
         let log_odds = match log_odds.is_finite() {
             true => log_odds.clamp(-12.0, 12.0),
             false => 0.0,
         };
-        if let Some((private, before)) = label {
-            self.private += private;
+        self.without_id += f64::from(u8::from(!with_id));
+        if let Some(before) = label {
             self.squares += 2.0 * before + 1.0;
         }
         let label = f64::from(u8::from(label.is_some()));
@@ -132,13 +141,18 @@ impl Site {
         }
     }
 
+    pub(super) fn count_again(&mut self) {
+        self.again += 1.0;
+    }
+
     pub(super) fn count_visit(&mut self, named: bool) {
         self.visits += 1.0;
         self.named += f64::from(u8::from(named));
     }
 
     fn halve(&mut self) {
-        self.private /= 2.0;
+        self.without_id /= 2.0;
+        self.again /= 2.0;
         self.squares /= 2.0;
         self.visits /= 2.0;
         self.named /= 2.0;
@@ -166,7 +180,7 @@ impl Site {
 
     /// Learns from what was counted, where there is enough and enough of it is new.
     pub(super) fn learn_where_due(&mut self, version: &str, model: &Model) {
-        if self.news < TOKENS_MIN || self.news < NEWS * self.landings() {
+        if self.news < NEWS_MIN || self.news < NEWS * self.landings() {
             return;
         }
         self.news = 0.0;
@@ -183,18 +197,13 @@ impl Site {
         }
     }
 
-    /// Part of the landings with a token that are taken to be private.
-    fn private_part(&self) -> f64 {
-        match self.tokens() {
-            0.0 => 1.0,
-            tokens => (self.private / tokens).clamp(0.01, 1.0),
-        }
-    }
-
     fn seen(&self) -> Seen<'_> {
         Seen {
             facts: &self.facts,
-            private: self.private_part(),
+            own: OwnTokens {
+                again: self.again,
+                without_id: self.without_id / self.landings().max(1.0),
+            },
             known: self.known,
             known_with_token: self.known_with_token,
             landings_a_token: self.squares / self.tokens().max(1.0),
@@ -219,9 +228,16 @@ impl Site {
         let tokens = self.tokens();
         // What would be learned now, which the next landings are judged by.
         let now = self.would_learn(version, model);
-        let survival = now.as_ref().and_then(Learned::survival);
-        let intercept = now.as_ref().map(Learned::intercept);
-        let measures = survival.map(|survival| self.measures(survival, self.private_part()));
+        let is_shown =
+            |learned: &&Learned| learned.survival().is_none() || tokens >= TOKENS_SHOWN_MIN;
+        let shown = now.as_ref().filter(is_shown);
+        let survival = shown.and_then(Learned::survival);
+        let intercept = shown.map(Learned::intercept);
+        let private = model.token().likely;
+        let law = shown.and_then(Learned::token_law);
+        let own = law.map_or(0.0, |law| law.own.likely);
+        let passed_on: Vec<f64> = self.each(|bin| bin.passed_on(own));
+        let measures = survival.map(|survival| self.measures(survival, &passed_on, private));
         emit(&Calibration {
             site: &self.name,
             time,
@@ -239,14 +255,17 @@ impl Site {
             intercept: intercept.map(|range| range.likely),
             intercept_low: intercept.map(|range| range.low),
             intercept_high: intercept.map(|range| range.high),
-            slope: now.as_ref().map(Learned::slope),
+            slope: shown.map(Learned::slope),
             ece: measures.map(|[likely, ..]| likely),
             ece_low: measures.map(|[_, low, ..]| low),
             ece_high: measures.map(|[_, _, high, _]| high),
             brier: measures.map(|[.., brier]| brier),
-            private_part: self.private_part(),
+            private_part: private,
             bin_landings: self.each(|bin| bin.landings.round() as i64),
-            bin_tokens: self.each(|bin| bin.tokens.round() as i64),
+            bin_tokens: passed_on
+                .iter()
+                .map(|tokens| tokens.round() as i64)
+                .collect(),
             bin_predicted: self.each(|bin| bin.predicted / bin.landings.max(1.0)),
         });
     }
@@ -256,32 +275,44 @@ impl Site {
     }
 
     /// ECE under the likely survival, the least and the most of it under those of its range, and the
-    /// Brier score.
-    fn measures(&self, survival: Range, private: f64) -> [f64; 4] {
-        let ece = |survival| self.ece(survival, private);
+    /// Brier score. `passed_on`: tokens of each bin that are not readers' own, of which the part
+    /// `private` came in private.
+    fn measures(&self, survival: Range, passed_on: &[f64], private: f64) -> [f64; 4] {
+        let ece = |survival: f64| self.ece(passed_on, private / survival);
         let likely = ece(survival.likely);
         let ends = [ece(survival.low), ece(survival.high)];
         let low = ends.into_iter().fold(likely, f64::min);
         let high = ends.into_iter().fold(likely, f64::max);
-        [likely, low, high, self.brier(survival.likely, private)]
+        let brier = self.brier(passed_on, private / survival.likely);
+        [likely, low, high, brier]
     }
 
-    /// Expected calibration error of P(private): the true part of each bin is its tokens over the
-    /// survival, of which some were passed on in public.
-    fn ece(&self, survival: f64, private: f64) -> f64 {
-        let off = |bin: &Scored| (bin.predicted - bin.tokens * private / survival).abs();
-        self.scored.iter().map(off).sum::<f64>() / self.landings().max(1.0)
+    /// Expected calibration error of P(private): every token that was passed on stands for `weight`
+    /// private links.
+    fn ece(&self, passed_on: &[f64], weight: f64) -> f64 {
+        let bins = self.scored.iter().zip(passed_on);
+        let off = bins.map(|(bin, tokens)| (bin.predicted - tokens * weight).abs());
+        off.sum::<f64>() / self.landings().max(1.0)
     }
 
-    /// Brier score of P(private): (p - d)² = p² - 2pd + d, where d is seen in the part `survival`
-    /// of the cases only, so every token stands for 1 / survival of them.
-    fn brier(&self, survival: f64, private: f64) -> f64 {
-        let weight = private / survival;
-        let of = |bin: &Scored| {
-            bin.predicted_squared - 2.0 * weight * bin.predicted_with_token + weight * bin.tokens
+    /// Brier score of P(private): (p - d)² = p² - 2pd + d, where d is seen in a part of the cases only, so
+    /// every token that was passed on stands for `weight` of them.
+    fn brier(&self, passed_on: &[f64], weight: f64) -> f64 {
+        let of = |(bin, tokens): (&Scored, &f64)| {
+            // Those of a bin are alike in what was predicted.
+            let predicted = bin.predicted_with_token / bin.tokens.max(1e-9);
+            bin.predicted_squared + weight * tokens * (1.0 - 2.0 * predicted)
         };
-        let brier = self.scored.iter().map(of).sum::<f64>() / self.landings().max(1.0);
-        brier.clamp(0.0, 1.0)
+        let brier = self.scored.iter().zip(passed_on).map(of).sum::<f64>();
+        (brier / self.landings().max(1.0)).clamp(0.0, 1.0)
+    }
+}
+
+impl Scored {
+    /// Tokens that were passed on, where the part `own` of landings that are not private have one of the
+    /// reader's own.
+    fn passed_on(&self, own: f64) -> f64 {
+        (self.tokens - own * (self.landings - self.predicted)).max(0.0)
     }
 }
 

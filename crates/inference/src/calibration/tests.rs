@@ -1,21 +1,23 @@
-use grapevine_event::Calibration;
+use grapevine_event::{Calibration, VisitorBasis};
 use proptest::prelude::*;
 
 use super::*;
 use crate::state::{from_bytes, to_bytes};
 
 /// Part of the tokens that are taken to be private.
-const PRIVATE: f64 = 0.92;
+const PRIVATE: f64 = 0.925;
 
 /// A token of its own for every landing.
 fn label(at: usize) -> String {
     format!("tok{at}")
 }
 
-fn of(token: &str) -> Label<'_> {
-    Label {
+/// A landing of a reader with an id.
+fn marked(log_odds: f64, token: Option<&str>) -> Marked<'_> {
+    Marked {
+        log_odds,
         token,
-        private: PRIVATE,
+        with_id: true,
     }
 }
 
@@ -55,7 +57,12 @@ fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) ->
             let facts = wide * (dice.unit() - 0.6);
             let private = dice.unit() < sigmoid(facts + off);
             let token = private && dice.unit() < survival / PRIVATE;
-            calibrations.landing("s", "v", facts, token.then_some(of(&label(at))), &model);
+            calibrations.landing(
+                "s",
+                "v",
+                marked(facts, token.then_some(label(at)).as_deref()),
+                &model,
+            );
         }
     }
     calibrations
@@ -74,7 +81,7 @@ fn intercept_and_survival_are_found_where_the_way_of_some_links_is_known() {
     for (off, survival) in [(0.0, 0.5), (1.0, 0.5), (-1.0, 0.3), (0.7, 0.8), (0.0, 0.05)] {
         let mut calibrations = site(off, survival, 8_000, 800);
         let model = Model::builtin();
-        let learned = calibrations.landing("s", "v", 0.0, None, &model);
+        let learned = calibrations.landing("s", "v", marked(0.0, None), &model);
         let learned = learned.expect("learned");
         let found = learned.intercept();
         assert!((found.low..=found.high).contains(&off), "{off}: {found:?}");
@@ -93,7 +100,7 @@ fn without_links_of_known_way_the_range_says_so() {
     let model = Model::builtin();
     let range = |known: usize| {
         let mut calibrations = site_of(1.0, 0.5, 0.5, 8_000, known);
-        let learned = calibrations.landing("s", "v", 0.0, None, &model);
+        let learned = calibrations.landing("s", "v", marked(0.0, None), &model);
         let range = learned.expect("learned").intercept();
         assert!((range.low..=range.high).contains(&0.5), "{range:?}");
         range.high - range.low
@@ -102,15 +109,14 @@ fn without_links_of_known_way_the_range_says_so() {
 }
 
 #[test]
-fn nothing_is_learned_from_a_few_tokens_and_a_site_without_any_stays_as_it_was() {
+fn nothing_is_learned_from_one_token_that_was_found_somewhere() {
     let model = Model::builtin();
     let mut calibrations = Calibrations::default();
     for at in 0..5_000 {
         let learned = calibrations.landing(
             "s",
             "v",
-            0.3,
-            (at % 400 == 0).then_some(of(&label(at))),
+            marked(0.3, (at == 400).then_some("found")),
             &model,
         );
         assert!(learned.is_none());
@@ -141,7 +147,12 @@ fn the_curve_is_straight_and_facts_that_are_worth_less_are_noticed() {
         let facts = 6.0 * dice.unit() - 3.0;
         let private = dice.unit() < sigmoid(facts / 3.0);
         let token = private && dice.unit() < 0.5 / PRIVATE;
-        calibrations.landing("s", "v", facts, token.then_some(of(&label(at))), &model);
+        calibrations.landing(
+            "s",
+            "v",
+            marked(facts, token.then_some(label(at)).as_deref()),
+            &model,
+        );
     }
     let (slope, ece, brier, landings) = record(&mut calibrations, |record| {
         assert_eq!(record.bin_landings.len(), 10);
@@ -169,10 +180,10 @@ fn counts_are_bounded_and_a_site_that_changes_is_noticed() {
         let private = dice.unit() < sigmoid(facts - 1.0);
         let token = private && dice.unit() < 0.5 / PRIVATE;
         let token = token.then(|| label(100_000 + at));
-        calibrations.landing("s", "v", facts, token.as_deref().map(of), &model);
+        calibrations.landing("s", "v", marked(facts, token.as_deref()), &model);
     }
     let intercept = calibrations
-        .landing("s", "v", 0.0, None, &model)
+        .landing("s", "v", marked(0.0, None), &model)
         .expect("learned")
         .adds(-0.5);
     assert!((intercept + 1.0).abs() < 0.5, "{intercept}");
@@ -185,7 +196,7 @@ fn sites_are_kept_apart_and_bounded() {
     let mut calibrations = site(1.0, 0.5, 2_000, 200);
     assert!(
         calibrations
-            .landing("other", "v", 0.0, None, &model)
+            .landing("other", "v", marked(0.0, None), &model)
             .is_none()
     );
     for at in 0..3 * SITES_MAX {
@@ -201,9 +212,11 @@ fn private_apps_that_name_themselves_tell_of_a_site_without_tokens() {
         let mut calibrations = Calibrations::default();
         for at in 0..2_000 {
             calibrations.visit("s", at % named == 0);
-            calibrations.landing("s", "v", -1.0, None, &model);
+            calibrations.landing("s", "v", marked(-1.0, None), &model);
         }
-        calibrations.landing("s", "v", -1.0, None, &model).cloned()
+        calibrations
+            .landing("s", "v", marked(-1.0, None), &model)
+            .cloned()
     };
     let [often, seldom] = [4, 60].map(|named| learned(named).expect("believed"));
     assert_eq!(often.survival(), None, "no token has come");
@@ -216,7 +229,7 @@ fn private_apps_that_name_themselves_tell_of_a_site_without_tokens() {
     let mut calibrations = Calibrations::default();
     for at in 0..2_000 {
         calibrations.visit("s", at % 4 == 0);
-        calibrations.landing("s", "v", -1.0, None, &model);
+        calibrations.landing("s", "v", marked(-1.0, None), &model);
     }
     assert_eq!(record(&mut calibrations, |record| record.ece), None);
 }
@@ -229,16 +242,116 @@ fn a_token_that_brings_many_weighs_as_one_share() {
         let mut calibrations = Calibrations::default();
         for at in 0..4_000 {
             let token = label(if one { 0 } else { at });
-            let token = (at % 2 == 0).then_some(of(&token));
-            calibrations.landing("s", "v", -1.0, token, &model);
+            let token = (at % 2 == 0).then_some(token.as_str());
+            calibrations.landing("s", "v", marked(-1.0, token), &model);
             calibrations.known("s", at % 2 == 0);
         }
-        let learned = calibrations.landing("s", "v", -1.0, None, &model);
+        let learned = calibrations.landing("s", "v", marked(-1.0, None), &model);
         learned.expect("learned").intercept()
     };
     let (shares, one) = (width(false), width(true));
     assert!(shares.likely > 2.0 * one.likely.abs(), "{shares:?} {one:?}");
     assert!(one.high - one.low > shares.high - shares.low);
+}
+
+/// A site of readers with or without an id, of whose private links the part `survival` keeps its token,
+/// and of whose other landings `own` come by an own one that nobody recognises, `again` times as
+/// many by one that is recognised.
+fn site_with_own_tokens(survival: f64, own: f64, again: f64, with_id: bool) -> Calibrations {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut dice = Dice(11);
+    for at in 0..6_000 {
+        if at % 10 == 0 {
+            calibrations.known("s", dice.unit() < survival);
+        }
+        let facts = 6.0 * (dice.unit() - 0.6);
+        let private = dice.unit() < sigmoid(facts);
+        let token = match private {
+            true => dice.unit() < survival / PRIVATE,
+            false => dice.unit() < own,
+        };
+        if !private && dice.unit() < own * again {
+            calibrations.again("s");
+        }
+        let landing = Marked {
+            with_id,
+            ..marked(facts, None)
+        };
+        let token = token.then(|| label(at));
+        let landing = Marked {
+            token: token.as_deref(),
+            ..landing
+        };
+        calibrations.landing("s", "v", landing, &model);
+    }
+    calibrations
+}
+
+#[test]
+fn most_tokens_are_readers_own_where_few_links_keep_theirs() {
+    let model = Model::builtin();
+    let private = |mut calibrations: Calibrations, log_odds: f64| {
+        let learned = calibrations.landing("s", "v", marked(0.0, None), &model);
+        let law = learned.and_then(Learned::token_law).expect("tokens came");
+        let range = law.private(log_odds, &model);
+        assert!(
+            range.low <= range.likely && range.likely <= range.high,
+            "{range:?}"
+        );
+        range
+    };
+    for with_id in [true, false] {
+        // Where no id tells, what is usual holds what is found.
+        let least = if with_id { 0.005 } else { 0.04 };
+        for (survival, own) in [(0.02, 0.05), (0.5, 0.05), (0.5, least), (0.1, 0.1)] {
+            let site = || site_with_own_tokens(survival, own, 1.0 / 0.19, with_id);
+            for log_odds in [-3.0, -1.0, 1.0] {
+                // Bayes' rule for what the site was made of.
+                let p = sigmoid(log_odds);
+                let truth = survival * p / (survival / PRIVATE * p + own * (1.0 - p));
+                let found = private(site(), log_odds);
+                let place = format!("{survival} {own} {log_odds} {with_id}: {truth} {found:?}");
+                assert!((found.low..=found.high).contains(&truth), "{place}");
+                assert!((found.likely - truth).abs() < 0.15, "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn own_tokens_that_are_recognised_tell_of_those_that_are_not() {
+    let model = Model::builtin();
+    let own = |again: usize| {
+        let mut calibrations = Calibrations::default();
+        for at in 0..400 {
+            let token = (at % 40 == 0).then(|| label(at));
+            calibrations.landing("s", "v", marked(-1.5, token.as_deref()), &model);
+        }
+        (0..again).for_each(|_| calibrations.again("s"));
+        let mut found = None;
+        for _ in 0..60 {
+            let learned = calibrations.landing("s", "v", marked(-1.5, None), &model);
+            found = learned.and_then(Learned::token_law);
+        }
+        found.expect("tokens came").private(-1.5, &model).likely
+    };
+    let [never, often] = [0, 100].map(own);
+    assert!(never > often + 0.2, "{never} {often}");
+}
+
+#[test]
+fn what_is_usual_of_tokens_hangs_on_the_rest_and_on_whether_readers_have_an_id() {
+    let model = Model::builtin();
+    let private = |basis, log_odds| {
+        TokenLaw::usual(basis, &model)
+            .private(log_odds, &model)
+            .likely
+    };
+    let [kept, none] = [VisitorBasis::Client, VisitorBasis::None];
+    assert!(private(kept, -1.0) > private(none, -1.0) + 0.05);
+    assert!(private(none, 1.0) > private(none, -3.0) + 0.2);
+    assert!(private(kept, 3.0) <= model.token().likely);
 }
 
 proptest! {
@@ -260,10 +373,18 @@ proptest! {
                     calibrations.known("s", *token);
                 }
                 calibrations.visit("s", *known);
-                if let Some(learned) = calibrations.landing("s", "v", *log_odds, token.then_some(of(&label(at))), &model) {
+                if *known && *token {
+                    calibrations.again("s");
+                }
+                if let Some(learned) = calibrations.landing("s", "v", marked(*log_odds, token.then_some(label(at)).as_deref()), &model) {
                     let intercept = learned.intercept();
                     prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
                     prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());
+                    if let Some(law) = learned.token_law() {
+                        let private = law.private(*log_odds, &model);
+                        prop_assert!(0.0 <= private.low && private.low <= private.likely);
+                        prop_assert!(private.likely <= private.high && private.high <= 1.0);
+                    }
                     if let Some(survival) = learned.survival() {
                         prop_assert!(0.0 < survival.low && survival.low <= survival.likely);
                         prop_assert!(survival.likely <= survival.high && survival.high < 1.0);

@@ -1,11 +1,12 @@
 //! Facts that decide, in the order that they are tried. `docs/classification.md` states the same
 //! order; its reasons stand there.
 
-use grapevine_event::{Channel, Evidence, Method, VisitorBasis};
+use grapevine_event::{Channel, Evidence, Method};
 use grapevine_signals::{Certainty, Origin, OriginCategory, Surface};
 
 use super::machines::robot;
 use super::{Classification, Classifier, Landing};
+use crate::calibration::{TokenLaw, dark_or_own};
 use crate::evidence;
 use crate::model::Range;
 
@@ -41,8 +42,8 @@ impl Classifier {
         }
     }
 
-    /// A token that decides alone: says what the rest of the visit would have said, which is what
-    /// the site's tokens calibrate. Nothing of it comes from the token.
+    /// A token that decides alone: says what the rest of the visit would have said, which the site's
+    /// tokens calibrate, and which tells a link that was passed on from a reader's own.
     fn with_rest_of_token<'a>(
         &'a self,
         landing: &Landing<'_, 'a>,
@@ -62,6 +63,12 @@ impl Classifier {
             .or_else(|| self.click_id(landing));
         if another_fact.is_none() {
             let [private, search] = self.log_odds(landing);
+            let law = TokenLaw::usual(landing.visitor.basis, self.model());
+            let dark = law.private(private, self.model());
+            (judged.channel, judged.app) = dark_or_own(dark);
+            judged.dark_probability = dark.likely as f32;
+            judged.dark_probability_low = dark.low as f32;
+            judged.dark_probability_high = dark.high as f32;
             judged.evidence.push(Evidence {
                 name: evidence::WITHOUT_TOKEN,
                 detail: "what the rest of the visit says by itself".into(),
@@ -143,10 +150,7 @@ impl Classifier {
             judged.evidence.extend(public.evidence);
             return Some(judged);
         }
-        let dark = match landing.visitor.basis {
-            VisitorBasis::Client => facts.token,
-            VisitorBasis::Address | VisitorBasis::None => facts.token_without_id,
-        };
+        let dark = facts.token;
         let judged = Classification::certain(Channel::DarkSocial, "unknown", Method::Token, dark);
         Some(because(judged))
     }
