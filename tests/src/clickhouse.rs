@@ -51,6 +51,7 @@ pub fn serve(dir: &Path, address: &str) -> Result<(), Box<dyn Error>> {
 #[derive(Debug)]
 pub struct Asked {
     url: String,
+    password: String,
     http: reqwest::blocking::Client,
 }
 
@@ -60,11 +61,23 @@ impl Asked {
     /// # Panics
     /// The system gives no client.
     pub fn new(url: String) -> Asked {
+        Asked::with_password(url, PASSWORD)
+    }
+
+    /// The same where the owner has a password of its own, as with `grapevine local`.
+    ///
+    /// # Panics
+    /// The system gives no client.
+    pub fn with_password(url: String, password: &str) -> Asked {
         let http = reqwest::blocking::Client::builder()
             .timeout(std::time::Duration::from_secs(120))
             .build()
             .expect("a client");
-        Asked { url, http }
+        Asked {
+            url,
+            password: password.to_owned(),
+            http,
+        }
     }
 
     /// The lines of an answer, each as its fields. `settings` is part of the address: `&name=value`.
@@ -78,7 +91,7 @@ impl Asked {
                 "{}/?default_format=TabSeparated{settings}",
                 self.url
             ))
-            .basic_auth(USER, Some(PASSWORD))
+            .basic_auth(USER, Some(&self.password))
             .body(sql.to_owned())
             .send()
             .map_err(|error| error.to_string())?;

@@ -241,6 +241,11 @@ impl Local {
         (status.code(), said(&self.stderr))
     }
 
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        said(&self.stderr)
+    }
+
     /// Process id.
     pub fn process(&self) -> u32 {
         self.child.id()

@@ -90,9 +90,14 @@ impl Trio {
         }
     }
 
+    /// Asks ClickHouse.
+    pub fn asked(&self) -> Asked {
+        Asked::new(format!("http://{}", self.clickhouse()))
+    }
+
     /// Waits until ClickHouse answers a question so.
     pub fn wait_for(&self, sql: &str, wanted: u64) {
-        let asked = Asked::new(format!("http://{}", self.clickhouse()));
+        let asked = self.asked();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let found = asked.number(sql);
