@@ -93,6 +93,11 @@ impl Outputs {
         self.source.offset = offset;
     }
 
+    /// The records put in so far with their topics, by topic and in order within each.
+    pub fn records(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.commit.records()
+    }
+
     /// Forgets what was put in, keeping the buffers.
     pub fn clear(&mut self) {
         self.commit.clear();

@@ -181,6 +181,14 @@ impl Commit {
             .sum()
     }
 
+    /// The records in it so far with their topics, by topic and in order within each.
+    pub fn records(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.appended.iter().flat_map(|(topic, appended)| {
+            let records = appended.iter();
+            records.map(move |(_, record)| (*topic, record))
+        })
+    }
+
     /// How many records it appends to a topic so far.
     pub fn appended_records(&self, topic: &str) -> usize {
         self.appended

@@ -58,7 +58,13 @@ impl Spread {
         let generation = gone.map_or(1.0, |block| block.generation.round());
         self.place(slot, candidate);
         for tree in &mut self.trees {
+            let before = tree.bytes();
             tree.take_back(slot, generation as u8);
+            // His slot may lie far beyond those that are hung, and room that is made for many at once is
+            // up to twice what they take: a copy has as much as it holds.
+            if tree.bytes() > before {
+                *tree = tree.clone();
+            }
         }
         Known::Share(slot, ordinal)
     }

@@ -127,6 +127,41 @@ fn channels_apps_and_ways_have_their_parts() {
 }
 
 #[test]
+fn who_is_sent_by_nobody_comes_by_the_hours_of_the_scenario() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut scenario = plain_sharing();
+    // Nobody comes in one hour; another has as many as two.
+    scenario.arrivals.hourly[4] = 0.0;
+    scenario.arrivals.hourly[11] *= 2.0;
+    // What machines open first is read later, maybe in another hour.
+    scenario.sharing.mail_scanned = 0.0;
+    assert_eq!(scenario.start.as_millisecond() % HOUR_MS, 0);
+    let mut landings = [0usize; 24];
+    for event in simulate(&scenario).unwrap().filter(Event::is_landing) {
+        if !matches!(event.truth.cause, Cause::Share | Cause::Return) {
+            landings[(event.time / HOUR_MS).rem_euclid(24) as usize] += 1;
+        }
+    }
+    let all: usize = landings.iter().sum();
+    // Who comes by a redirect in the last quarter of a second is a moment into the next hour.
+    assert!(landings[4] <= 2, "{landings:?}");
+    let hourly = &scenario.arrivals.hourly;
+    let weights: f64 = hourly.iter().sum();
+    for (hour, weight) in hourly
+        .iter()
+        .enumerate()
+        .filter(|(_, weight)| **weight > 0.0)
+    {
+        near(
+            &format!("landings at {hour} h"),
+            landings[hour],
+            all,
+            weight / weights,
+        );
+    }
+}
+
+#[test]
 fn public_places_of_messengers_have_their_part() {
     let mut scenario = plain_sharing();
     // What is public then is in those places, and readers of one share hardly cluster.

@@ -43,7 +43,7 @@ fn drive(arrivals: impl Iterator<Item = Arrival>) -> Spread {
         sane(&settled.posterior);
         laws.learn(&settled);
     }
-    assert!(spread.bytes() <= 17_500, "{}", spread.bytes());
+    assert!(spread.bytes() <= 16_384, "{}", spread.bytes());
     for now in [i64::MIN, 0, 1_000, 90_000_000, i64::MAX] {
         let metrics = spread.metrics(now, &weights);
         let ranges = [
