@@ -95,9 +95,13 @@ pub fn evaluate(
                 laws.learn(settled);
             }
         });
-        let shape = spread.shape(weights);
-        let score = CascadeScore::new(cascade, &hidden, shape.shared, shape.virality);
-        scores.push(score);
+        let shape = spread.shape_or_none(weights, spread.unshared(&laws.unshared));
+        scores.push(CascadeScore {
+            // What is stated of the content: its edges one by one do not know that all of them may be
+            // from outside together.
+            reproduction_estimate: shape.shared.likely,
+            ..CascadeScore::new(cascade, &hidden, shape.shared, shape.virality)
+        });
         edges.extend(hidden);
         edges_on_arrival.extend(early);
     }

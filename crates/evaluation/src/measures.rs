@@ -36,7 +36,7 @@ pub struct CascadeScore {
     pub hidden: usize,
     /// True share of edges that are not of the root.
     pub reproduction: f64,
-    /// The same as estimated: known edges count as known.
+    /// The same as estimated: known edges count as known. Of simple methods the sum over edges.
     pub reproduction_estimate: f64,
     /// 10–90 % range of it.
     pub reproduction_range: Range,

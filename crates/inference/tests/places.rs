@@ -290,7 +290,7 @@ fn the_evidence_names_what_it_is_of() {
         }
     }
     // A pattern is no name.
-    let judged = within("", "KakaoOpenAPI/1.0");
+    let judged = within("", "Nobodyknows/1.0");
     assert_eq!(judged.channel, Channel::Bot);
     let detail = said(&judged, "robot");
     assert!(detail.contains("a robot without a name"), "{detail}");

@@ -15,7 +15,7 @@
 //! Imports go one way: what is told (`arrival`, `marks`, `cause`) and numbers (`features`,
 //! `ranges`) ← what is kept (`candidate`, `pool`, `acts`, `trees`, `sums`, `ages`, then `state`) ←
 //! what is made of it (`scoring`, `keeping`, `noting`, `draws`, `posterior`) ← what happens
-//! (`streaming`, `late`, `metrics`, `waiting`).
+//! (`streaming`, `late`, `metrics`, `unshared`, `waiting`).
 
 mod acts;
 mod ages;
@@ -46,6 +46,7 @@ mod sums;
 mod teaching;
 mod tokens;
 mod trees;
+mod unshared;
 mod waiting;
 mod weights;
 
@@ -69,6 +70,7 @@ pub use shape::Shape;
 pub use state::{SETTLED_AFTER, Spread};
 pub use sums::{PRIOR_CHILDREN, PRIOR_READERS, reproduction};
 pub use tokens::TokenLaw;
+pub use unshared::UnsharedLaw;
 pub use weights::{Dispersion, Weights, WeightsError};
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub struct Range {
     pub low: f64,
     /// Best estimate.
     pub likely: f64,
-    /// 90 % quantile.
+    /// 90 % quantile; of a share the 80 % one where the range begins at 0 since nothing may have
+    /// spread at all ([`super::Shape`]).
     pub high: f64,
 }
 
@@ -42,6 +43,45 @@ impl Range {
             low: of(self.low),
             likely: of(self.likely),
             high: of(self.high),
+        }
+    }
+}
+
+/// What may be at the least that it can be, with a probability, and follows a law of its own
+/// otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct OrLeast {
+    /// The least that it can be.
+    pub(super) least: f64,
+    /// Probability that it is.
+    pub(super) probability: f64,
+    /// Quantile that the range goes up to where it begins at the least.
+    pub(super) up_to: f64,
+}
+
+impl OrLeast {
+    /// The range where the law's own is `otherwise`, and `quantile` gives its quantiles by those of the
+    /// normal law. With more than a tenth at the least the range begins there.
+    pub(super) fn range(self, otherwise: Range, quantile: impl Fn(f64) -> f64) -> Range {
+        let OrLeast {
+            least,
+            probability,
+            up_to,
+        } = self;
+        if probability <= 0.0 {
+            return otherwise;
+        }
+        let left = (1.0 - probability).max(0.0);
+        let likely = probability * least + left * otherwise.likely;
+        let at = |share: f64| match share > probability {
+            true => quantile(normal_quantile((share - probability) / left)).max(least),
+            false => least,
+        };
+        let up_to = if probability < 0.1 { 0.9 } else { up_to };
+        Range {
+            low: at(0.1).min(likely),
+            likely,
+            high: at(up_to).max(likely),
         }
     }
 }

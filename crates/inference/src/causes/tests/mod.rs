@@ -322,6 +322,53 @@ fn sums_are_those_of_the_settled_posteriors() {
     assert!(young.likely > old.likely && old.low < old.likely && old.likely < old.high);
 }
 
+/// Sixty readers over a day, each from outside or each from the one before, none or half of them by
+/// a token.
+fn sixty(chained: bool, tokens: bool) -> History {
+    let mut history = History {
+        times: vec![0],
+        parents: vec![0],
+        certain: vec![false],
+    };
+    for node in 1..=60usize {
+        let part = node as f64 / 60.0;
+        history.times.push((part * part * 86_400.0) as u32);
+        history.parents.push(if chained { node - 1 } else { 0 });
+        history.certain.push(tokens && node % 2 == 0);
+    }
+    history
+}
+
+#[test]
+fn a_small_content_that_nobody_passes_on_may_have_no_spreading() {
+    let weights = Weights::builtin();
+    let law = UnsharedLaw::default();
+    let (star, _) = stream(&sixty(false, false), &weights);
+    let sums = star.shape(&weights);
+    assert!(
+        sums.shared.low > 0.0,
+        "single edges never say none: {sums:?}"
+    );
+    let unshared = star.unshared(&law);
+    let shape = star.shape_or_none(&weights, unshared);
+    let least = 2.0 * 60.0 / 61.0;
+    assert_eq!(shape.shared.low, 0.0, "{unshared} {shape:?}");
+    assert!((shape.virality.low - least).abs() < 1e-9, "{shape:?}");
+    assert_eq!(shape.depth.low, 1.0, "{shape:?}");
+    assert!(shape.shared.likely < sums.shared.likely);
+    assert!(shape.shared.high <= sums.shared.high, "{shape:?} {sums:?}");
+    // Thirty that are certainly from outside say it nearly surely.
+    let (told, _) = stream(&sixty(false, true), &weights);
+    let told = told.shape_or_none(&weights, told.unshared(&law));
+    assert!(told.shared.likely < 0.5 * shape.shared.likely, "{told:?}");
+
+    let (chain, _) = stream(&sixty(true, true), &weights);
+    assert_eq!(chain.unshared(&law), 0.0);
+    let shape = chain.shape_or_none(&weights, chain.unshared(&law));
+    assert_eq!(shape, chain.shape(&weights));
+    assert!(shape.shared.low > 0.4, "{shape:?}");
+}
+
 #[test]
 fn state_is_bounded_and_small() {
     let weights = Weights::builtin();
@@ -552,6 +599,20 @@ proptest! {
         for range in [shape.shared, shape.virality, shape.depth, spread.reproduction(time, &weights)] {
             prop_assert!(range.low <= range.likely && range.likely <= range.high, "{:?}", range);
             prop_assert!(range.low >= 0.0 && range.high.is_finite(), "{:?}", range);
+        }
+        prop_assert!((0.0..=1.0).contains(&spread.unshared(&laws.unshared)));
+        for unshared in [0.0, 0.04, 0.1, 0.5, 0.85, 1.0] {
+            let either = spread.shape_or_none(&weights, unshared);
+            for (range, of_trees) in [
+                (either.shared, shape.shared),
+                (either.virality, shape.virality),
+                (either.depth, shape.depth),
+            ] {
+                prop_assert!(range.low <= range.likely, "{:?}", range);
+                prop_assert!(range.likely <= range.high, "{:?}", range);
+                prop_assert!(range.low >= 0.0, "{:?}", range);
+                prop_assert!(range.high <= of_trees.high + 1e-9, "{:?} {:?}", range, of_trees);
+            }
         }
         prop_assert!(spread.bytes() <= 16_384, "{}", spread.bytes());
     }
