@@ -119,7 +119,10 @@ pub(super) fn write_text(
              {network}; the baselines do not see them"
         )?;
     }
-    writeln!(out, "a range should hold 80 %")?;
+    writeln!(
+        out,
+        "a range should hold 80 %; bias is R over all as stated minus the true one"
+    )?;
     if let Some(Baselines { left_out, .. }) = all.first().map(|scored| &scored.baselines)
         && !left_out.is_empty()
     {
@@ -136,6 +139,11 @@ pub(super) fn write_text(
 /// A figure with so many digits behind the point; a dash where nothing counts for it.
 fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// A difference, with its sign.
+fn signed(value: Option<f64>, digits: usize) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:+.digits$}"))
 }
 
 /// A part of a whole in percent; a dash where nothing counts for it.
@@ -167,6 +175,7 @@ fn table(all: &[Scored]) -> Table {
             "Brier",
             "ECE",
             "R",
+            "bias",
             "|R error|",
             "held %",
             "virality error",
@@ -186,6 +195,7 @@ fn table(all: &[Scored]) -> Table {
                 figure(measures.brier, 3),
                 figure(measures.ece, 3),
                 figure(measures.reproduction_pooled, 3),
+                signed(measures.reproduction_bias, 3),
                 figure(measures.reproduction_mae, 3),
                 percent(measures.reproduction_coverage, 0),
                 figure(measures.virality_mae, 3),
