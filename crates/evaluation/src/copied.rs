@@ -9,6 +9,15 @@ use crate::drive::Tokens;
 const CHANNELS: [f64; 6] = [0.4, 0.2, 0.15, 0.1, 0.1, 0.05];
 /// Networks; the share of the k-th is in proportion to 1 / k.
 const NETWORKS: usize = 400;
+/// Sum of 1 / k over them.
+const NETWORKS_SUM: f64 = {
+    let (mut sum, mut rank) = (0.0, 1);
+    while rank <= NETWORKS {
+        sum += 1.0 / rank as f64;
+        rank += 1;
+    }
+    sum
+};
 
 /// A child of an earlier reader copies each of its parent's marks with these probabilities, and
 /// otherwise draws, as everybody else does, from the base law: six channels, 400 networks by Zipf.
@@ -25,9 +34,8 @@ pub struct CopiedMarks {
 impl CopiedMarks {
     /// Marks by node.
     pub(crate) fn of(&self, number: usize, cascade: &Cascade) -> Vec<Marks> {
-        let harmonic: f64 = (1..=NETWORKS).map(|rank| 1.0 / rank as f64).sum();
-        let networks = (1..=NETWORKS).map(|rank| 1.0 / (rank as f64 * harmonic));
         let channels = self.drawn(1, number, cascade, self.channel, CHANNELS.into_iter());
+        let networks = (1..=NETWORKS).map(network_share);
         let networks = self.drawn(2, number, cascade, self.network, networks);
         let pairs = channels.into_iter().zip(networks);
         pairs
@@ -37,6 +45,21 @@ impl CopiedMarks {
                 ..Marks::default()
             })
             .collect()
+    }
+
+    /// How much likelier a node's marks are for a child of a reader with given marks than for
+    /// anybody.
+    pub(crate) fn ratio_of(&self, node: Marks) -> impl Fn(Marks) -> f64 {
+        let of = |copying: f64, share: f64| {
+            let other = 1.0 - copying;
+            [other, (copying + other * share) / share]
+        };
+        let channel = of(self.channel, CHANNELS[usize::from(node.channel) - 1]);
+        let network = of(self.network, network_share(usize::from(node.network)));
+        move |reader| {
+            channel[usize::from(reader.channel == node.channel)]
+                * network[usize::from(reader.network == node.network)]
+        }
     }
 
     /// Values from 1 by node.
@@ -72,6 +95,11 @@ impl CopiedMarks {
         }
         marks
     }
+}
+
+/// Share of the network of a rank from 1.
+fn network_share(rank: usize) -> f64 {
+    1.0 / (rank as f64 * NETWORKS_SUM)
 }
 
 #[cfg(test)]
@@ -114,5 +142,32 @@ mod tests {
         let first = share(&|node| found[node].channel == 1, 0);
         assert!((first - 0.4).abs() < 0.02, "{first}");
         assert!(found.iter().all(|mark| (1..=400).contains(&mark.network)));
+    }
+
+    #[test]
+    fn over_all_that_a_node_may_have_the_ratio_is_one() {
+        let law = CopiedMarks {
+            channel: 0.5,
+            network: 0.3,
+            seed: 7,
+        };
+        let marks = |channel: usize, network: usize| Marks {
+            channel: channel as u8,
+            network: network as u16,
+            ..Marks::default()
+        };
+        let reader = marks(2, 3);
+        let each = (1..=CHANNELS.len()).flat_map(|channel| {
+            (1..=NETWORKS).map(move |network| {
+                let share = CHANNELS[channel - 1] * network_share(network);
+                share * law.ratio_of(marks(channel, network))(reader)
+            })
+        });
+        let mean: f64 = each.sum();
+        assert!((mean - 1.0).abs() < 1e-9, "{mean}");
+        let ratio = law.ratio_of(reader)(reader);
+        let [channel, network] = [(0.5, 0.2), (0.3, network_share(3))]
+            .map(|(copying, share)| (copying + (1.0 - copying) * share) / share);
+        assert!((ratio - channel * network).abs() < 1e-9, "{ratio}");
     }
 }

@@ -18,7 +18,7 @@ mod fit;
 mod measures;
 pub mod visits;
 
-pub use baselines::{Baseline, Baselines, Labelled, baselines};
+pub use baselines::{Baseline, Baselines, Labelled, baselines, conditional_logit};
 pub use cascades::{Cascade, NODES_MAX, ReadError, read, read_from};
 pub use copied::CopiedMarks;
 pub use drive::{Evaluation, Setting, Tokens, evaluate};

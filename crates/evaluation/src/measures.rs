@@ -75,6 +75,8 @@ pub struct Measures {
     pub reproduction_pooled: Option<f64>,
     /// R over all cascades together.
     pub reproduction_true: Option<f64>,
+    /// R over all cascades together, estimate minus truth: above 0 where it is stated too high.
+    pub reproduction_bias: Option<f64>,
     /// Hidden edges scored.
     pub edges: usize,
     /// Cascades with at least two edges, one of them hidden.
@@ -152,6 +154,8 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
             .sum();
         (total > 0.0).then(|| sum / total)
     };
+    let reproduction_pooled = pooled(|score| score.reproduction_estimate);
+    let reproduction_true = pooled(|score| score.reproduction);
     let holds = |range: &Range, value: f64| {
         // What is certain has no width but for rounding.
         range.low - 1e-9 <= value && value <= range.high + 1e-9
@@ -181,8 +185,10 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         ),
         top1_chain: share(chain().map(|edge| edge.best_is_right)),
         log_loss_chain: mean(chain().map(log_loss)),
-        reproduction_pooled: pooled(|score| score.reproduction_estimate),
-        reproduction_true: pooled(|score| score.reproduction),
+        reproduction_pooled,
+        reproduction_true,
+        reproduction_bias: (reproduction_pooled.zip(reproduction_true))
+            .map(|(stated, truth)| stated - truth),
         edges: edges.len(),
         cascades: cascades.len(),
     }
@@ -255,11 +261,12 @@ mod tests {
                 found.virality_coverage,
                 found.reproduction_pooled,
                 found.reproduction_true,
+                found.reproduction_bias,
             ]
         };
         assert_eq!(of_edges(&none), [None; 5]);
         assert_eq!(of_chains(&none), [None; 2]);
-        assert_eq!(of_cascades(&none), [None; 6]);
+        assert_eq!(of_cascades(&none), [None; 7]);
         // One edge of the root, wrongly named, in a cascade too small to count.
         let wrong = EdgeScore {
             from_outside: true,
@@ -282,10 +289,34 @@ mod tests {
         assert_eq!(small.top1, Some(0.0), "none is right, which is a figure");
         assert!(of_edges(&small).iter().all(Option::is_some), "{small:?}");
         assert_eq!(of_chains(&small), [None; 2]);
-        assert_eq!(of_cascades(&small), [None; 6]);
+        assert_eq!(of_cascades(&small), [None; 7]);
         let large = measure(&[wrong], &[cascade(vec![0, 0, 0])]);
         assert!(of_cascades(&large).iter().all(Option::is_some), "{large:?}");
         assert_eq!(large.virality_coverage, Some(0.0), "{large:?}");
+    }
+
+    #[test]
+    fn the_bias_of_r_weighs_cascades_by_their_edges() {
+        let score = |edges, truth, estimate| {
+            let range = |likely| Range {
+                low: likely,
+                likely,
+                high: likely,
+            };
+            CascadeScore {
+                edges,
+                hidden: edges,
+                reproduction: truth,
+                reproduction_estimate: estimate,
+                reproduction_range: range(estimate),
+                virality: 1.0,
+                virality_range: range(1.0),
+            }
+        };
+        // Stated by 1 edge too low over 10, by 6 too high over 40.
+        let found = measure(&[], &[score(10, 0.5, 0.4), score(40, 0.25, 0.4)]);
+        let bias = found.reproduction_bias.expect("cascades count");
+        assert!((bias - 5.0 / 50.0).abs() < 1e-12, "{bias}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod labels;
 mod lags;
 mod laws;
 mod logit;
+mod marked;
 mod root_share;
 mod scoring;
 mod simple;
@@ -17,12 +18,13 @@ mod unlabelled;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cascades::Cascade;
-use crate::drive::Tokens;
+use crate::drive::{Setting, Tokens};
 use crate::measures::Measures;
 use kernels::Kernels;
 pub use labels::Labelled;
 use labels::Laws;
 use logit::Logit;
+use marked::Marked;
 use root_share::RootShare;
 use scoring::{Weigh, run};
 use simple::{AlwaysRoot, MostRecent};
@@ -79,6 +81,26 @@ pub fn baselines(
         methods: side_by_side(cascades, tokens, &methods),
         left_out,
     }
+}
+
+/// Runs the strongest of them alone, the fitted conditional logit: the one that the bars are set by.
+/// Where marks are made up it is told what they are worth, exactly: by which law they are drawn and
+/// how often copied. None where there is no label to fit it to.
+pub fn conditional_logit(
+    cascades: &[Cascade],
+    setting: Setting,
+    labelled: Labelled<'_>,
+) -> Option<Measures> {
+    let nodes = cascades.iter().map(|cascade| cascade.parents.len());
+    let laws = Laws::of(labelled)?;
+    let logit = Logit::fitted(labelled, &laws, nodes.max().unwrap_or(1));
+    Some(match setting.marks {
+        None => run(cascades, setting.tokens, &logit),
+        Some(marks) => {
+            let marked = Marked::new(logit, marks, cascades);
+            run(cascades, setting.tokens, &marked)
+        }
+    })
 }
 
 type Method = (&'static str, Box<dyn Weigh>);

@@ -22,6 +22,8 @@ pub(super) trait Weigh: Send + Sync {
 /// What a baseline may look at.
 pub(super) struct Seen<'a> {
     pub(super) cascade: &'a Cascade,
+    /// Its place among those that are scored.
+    pub(super) number: usize,
     /// The node whose causes are weighed.
     pub(super) node: usize,
     /// Bins of the delays of all earlier nodes.
@@ -42,6 +44,7 @@ impl<'a> Seen<'a> {
     pub(super) fn new(cascade: &'a Cascade) -> Self {
         Seen {
             cascade,
+            number: 0,
             node: 0,
             lags: Lags::new(),
             children: vec![0; cascade.parents.len()],
@@ -94,6 +97,7 @@ pub(super) fn run(cascades: &[Cascade], tokens: Tokens, method: &dyn Weigh) -> M
     };
     for (number, cascade) in cascades.iter().enumerate() {
         let mut seen = Seen::new(cascade);
+        seen.number = number;
         let mut hidden = Vec::new();
         let mut tree = cascade.parents.clone();
         for (node, drawn_parent) in tree.iter_mut().enumerate().skip(1) {

@@ -52,6 +52,13 @@ fn what_needs_labels_is_left_out_without_them() {
     assert!(found.left_out.is_empty());
     let names: Vec<_> = found.methods.iter().map(|method| method.name).collect();
     assert_eq!(names[5..], FITTED);
+    let logit = found.methods.last().expect("methods").measures;
+    let setting = Setting {
+        tokens: BLIND,
+        marks: None,
+    };
+    let alone = conditional_logit(&cascades, setting, labelled(&cascades));
+    assert_eq!(alone.and_then(|alone| alone.log_loss), logit.log_loss);
     assert!(
         found
             .methods

@@ -1,5 +1,7 @@
 //! Cascades that are made here, with their truth.
 
+use std::ops::Range;
+
 use grapevine_evaluation::Cascade;
 
 /// SplitMix64.
@@ -17,10 +19,15 @@ impl Dice {
 
 /// Broadcasts that die down, and readers of whom one in ten shares, with delays of a power law.
 pub(crate) fn cascades(seed: u64, count: usize) -> Vec<Cascade> {
+    cascades_of(seed, count, 60..360)
+}
+
+/// The same of so many readers by the broadcast.
+pub(crate) fn cascades_of(seed: u64, count: usize, readers: Range<usize>) -> Vec<Cascade> {
     let mut dice = Dice(seed);
     (0..count)
         .map(|number| {
-            let nodes = 60 + (dice.unit() * 300.0) as usize;
+            let nodes = readers.start + (dice.unit() * readers.len() as f64) as usize;
             let sharing = dice.unit();
             let mut events: Vec<(f64, Option<usize>)> = Vec::new();
             let mut time = 0.0;

@@ -179,6 +179,13 @@ mod tests {
             assert!(value[key].is_f64(), "{key}: {value}");
         }
         assert_eq!(value["edges"], 3);
+        // Of three edges one is no child of the root, and this method takes none for such.
+        let bias = &value["baselines"]["always root"]["reproduction_bias"];
+        let off = bias.as_f64().map(|bias| (bias + 1.0 / 3.0).abs());
+        assert!(off.is_some_and(|off| off < 1e-12), "{value}");
+        let figure = |key: &str| value[key].as_f64().expect(key);
+        let stated = figure("reproduction_pooled") - figure("reproduction_true");
+        assert_eq!(figure("reproduction_bias"), stated);
         assert!(value["baselines"]["uniform"]["log_loss"].is_f64());
         assert!(value["baselines"]["uniform"]["virality_coverage"].is_null());
         let mut text = Vec::new();
@@ -188,6 +195,9 @@ mod tests {
             text.contains("3 hidden edges") && text.contains("most recent"),
             "{text}"
         );
+        let root = text.lines().find(|line| line.contains("always root"));
+        let root = root.expect("a row of it");
+        assert!(text.contains("bias") && root.contains("-0.333"), "{text}");
         let left_out = text.lines().find(|line| line.starts_with("left out"));
         let left_out = left_out.expect("a line says what is left out");
         assert!(
@@ -226,6 +236,7 @@ mod tests {
                 "virality_coverage",
                 "reproduction_pooled",
                 "reproduction_true",
+                "reproduction_bias",
             ] {
                 let figure = method.get(key).expect("the key is there");
                 assert!(figure.is_null(), "{key}: {method}");
@@ -246,7 +257,7 @@ mod tests {
         };
         // On chains, then R and what is said of ranges.
         for name in ["grapevine, on arrival", "always root"] {
-            assert_eq!(row(name).matches('–').count(), 6, "{text}");
+            assert_eq!(row(name).matches('–').count(), 7, "{text}");
         }
     }
 

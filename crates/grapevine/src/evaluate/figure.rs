@@ -13,12 +13,17 @@ pub(super) fn percent(part: Option<f64>, digits: usize) -> String {
     figure(part.map(|part| part * 100.0), digits)
 }
 
-/// A difference of parts in points, always with its sign.
-pub(super) fn points(difference: Option<f64>, digits: usize) -> String {
+/// A difference, always with its sign.
+pub(super) fn signed(difference: Option<f64>, digits: usize) -> String {
     difference.map_or_else(
         || NOTHING.to_owned(),
-        |difference| format!("{:+.digits$}", difference * 100.0),
+        |difference| format!("{difference:+.digits$}"),
     )
+}
+
+/// A difference of parts in points, always with its sign.
+pub(super) fn points(difference: Option<f64>, digits: usize) -> String {
+    signed(difference.map(|difference| difference * 100.0), digits)
 }
 
 /// A part of a whole in percent, with the sign, as a sentence has it.

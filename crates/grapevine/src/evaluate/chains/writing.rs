@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Scored;
 use crate::cli::EvaluateChainsArgs;
-use crate::evaluate::figure::{figure, percent};
+use crate::evaluate::figure::{figure, percent, signed};
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -120,7 +120,10 @@ pub(super) fn write_text(
              {network}; the baselines do not see them"
         )?;
     }
-    writeln!(out, "a range should hold 80 %")?;
+    writeln!(
+        out,
+        "a range should hold 80 %; bias is R over all as stated minus the true one"
+    )?;
     if let Some(Baselines { left_out, .. }) = all.first().map(|scored| &scored.baselines)
         && !left_out.is_empty()
     {
@@ -158,6 +161,7 @@ fn table(all: &[Scored]) -> Table {
             "Brier",
             "ECE",
             "R",
+            "bias",
             "|R error|",
             "held %",
             "virality error",
@@ -177,6 +181,7 @@ fn table(all: &[Scored]) -> Table {
                 figure(measures.brier, 3),
                 figure(measures.ece, 3),
                 figure(measures.reproduction_pooled, 3),
+                signed(measures.reproduction_bias, 3),
                 figure(measures.reproduction_mae, 3),
                 percent(measures.reproduction_coverage, 0),
                 figure(measures.virality_mae, 3),
