@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::measures::{mean, share};
 
+use super::found::{self, Found, is_booked_right, true_channel};
 use super::pipeline::{Judged, Outcome};
 
 /// Bins of the reliability curve and of the calibration error.
@@ -153,21 +154,6 @@ fn sums(visits: &[&Judged]) -> [f64; 3] {
     visits.iter().fold([0.0; 3], add)
 }
 
-/// How a channel or an app is found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    /// Its name.
-    pub name: String,
-    /// Visits that truly are of it.
-    pub truth: usize,
-    /// Visits that are stated to be of it.
-    pub stated: usize,
-    /// Visits that are both.
-    pub right: usize,
-    /// Of those that are of it, the mean P(private link); `None` where none is.
-    pub dark: Option<f64>,
-}
-
 /// Point of a reliability curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
@@ -204,6 +190,8 @@ pub struct VisitMeasures {
     pub robots_taken_for_people: usize,
     /// Part of visits whose channel is right; `None` of no visits.
     pub channel_accuracy: Option<f64>,
+    /// Part of visits that ordinary analytics books in their true channel; `None` of no visits.
+    pub channel_accuracy_conventional: Option<f64>,
     /// Part of private links whose app is right, where the channel is; `None` where it never is.
     pub app_accuracy: Option<f64>,
     /// All visits.
@@ -276,6 +264,7 @@ pub fn measure(outcomes: &[Outcome], token_rate: Option<f64>) -> VisitMeasures {
         landings_missed: outcomes.iter().map(|outcome| outcome.landings_missed).sum(),
         robots_taken_for_people: of(&|visit| visit.truth.kind != "visit").len(),
         channel_accuracy: share(channel_right),
+        channel_accuracy_conventional: share(visits.iter().map(|visit| is_booked_right(visit))),
         app_accuracy,
         all: group(&visits),
         direct: group(&direct),
@@ -289,15 +278,8 @@ pub fn measure(outcomes: &[Outcome], token_rate: Option<f64>) -> VisitMeasures {
             &|visit| !visit.truth.is_search() && !visit.truth.is_dark(),
         ),
         reliability: reliability(&direct),
-        channels: found(&visits, &true_channel, &|visit| visit.channel.to_string()),
-        apps: found(
-            &dark,
-            &|visit| visit.truth.app.clone(),
-            &|visit| match visit.channel {
-                Channel::DarkSocial => visit.app.clone(),
-                _ => "(not dark)".to_owned(),
-            },
-        ),
+        channels: found::channels(&visits),
+        apps: found::apps(&dark),
         confusion,
         methods: methods
             .into_iter()
@@ -330,13 +312,6 @@ fn deep_direct(visit: &Judged) -> f64 {
     ))
 }
 
-fn true_channel(visit: &Judged) -> String {
-    match visit.truth.kind.as_str() {
-        "visit" => visit.truth.channel.to_string(),
-        _ => Channel::Bot.to_string(),
-    }
-}
-
 fn reliability(visits: &[&Judged]) -> Vec<Point> {
     let mut bins = [(0usize, 0.0, 0.0); CURVE_BINS];
     for visit in visits {
@@ -353,33 +328,6 @@ fn reliability(visits: &[&Judged]) -> Vec<Point> {
         truth: truth / *visits as f64,
     })
     .collect()
-}
-
-fn found(
-    visits: &[&Judged],
-    truth: &dyn Fn(&Judged) -> String,
-    stated: &dyn Fn(&Judged) -> String,
-) -> Vec<Found> {
-    let mut rows: BTreeMap<String, (usize, usize, usize, f64)> = BTreeMap::new();
-    for visit in visits {
-        let (is, says) = (truth(visit), stated(visit));
-        let right = is == says;
-        let row = rows.entry(is).or_default();
-        row.0 += 1;
-        row.2 += usize::from(right);
-        row.3 += visit.dark[1];
-        rows.entry(says).or_default().1 += 1;
-    }
-    let row = |(name, (truth, stated, right, dark)): (String, (usize, usize, usize, f64))| Found {
-        name,
-        truth,
-        stated,
-        right,
-        dark: (truth > 0).then(|| dark / truth as f64),
-    };
-    let mut rows: Vec<Found> = rows.into_iter().map(row).collect();
-    rows.sort_by(|one, other| other.truth.cmp(&one.truth).then(one.name.cmp(&other.name)));
-    rows
 }
 
 #[cfg(test)]
@@ -426,8 +374,15 @@ mod tests {
         }
         let group = nothing.direct;
         assert_eq!((group.low, group.high, group.held), (None, None, None));
-        let parts = [nothing.channel_accuracy, nothing.app_accuracy];
-        assert_eq!(parts, [None, None]);
+        let parts = [
+            nothing.channel_accuracy,
+            nothing.channel_accuracy_conventional,
+            nothing.app_accuracy,
+        ];
+        assert_eq!(parts, [None; 3]);
+        for baseline in nothing.baselines {
+            assert_eq!((baseline.all.brier, baseline.direct.brier), (None, None));
+        }
         assert_eq!(ece_of_sites(&[], true), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::measures::{mean, virality};
 use super::half_life::half_life;
 use super::lineage::{Traced, TrueCause};
 use super::posted::{self, PostedScore, PostedScores, TrueLinks};
+use super::simple_trees::{SIMPLE_TREES, SimpleScore, SpreadBaseline};
 use super::stated::StatedSpread;
 
 /// Settled readers from which a content is scored.
@@ -225,6 +226,8 @@ pub struct SpreadScores {
     pub reproduction: FigureScore,
     /// Structural virality, by content; distances are relative to the true one.
     pub virality: FigureScore,
+    /// R and virality of the same contents by simple methods.
+    pub baselines: [SpreadBaseline; 2],
     /// k-factor, by content.
     pub k_factor: FigureScore,
     /// Half-life in seconds as stated in the end, by content; distances are relative.
@@ -296,6 +299,22 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
         let of = |score: &SpreadScore| Some((score.half_life[when]?, [score.true_half_life?; 2]));
         figure(&cases(&of), true)
     };
+    let baselines = SIMPLE_TREES.map(|tree| {
+        let reproduction = |score: &SpreadScore| {
+            let stated = (tree.reproduction)(score.readers as f64);
+            Some(([stated; 3], score.true_reproduction))
+        };
+        // The contents of which the product states it.
+        let virality = |score: &SpreadScore| {
+            let stated = (tree.virality)(score.readers as f64);
+            score.virality.map(|_| ([stated; 3], score.true_virality))
+        };
+        SpreadBaseline {
+            name: tree.name,
+            reproduction: SimpleScore::of(figure(&cases(&reproduction), false)),
+            virality: SimpleScore::of(figure(&cases(&virality), true)),
+        }
+    });
     let [private, all] =
         (totals.shared).map(|shared| (totals.readers > 0.0).then(|| shared / totals.readers));
     let chained = totals.chained.map(|chained| chained / totals.settled);
@@ -315,6 +334,7 @@ pub(super) fn measure(sites: &[&Spreads]) -> SpreadScores {
             &cases(&|score| Some((score.virality?, score.true_virality))),
             true,
         ),
+        baselines,
         k_factor: figure(
             &cases(&|score| Some((score.k_factor?, score.true_reproduction))),
             false,
@@ -369,6 +389,17 @@ mod tests {
         parents[3] = 2;
         assert_eq!(score.true_virality[1], virality(&parents));
         assert_eq!(found.totals.shared, [1.0, 2.0]);
+        // A star has R 0, a path of twenty .95; no virality is stated, so none is held against it.
+        let [star, path] = measure(&[&found]).baselines;
+        let close = |figure: Option<f64>, by_hand: f64| {
+            let figure = figure.expect("the content counts for it");
+            assert!((figure - by_hand).abs() < 1e-12, "{figure} {by_hand}");
+        };
+        close(star.reproduction.error_private, 0.05);
+        close(star.reproduction.error_all, 0.1);
+        close(path.reproduction.stated, 0.95);
+        close(path.reproduction.error_private, 0.9);
+        assert_eq!(star.virality.error_all, None);
         // Two records of one content count together, but not as a content.
         let twice = BTreeMap::from([(content, BTreeMap::from([(0, record.clone()), (9, record)]))]);
         let found = spreads(&traced, &twice);
@@ -405,6 +436,13 @@ mod tests {
         let found = measure(&[]);
         assert_eq!(found.chained, None);
         assert_eq!((found.chained_private, found.chained_all), (None, None));
+        for baseline in found.baselines {
+            let errors = [
+                baseline.reproduction.error_all,
+                baseline.virality.error_private,
+            ];
+            assert_eq!(errors, [None; 2], "{baseline:?}");
+        }
         let figure = found.half_life;
         assert_eq!(figure.contents, 0);
         for value in [

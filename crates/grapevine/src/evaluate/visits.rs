@@ -1,6 +1,7 @@
 //! `grapevine evaluate visits` and `fit-visits`: how well visits are classified and their causes
 //! inferred where the truth is known, and the weights that classify.
 
+mod accuracy;
 mod chains;
 
 use std::fs::File;
@@ -25,7 +26,7 @@ use crate::exit::{Ends, ExitKind, Failure};
 use crate::judging;
 use crate::settings::Settings;
 
-use super::figure::{figure, in_percent, percent};
+use super::figure::{figure, in_percent, percent, points};
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -388,12 +389,13 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     )?;
     writeln!(
         out,
-        "P(private link). held: the stated range holds the true part; sites: how many do; days: \
-         part of days of 30 visits that do"
+        "P(private link). bias: stated less true, in points; held: the stated range holds the true \
+         part; sites: how many do; days: part of days of 30 visits that do. prior only: the published \
+         prior; all deep direct is dark: Chartbeat's rule; conventional: as ordinary analytics books it"
     )?;
     let head = [
-        "visits", "true %", "stated %", "range %", "held", "Brier", "log-loss", "ECE", "sites",
-        "days %",
+        "visits", "true %", "stated %", "bias", "range %", "held", "Brier", "log-loss", "ECE",
+        "sites", "days %",
     ];
     let mut table = table("token rate, visits", &head);
     for run in runs {
@@ -409,8 +411,10 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
             table.add_row(group_row(&format!("{rate} {name}"), group, sites));
         }
         for baseline in &measures.baselines {
-            let name = format!("{rate} direct: {}", baseline.name);
-            table.add_row(fit_row(&name, &baseline.direct));
+            for (group, fit) in [("all", &baseline.all), ("booked direct", &baseline.direct)] {
+                let name = format!("{rate} {group}: {}", baseline.name);
+                table.add_row(fit_row(&name, fit));
+            }
         }
         let search = format!("{rate} P(dark search)");
         table.add_row(fit_row(&search, &measures.grey_search));
@@ -429,6 +433,7 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
         )?;
     }
     writeln!(out)?;
+    accuracy::write(runs, out)?;
     // What follows hangs little on the rate: the last stands for all.
     let Some(last) = runs.last() else {
         return Ok(());
@@ -437,12 +442,14 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     writeln!(
         out,
         "at token rate {}: {} of {} landings have no visit of their own, {} robots are taken for \
-         people, the channel is right for {} of visits, the app for {} of private links found",
+         people, the channel is right for {} of visits (as ordinary analytics books it for {}), the app for {} of \
+         private links found",
         in_percent(measures.token_rate),
         measures.landings_missed,
         measures.landings,
         measures.robots_taken_for_people,
         in_percent(measures.channel_accuracy),
+        in_percent(measures.channel_accuracy_conventional),
         in_percent(measures.app_accuracy),
     )?;
     writeln!(out, "\nReliability of what is booked as direct")?;
@@ -542,11 +549,11 @@ fn cells(name: &str, figures: impl IntoIterator<Item = String>) -> Vec<Cell> {
 
 fn group_row(name: &str, group: &Group, sites: String) -> Vec<Cell> {
     let mut row = fit_row(name, &group.fit);
-    row[4] = right(match (group.low, group.high) {
+    row[5] = right(match (group.low, group.high) {
         (Some(low), Some(high)) => format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high),
         _ => percent(None, 1),
     });
-    row[5] = right(match group.held {
+    row[6] = right(match group.held {
         Some(true) => "yes".to_owned(),
         Some(false) => "no".to_owned(),
         None => percent(None, 1),
@@ -563,6 +570,7 @@ fn fit_row(name: &str, fit: &Fit) -> Vec<Cell> {
             fit.visits.to_string(),
             percent(fit.truth, 1),
             percent(fit.stated, 1),
+            points(fit.bias, 1),
             String::new(),
             String::new(),
             figure(fit.brier, 3),

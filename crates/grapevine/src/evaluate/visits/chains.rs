@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use grapevine_evaluation::visits::{Apart, FigureScore, ParentScores, PostedScores, READERS_MIN};
+use grapevine_evaluation::visits::{
+    Apart, FigureScore, ParentScores, PostedScores, READERS_MIN, SimpleScore, SpreadBaseline,
+};
 
 use super::super::figure::{figure, in_percent, percent, points};
 use super::{Run, cells, rate, table};
@@ -88,7 +90,9 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
         out,
         "{groups}\n\nHow contents of {READERS_MIN} readers and more spread. Whom a reader's public post \
          brought counts as from outside where the post's site says so: the truth lies between links passed \
-         on in private and all. held: the 80 % range has the true figure, or meets what lies between"
+         on in private and all. held: the 80 % range has the true figure, or meets what lies between. Simple \
+         methods see no tokens and have no range: always root has every reader from outside, most recent \
+         reader each from the one before"
     )?;
     let head = [
         "contents",
@@ -105,16 +109,38 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     let mut spreads = table("token rate, figure", &head);
     for run in runs {
         let found = &run.chains.spreads;
-        for (name, score) in [
-            ("chain share", &found.share),
-            ("R", &found.reproduction),
-            ("virality (relative error)", &found.virality),
-            ("k-factor", &found.k_factor),
-            ("half-life, s (relative error)", &found.half_life),
-            ("the same, at 3/4 of the readers", &found.half_life_early),
+        let simple = |of: fn(&SpreadBaseline) -> SimpleScore| -> Vec<(&'static str, SimpleScore)> {
+            let baselines = found.baselines.iter();
+            baselines
+                .map(|baseline| (baseline.name, of(baseline)))
+                .collect()
+        };
+        let of_reproduction = simple(|baseline| baseline.reproduction);
+        let of_virality = simple(|baseline| baseline.virality);
+        for (name, score, simple) in [
+            ("chain share", &found.share, Vec::new()),
+            ("R", &found.reproduction, of_reproduction),
+            ("virality (relative error)", &found.virality, of_virality),
+            ("k-factor", &found.k_factor, Vec::new()),
+            (
+                "half-life, s (relative error)",
+                &found.half_life,
+                Vec::new(),
+            ),
+            (
+                "the same, at 3/4 of the readers",
+                &found.half_life_early,
+                Vec::new(),
+            ),
         ] {
             let name = format!("{} {name}", rate(run));
             spreads.add_row(cells(&name, of_figure(score)));
+            for (method, simple) in simple {
+                spreads.add_row(cells(
+                    &format!("{name}: {method}"),
+                    of_simple(score, simple),
+                ));
+            }
         }
     }
     writeln!(
@@ -208,4 +234,14 @@ fn of_figure(score: &FigureScore) -> [String; 10] {
         percent(score.held, 0),
         percent(score.missed_below, 0),
     ]
+}
+
+/// A simple method on the contents of a figure; what a range would hold is left empty.
+fn of_simple(score: &FigureScore, simple: SimpleScore) -> [String; 10] {
+    let mut row = of_figure(score);
+    row[1] = figure(simple.stated, 3);
+    row[4] = figure(simple.error_private, 3);
+    row[5] = figure(simple.error_all, 3);
+    row[6..].fill(String::new());
+    row
 }

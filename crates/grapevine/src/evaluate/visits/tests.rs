@@ -1,6 +1,7 @@
 //! Files of `grapevine simulate` scored as `grapevine evaluate visits FILE --truth` scores them.
 
 use clap::Parser;
+use grapevine_evaluation::visits::Found;
 
 use super::*;
 use crate::cli::{Cli, Command, EvaluateArgs, EvaluateWhat};
@@ -80,6 +81,8 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         assert!(measures.landings > 300 && measures.landings_missed * 10 < measures.landings);
         let accuracy = counted(measures.channel_accuracy);
         assert!(accuracy > 0.7, "{accuracy}");
+        let booked = counted(measures.channel_accuracy_conventional);
+        assert!(booked < accuracy, "{booked} {accuracy}");
         assert!(counted(measures.direct.fit.truth) > 0.05, "truth is joined");
         let rows = std::fs::read_to_string(rows).expect("rows");
         let rows: Vec<serde_json::Value> = rows
@@ -93,6 +96,8 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         let text = String::from_utf8(text).expect("text");
         assert!(!text.contains("NaN"), "{text}");
         assert!(text.contains("inferred: most recent reader"), "{text}");
+        assert!(text.contains(" R: most recent reader"), "{text}");
+        assert!(text.contains(" all: conventional"), "{text}");
         let parents = &run.chains.methods[0].all;
         assert!(parents.readers > 200, "{parents:?}");
         assert!(counted(parents.chained) > 0.05, "{parents:?}");
@@ -110,6 +115,7 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/ece_sites_alike",
         "/ece_sites_alike_direct",
         "/channel_accuracy",
+        "/channel_accuracy_conventional",
         "/app_accuracy",
         "/all/truth",
         "/direct/ece",
@@ -124,6 +130,7 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/chains/spreads/chained",
         "/chains/spreads/chained_private",
         "/chains/spreads/virality/held",
+        "/chains/spreads/baselines/0/reproduction/error_all",
         "/chains/spreads/posted/ece",
     ] {
         let figure = found.pointer(pointer);
@@ -146,9 +153,41 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         let row = text.lines().find(|line| line.contains(name));
         row.unwrap_or_else(|| panic!("no {name}: {text}"))
     };
-    // True, stated, range, held, Brier, log-loss, ECE and days; and the rate before the name.
-    assert_eq!(row("booked direct ").matches('–').count(), 9, "{text}");
+    // True, stated, bias, range, held, Brier, log-loss, ECE and days; and the rate before the name.
+    assert_eq!(row("booked direct ").matches('–').count(), 10, "{text}");
+    // Booked, and right at the one rate.
+    assert_eq!(row("all channels").matches('–').count(), 2, "{text}");
+    // As stated, true in private and at all, and both distances; and the rate before the name.
+    assert_eq!(row(" R: always root").matches('–').count(), 6, "{text}");
     assert_eq!(row("chain share").matches('–').count(), 10, "{text}");
+}
+
+#[test]
+fn channels_and_apps_are_printed_at_every_token_rate() {
+    let found = |name: &str, truth, right, right_conventional| Found {
+        name: name.to_owned(),
+        truth,
+        stated: truth,
+        right,
+        right_conventional,
+        dark: None,
+    };
+    let at = |rate: f64, right| {
+        let mut run = run_of(&[], Some(rate), None);
+        run.measures.channels = vec![found("search", 8, right, Some(6))];
+        run.measures.apps = vec![found("whatsapp", 4, right - 2, None)];
+        run
+    };
+    let mut text = Vec::new();
+    accuracy::write(&[at(0.0, 2), at(0.5, 4)], &mut text).expect("written");
+    let text = String::from_utf8(text).expect("text");
+    let row = |name: &str| -> Vec<&str> {
+        let row = text.lines().find(|line| line.trim().starts_with(name));
+        let row = row.unwrap_or_else(|| panic!("no {name}: {text}"));
+        row.trim()[name.len()..].split_whitespace().collect()
+    };
+    assert_eq!(row("search"), ["8", "75.0", "25.0", "50.0"]);
+    assert_eq!(row("app whatsapp"), ["4", "–", "0.0", "50.0"]);
 }
 
 #[test]
