@@ -8,8 +8,8 @@ use thiserror::Error;
 use crate::datum;
 use crate::frame::{self, HEAD_BYTES};
 use crate::record::{
-    Calibration, Cascade, ChainModel, DeadLetter, Edge, Heartbeat, Hit, Share, Spread, Surge,
-    Visit, VisitEvent,
+    Calibration, Cascade, ChainModel, DeadLetter, Edge, Evidence, Heartbeat, Hit, Share, Spread,
+    Surge, Visit, VisitEvent,
 };
 use crate::released;
 use crate::schema::RecordType;
@@ -137,6 +137,23 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// As [`decode`](Record::decode); the evidence of a visit of this version takes the room of
+    /// `spare`, which is left without any.
+    ///
+    /// # Errors
+    /// Anything but exactly one whole record of a known schema.
+    pub fn decode_into(
+        bytes: &'a [u8],
+        spare: &mut Vec<Evidence<'static>>,
+    ) -> Result<Record<'a>, CodecError> {
+        let kind = RecordType::Visit;
+        if !bytes.starts_with(&frame::single_object_head(kind.fingerprint())) {
+            return Record::decode(bytes);
+        }
+        let visit = datum::read_visit(&bytes[HEAD_BYTES..], std::mem::take(spare));
+        whole(visit, kind).map(Record::Visit)
+    }
+
     /// What kind of record the bytes hold, by their header alone.
     ///
     /// # Errors
@@ -174,8 +191,16 @@ fn datum_of<'a, T: serde::Deserialize<'a>>(
     datum: &'a [u8],
     kind: RecordType,
 ) -> Result<T, CodecError> {
+    whole(datum::read(datum), kind)
+}
+
+/// What was read, where nothing is left over behind it.
+fn whole<T>(
+    read: Result<(T, &[u8]), datum::DatumError>,
+    kind: RecordType,
+) -> Result<T, CodecError> {
     let schema = kind.text().name;
-    let (value, left) = datum::read(datum).map_err(|error| CodecError::Malformed {
+    let (value, left) = read.map_err(|error| CodecError::Malformed {
         schema,
         reason: error.to_string(),
     })?;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::Id;
 use crate::vocabulary::{
@@ -111,18 +111,18 @@ pub struct Visit<'a> {
     #[serde(borrow)]
     pub content: Cow<'a, str>,
     pub title: Option<&'a str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub referrer_host: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub campaign_source: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub campaign_medium: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub campaign_name: Option<Cow<'a, str>>,
     pub device: Device,
     pub system: &'a str,
     pub browser: &'a str,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub language: Option<Cow<'a, str>>,
     pub conventional_channel: Channel,
     pub channel: Channel,
@@ -137,9 +137,9 @@ pub struct Visit<'a> {
     pub evidence: Vec<Evidence<'a>>,
     #[serde(borrow)]
     pub model_version: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub robot: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub incoming_token: Option<Cow<'a, str>>,
     pub share_token: Option<&'a str>,
     pub cascade_id: Option<Id>,
@@ -203,7 +203,7 @@ pub struct Share<'a> {
     pub network: Option<i64>,
     pub visitor: Option<i64>,
     pub sharer_visit: Option<Id>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub token: Option<Cow<'a, str>>,
 }
 
@@ -470,6 +470,18 @@ pub struct DeadLetter<'a> {
 pub struct Heartbeat<'a> {
     pub event_time: i64,
     pub source: &'a str,
+}
+
+/// A text that may be missing, borrowed: serde borrows a `Cow` by itself, but none within an
+/// `Option`.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+    let text = Option::<Text<'a>>::deserialize(deserializer)?;
+    Ok(text.map(|Text(text)| text))
 }
 
 /// Bytes as Avro `bytes`; serde would otherwise write a slice as an array.

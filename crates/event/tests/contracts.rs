@@ -385,6 +385,29 @@ fn a_visit_of_the_last_release_is_still_read() {
     assert_eq!(read, Record::Visit(visit));
 }
 
+/// Whatever was in the list that is given.
+#[test]
+fn a_visit_is_the_same_in_a_list_that_is_given() {
+    for (_, bytes, _) in samples() {
+        for cut in 0..=bytes.len() {
+            let cut = &bytes[..cut];
+            let mut spare = sample_visit().evidence;
+            match (Record::decode_into(cut, &mut spare), Record::decode(cut)) {
+                (Ok(given), Ok(own)) => assert_eq!(given, own),
+                (given, own) => assert_eq!(
+                    given.err().map(|error| error.to_string()),
+                    own.err().map(|error| error.to_string())
+                ),
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    sample_visit().encode(&mut bytes).expect("encodes");
+    bytes.push(0);
+    let longer = Record::decode_into(&bytes, &mut Vec::new());
+    assert!(matches!(longer, Err(CodecError::Trailing { left: 1, .. })));
+}
+
 #[test]
 fn an_incompatible_change_would_be_refused() {
     let released = RecordType::Edge.text().json;
@@ -479,7 +502,8 @@ proptest! {
         let mut framed = vec![0xC3, 0x01];
         framed.extend(RecordType::ALL[kind].fingerprint());
         framed.append(&mut bytes);
-        let _ = Record::decode(&framed);
+        let own = Record::decode(&framed);
+        prop_assert_eq!(own.is_ok(), Record::decode_into(&framed, &mut Vec::new()).is_ok());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use grapevine_inference::{Classifier, StateError};
 use crate::classify::misplaced;
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
-use state::State;
+use state::{Room, State};
 
 /// Places visits into cascades and infers their causes. State: at most 130 MB for 459 thousand visits
 /// that may get children, 60 MB for 229 thousand contents, and for what spreads 45 MB of contents
@@ -23,6 +23,7 @@ use state::State;
 pub struct ChainStage {
     classifier: Arc<Classifier>,
     weights: Option<Arc<Weights>>,
+    room: Room,
     state: State,
 }
 
@@ -32,6 +33,7 @@ impl ChainStage {
         ChainStage {
             classifier,
             weights: None,
+            room: Room::default(),
             state: State::default(),
         }
     }
@@ -51,9 +53,10 @@ impl Stage for ChainStage {
     const INPUT: &'static str = topic::HITS_CLASSIFIED;
 
     fn process(&mut self, _offset: u64, record: &[u8], out: &mut Outputs) {
-        let rejected = match Record::decode(record) {
+        let rejected = match Record::decode_into(record, &mut self.room.evidence) {
             Ok(Record::Visit(visit)) => {
-                self.state.visit(&self.classifier, visit, out);
+                self.state
+                    .visit(&self.classifier, visit, &mut self.room, out);
                 None
             }
             Ok(Record::VisitEvent(event)) => {

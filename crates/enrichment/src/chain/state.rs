@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    Channel, Edge, EdgeMethod, Heartbeat, Method, ParentKind, Share, ShareKind, Surge, Visit,
-    VisitEvent, topic,
+    Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Share, ShareKind, Surge,
+    Visit, VisitEvent, topic,
 };
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
@@ -16,7 +16,7 @@ use grapevine_inference::{COLLECTOR, Classifier, Clock};
 use serde::{Deserialize, Serialize};
 
 use crate::calibrating::Calibrating;
-use crate::classify::RESERVED_PROPERTIES;
+use crate::classify::{RESERVED_PROPERTIES, emptied};
 use crate::outputs::Outputs;
 
 /// Cascades that changed are written when this many did, …
@@ -26,6 +26,15 @@ const CHANGED_MS_MAX: i64 = 60_000;
 /// A fact that leaves more than this of P(privately passed on) does not say where a reader came
 /// from: an app that posts and messages share, say.
 const OUTSIDE_DARK_MAX: f32 = 0.02;
+
+/// Room to work in, which says nothing of what was before.
+#[derive(Default)]
+pub(super) struct Room {
+    /// An empty list for the evidence of the next visit.
+    pub(super) evidence: Vec<Evidence<'static>>,
+    /// For the words of what the content's history says.
+    words: String,
+}
 
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct State {
@@ -71,15 +80,19 @@ impl State {
     pub(super) fn visit(
         &mut self,
         classifier: &Classifier,
-        mut visit: Visit<'_>,
+        visit: Visit<'_>,
+        room: &mut Room,
         out: &mut Outputs,
     ) {
         self.pass(classifier, visit.time, out);
         if visit.channel == Channel::Bot {
             // Written anew: it may be as an earlier release wrote it.
             out.visit(topic::VISITS, &visit);
+            room.evidence = emptied(visit.evidence);
             return;
         }
+        // Its evidence borrows words of the room from here on.
+        let mut visit = visit;
         let content = visit.content.clone();
         let token = visit.incoming_token.clone();
         let arrival = Arrival {
@@ -101,12 +114,11 @@ impl State {
             let name_of = |app: u16| {
                 let id = chains.app_name(app);
                 let origin = classifier.signals().origin(id);
-                origin.map_or(id, |origin| &origin.name).to_owned()
+                Cow::Borrowed(origin.map_or(id, |origin| &origin.name))
             };
-            for hint in &hints {
-                hint.apply(&mut visit);
-                visit.evidence.push(hint.evidence(&name_of));
-            }
+            hints.iter().for_each(|hint| hint.apply(&mut visit));
+            let evidence = hints.evidence(&name_of, &mut room.words);
+            visit.evidence.extend(evidence);
         }
         let version = self.calibrating.visit(classifier, &mut visit);
         let mut visit = match &version {
@@ -153,6 +165,7 @@ impl State {
         chains.read(&arrival, &place, &judgement, &mut |finding| {
             put(finding, counts, out);
         });
+        room.evidence = emptied(visit.evidence);
     }
 
     /// Writes the edge of a token that came.

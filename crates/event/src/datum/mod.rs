@@ -10,6 +10,7 @@
 //! <https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>
 
 mod reader;
+mod visit;
 mod writer;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub(crate) use reader::read;
+pub(crate) use visit::read_visit;
 pub(crate) use writer::write;
 
 /// The only `fixed` of the schemas, by the name that [`Id`](crate::Id) gives to serde.

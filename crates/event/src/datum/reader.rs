@@ -16,15 +16,39 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
 ) -> Result<(T, &'de [u8]), DatumError> {
     let mut reader = Reader { rest: bytes };
-    let value = T::deserialize(&mut reader)?;
+    let value = reader.value()?;
     Ok((value, reader.rest))
 }
 
-struct Reader<'de> {
-    rest: &'de [u8],
+/// What of a datum is still to be read.
+pub(crate) struct Reader<'de> {
+    pub(super) rest: &'de [u8],
 }
 
 impl<'de> Reader<'de> {
+    /// The next value.
+    #[inline]
+    pub(super) fn value<T: Deserialize<'de>>(&mut self) -> Result<T, DatumError> {
+        T::deserialize(self)
+    }
+
+    /// The items of an array, put into a list that is there.
+    pub(super) fn items<T: Deserialize<'de>>(
+        &mut self,
+        mut list: Vec<T>,
+    ) -> Result<Vec<T>, DatumError> {
+        list.clear();
+        let mut items = Items {
+            reader: self,
+            left: 0,
+            ended: false,
+        };
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(list)
+    }
+
     #[inline]
     fn take(&mut self, count: usize) -> Result<&'de [u8], DatumError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(DatumError::Ended)?;

@@ -5,15 +5,13 @@ use std::borrow::Cow;
 use grapevine_event::{AddressOf, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
-use super::{Arrival, Hint, Words};
+use super::Arrival;
+use super::hints::{DAY_MS, HOUR_MS, Hint, Hints, MINUTE_MS, Words};
 use crate::evidence;
 use crate::model::{Model, Range, Weight};
 
 /// Share acts kept of a content: the latest. Those of the last hour count.
 const ACTS_MAX: usize = 8;
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// A content is fresh for a day (our reading of MozCon 2015's split).
 const FRESH_MS: i64 = DAY_MS;
 /// The data must reach back a week before a content's first visit, or the visit is merely the
@@ -114,30 +112,34 @@ impl Content {
         arrival: &Arrival<'_>,
         since: i64,
         model: &'m Model,
-    ) -> Vec<Hint<'m>> {
-        let mut hints = Vec::new();
-        hints.extend(self.preview(arrival, model));
-        let Some(first) = self.first else {
-            return hints;
-        };
+    ) -> Hints<'m> {
+        Hints {
+            act: self.preview(arrival, model),
+            age: self.age(arrival, since, model),
+        }
+    }
+
+    fn age<'m>(&self, arrival: &Arrival<'_>, since: i64, model: &'m Model) -> Option<Hint<'m>> {
+        let first = self.first?;
         let age_ms = arrival.time.saturating_sub(first);
         if age_ms >= OLD_MS {
-            hints.push(Hint {
+            Some(Hint {
                 name: evidence::OLD_CONTENT,
                 words: Words::Old { age_ms },
                 weight: Cow::Borrowed(&model.weight.old_content),
-            });
+            })
         } else if (0..=FRESH_MS).contains(&age_ms)
             && first.saturating_sub(since) >= HISTORY_MS
             && self.visits >= FRESH_VISITS_MIN
         {
-            hints.push(Hint {
+            Some(Hint {
                 name: evidence::FRESH_CONTENT,
                 words: Words::Fresh { age_ms },
                 weight: Cow::Borrowed(&model.weight.fresh_content),
-            });
+            })
+        } else {
+            None
         }
-        hints
     }
 
     /// The strongest of the acts before the landing; acts do not add up, since they may be one
@@ -195,16 +197,5 @@ fn halved(weight: &Weight) -> Weight {
         published: half(weight.published),
         published_search: weight.published_search,
         source: String::new(),
-    }
-}
-
-/// A duration in words, its largest unit only.
-pub(super) fn duration(ms: i64) -> String {
-    match ms {
-        ..0 => "0 s".to_owned(),
-        0..MINUTE_MS => format!("{} s", ms / 1_000),
-        MINUTE_MS..HOUR_MS => format!("{} min", ms / MINUTE_MS),
-        HOUR_MS..DAY_MS => format!("{} h", ms / HOUR_MS),
-        _ => format!("{} d", ms / DAY_MS),
     }
 }

@@ -451,10 +451,10 @@ impl Forest {
     }
 
     pub(super) fn take_changed(&mut self, emit: &mut dyn FnMut(&Cascade<'_>)) {
-        for tree in std::mem::take(&mut self.forgotten) {
+        for tree in self.forgotten.drain(..) {
             emit(&tree.cascade());
         }
-        for key in std::mem::take(&mut self.changed) {
+        for key in self.changed.drain(..) {
             // Taking is no use: what is written is not what is alive.
             if let Some(tree) = self.trees.peek_mut(key)
                 && std::mem::take(&mut tree.changed)

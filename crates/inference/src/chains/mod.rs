@@ -10,6 +10,7 @@
 
 mod content;
 mod forest;
+mod hints;
 mod spreading;
 
 use grapevine_event::{AddressOf, Cascade, Evidence, Id, Method, Share, ShareKind};
@@ -17,13 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::causes::{Marks, Range};
 use crate::clock::{Clock, key, short};
-use crate::evidence;
 use crate::model::Model;
 use crate::recent::Recent;
 use content::{Act, Content};
 use forest::Forest;
 use forest::token_key;
 pub use forest::{Cause, Place};
+pub use hints::{Hint, Hints, add_to_rest};
 pub use spreading::{Finding, IDLE_MS, NotFollowed, SETTLE_MS};
 use spreading::{Origin, Orphan, Owner, Reading, Sharing, Spreading};
 
@@ -300,7 +301,7 @@ impl Chains {
 
     /// What the content's history adds to the judgement of a landing that no fact decided, and
     /// remembers the landing. The weights are those of the evidence, likely value first.
-    pub fn landing<'m>(&mut self, arrival: &Arrival<'_>, model: &'m Model) -> Vec<Hint<'m>> {
+    pub fn landing<'m>(&mut self, arrival: &Arrival<'_>, model: &'m Model) -> Hints<'m> {
         let clock = self.clock_of(arrival.time);
         let site = key("site", &[&[clock.index() as u8], arrival.site.as_bytes()]);
         let start = match self.starts.get(site) {
@@ -327,7 +328,7 @@ impl Chains {
             return hints;
         }
         contents.set(content, Content::visited_first(arrival.time));
-        Vec::new()
+        Hints::default()
     }
 
     /// Remembers a share act, and names the sharer's visit where its token is known.
@@ -405,101 +406,6 @@ fn network_of(network: Option<i64>) -> u16 {
 
 fn content_key(site: &str, content: &str) -> u64 {
     key("content", &[site.as_bytes(), content.as_bytes()])
-}
-
-/// One thing that a content's history says about a landing.
-#[derive(Clone, Debug)]
-pub struct Hint<'m> {
-    name: &'static str,
-    words: Words,
-    weight: std::borrow::Cow<'m, crate::model::Weight>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Words {
-    Act {
-        /// The app that fetched the link; none where the act was on the page.
-        fetched_by: Option<u16>,
-        before_ms: i64,
-        same_network: bool,
-    },
-    Fresh {
-        age_ms: i64,
-    },
-    Old {
-        age_ms: i64,
-    },
-}
-
-impl Hint<'_> {
-    /// The hint as evidence; `name_of` gives the name for people of an app.
-    pub fn evidence(&self, name_of: &dyn Fn(u16) -> String) -> Evidence<'static> {
-        let detail = match self.words {
-            Words::Act {
-                fetched_by,
-                before_ms,
-                same_network,
-            } => {
-                let network = match same_network {
-                    true => " from the same network",
-                    false => "",
-                };
-                let before = content::duration(before_ms);
-                match fetched_by.map(name_of) {
-                    Some(app) => format!("{app} fetched this link {before} before{network}"),
-                    None => format!(
-                        "a reader copied this link or pressed a share button {before} before{network}"
-                    ),
-                }
-            }
-            Words::Fresh { age_ms } => {
-                format!("content first seen {} ago", content::duration(age_ms))
-            }
-            Words::Old { age_ms } => {
-                format!("content first seen {} ago", content::duration(age_ms))
-            }
-        };
-        Evidence {
-            name: self.name,
-            detail: detail.into(),
-            log_odds: self.weight.dark.likely as f32,
-            search_log_odds: Some(self.weight.search as f32),
-        }
-    }
-
-    /// Adds the hint to a judgement that was made by log-odds.
-    pub fn apply(&self, visit: &mut grapevine_event::Visit<'_>) {
-        let before = [
-            visit.dark_probability_low,
-            visit.dark_probability,
-            visit.dark_probability_high,
-            visit.dark_search_probability,
-        ];
-        let after = crate::classification::add_to_odds(before, &self.weight);
-        let [low, likely, high, search] = after;
-        visit.dark_probability_low = low;
-        visit.dark_probability = likely;
-        visit.dark_probability_high = high;
-        visit.dark_search_probability = search;
-        let (channel, app) = crate::classification::most_probable(after);
-        visit.channel = channel;
-        visit.app = app.into();
-    }
-}
-
-/// Adds hints to what the rest of a visit says whose token decided.
-pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &[Hint<'_>]) {
-    let rest = facts
-        .iter_mut()
-        .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
-    if let Some(rest) = rest {
-        let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
-        rest.log_odds += hints.iter().fold(0.0, add) as f32;
-        if let Some(search) = &mut rest.search_log_odds {
-            let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.search;
-            *search += hints.iter().fold(0.0, add) as f32;
-        }
-    }
 }
 
 /// Puts evidence in the order that records have: where a fact decided (`method` is not `prior`) the

@@ -409,9 +409,10 @@ fn hints(
         network,
     };
     let hints = chains.landing(&arrival, model);
-    let names = |app: u16| chains.app_name(app).to_uppercase();
-    let evidence = hints.iter().map(|hint| hint.evidence(&names));
-    evidence
+    let names = |app: u16| chains.app_name(app).to_uppercase().into();
+    let mut words = "of the landing before".to_owned();
+    hints
+        .evidence(&names, &mut words)
         .map(|fact| (fact.detail.into_owned(), fact.log_odds))
         .collect()
 }

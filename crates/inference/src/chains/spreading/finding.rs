@@ -32,7 +32,7 @@ pub enum Finding<'a> {
 
 /// A cause that may be named.
 #[derive(Clone, Copy, Debug)]
-struct Named {
+pub(super) struct Named {
     /// Reader's or act's key.
     key: u64,
     is_act: bool,
@@ -53,16 +53,17 @@ pub(super) struct Page<'a> {
 
 /// Writes the causes of an arrival: at most three that are named, somebody who is no reader, the
 /// outside, and the rest.
-/// Their probabilities sum to 1.
+/// Their probabilities sum to 1. `named` is room to work in.
 pub(super) fn causes(
     page: &Page<'_>,
     child: &Reader,
     posterior: &Posterior<'_>,
     readers: &Readers,
+    named: &mut Vec<Named>,
     emit: &mut dyn FnMut(Finding<'_>),
 ) {
     let apps = page.apps;
-    let mut named: Vec<Named> = Vec::with_capacity(8);
+    named.clear();
     for act in posterior.acts() {
         let mut left = 1.0;
         for (key, probability) in act.sharers.into_iter().flatten() {
@@ -112,7 +113,7 @@ pub(super) fn causes(
         probability: *probability,
         seen: 0.0,
     }));
-    for known in &mut named {
+    for known in &mut *named {
         known.probability += known.seen;
     }
     named.retain(|known| known.probability >= NAMED_FROM);
@@ -141,7 +142,7 @@ pub(super) fn causes(
     };
     let mut told = 0.0;
     let mut rows = 0;
-    for known in &named {
+    for known in &*named {
         if rows == NAMED_MAX {
             break;
         }

@@ -160,7 +160,7 @@ impl Followed {
         weights: &Weights,
         now: i64,
         closed: bool,
-        emit: &mut dyn FnMut(&Record<'_>),
+        emit: &mut dyn FnMut(Record<'_>),
     ) {
         self.written = self.spread.arrivals();
         self.touched = false;
@@ -180,7 +180,7 @@ impl Followed {
         let k_factor = (shape.arrivals > 0).then_some(shared);
         let broadcast = self.broadcasts.said();
         let posted = broadcast.is_some_and(|broadcast| broadcast.probability > 0.5);
-        emit(&Record {
+        emit(Record {
             site: &self.site,
             content: (&*self.content).into(),
             started: self.started,

@@ -203,8 +203,8 @@ pub(super) struct Hold {
     order: VecDeque<((i64, u64), u32)>,
     held: Vec<Option<Held>>,
     free: Vec<u32>,
-    /// Room for names that the last one taken left.
-    spare: Names,
+    /// Room for names that those taken left: as many places as are free, at the most.
+    spare: Vec<Names>,
 }
 
 impl Hold {
@@ -214,7 +214,7 @@ impl Hold {
         if self.order.get(at).is_some_and(|(known, _)| *known == place) {
             return;
         }
-        let mut names = std::mem::take(&mut self.spare);
+        let mut names = self.spare.pop().unwrap_or_default();
         let (site, content) = telling.names();
         names.set(site, content);
         let told = telling.told();
@@ -264,8 +264,8 @@ impl Hold {
 
     /// Takes the room of what was taken for what comes next.
     pub(super) fn give_back(&mut self, held: Held) {
-        if held.names.text.capacity() <= NAMES_KEPT {
-            self.spare = held.names;
+        if held.names.text.capacity() <= NAMES_KEPT && self.spare.len() < self.free.len() {
+            self.spare.push(held.names);
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) fn write(
         return;
     }
     followed.record(site.weights(), now, closed, &mut |record| {
-        emit(Finding::Spread(record.clone()));
+        emit(Finding::Spread(record));
     });
 }
 

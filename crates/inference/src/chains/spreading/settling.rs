@@ -2,7 +2,7 @@
 
 use crate::causes::{Arrival, Cause, Certain, Posterior, Scratch, Settled, TokenLaw};
 
-use super::finding::{self, Finding};
+use super::finding::{self, Finding, Named};
 use super::followed::Followed;
 use super::publishing::publish;
 use super::readers::{Reader, Readers};
@@ -28,6 +28,7 @@ pub(super) enum Until {
 pub(super) struct Room {
     pub(super) plain: Scratch,
     noting: Scratch,
+    named: Vec<Named>,
 }
 
 impl Default for Room {
@@ -35,6 +36,7 @@ impl Default for Room {
         Room {
             plain: Scratch::default(),
             noting: Scratch::with_examples(),
+            named: Vec::new(),
         }
     }
 }
@@ -211,7 +213,8 @@ pub(super) fn settle(
                         apps: desk.apps,
                         model_version: site.learned.weights().version(),
                     };
-                    finding::causes(&page, child, &settled.posterior, desk.readers, desk.emit);
+                    let (posterior, named) = (&settled.posterior, &mut desk.room.named);
+                    finding::causes(&page, child, posterior, desk.readers, named, desk.emit);
                 }
             }
         }

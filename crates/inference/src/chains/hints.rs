@@ -1,0 +1,161 @@
+//! What a content's history says about a landing, and how it is told.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write};
+
+use grapevine_event::{Evidence, Visit};
+
+use crate::evidence;
+use crate::model::Weight;
+
+pub(super) const MINUTE_MS: i64 = 60_000;
+pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// What a content's history says about a landing: two things at the most.
+#[derive(Clone, Debug, Default)]
+pub struct Hints<'m> {
+    /// Of an act of sharing shortly before.
+    pub(super) act: Option<Hint<'m>>,
+    /// Of the content's age.
+    pub(super) age: Option<Hint<'m>>,
+}
+
+impl<'m> Hints<'m> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Hint<'m>> {
+        self.act.iter().chain(&self.age)
+    }
+
+    /// The hints as evidence, told in `words`, whatever was in them; `name_of` gives the name for
+    /// people of an app.
+    pub fn evidence<'w, 'n>(
+        &self,
+        name_of: &dyn Fn(u16) -> Cow<'n, str>,
+        words: &'w mut String,
+    ) -> impl Iterator<Item = Evidence<'w>> {
+        words.clear();
+        if let Some(act) = &self.act {
+            act.tell(name_of, words);
+        }
+        let of_act = words.len();
+        if let Some(age) = &self.age {
+            age.tell(name_of, words);
+        }
+        let (of_act, of_age) = words.split_at(of_act);
+        let act = self.act.as_ref().map(|act| act.evidence(of_act));
+        let age = self.age.as_ref().map(|age| age.evidence(of_age));
+        act.into_iter().chain(age)
+    }
+}
+
+/// One thing that a content's history says about a landing.
+#[derive(Clone, Debug)]
+pub struct Hint<'m> {
+    pub(super) name: &'static str,
+    pub(super) words: Words,
+    pub(super) weight: Cow<'m, Weight>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Words {
+    Act {
+        /// The app that fetched the link; none where the act was on the page.
+        fetched_by: Option<u16>,
+        before_ms: i64,
+        same_network: bool,
+    },
+    Fresh {
+        age_ms: i64,
+    },
+    Old {
+        age_ms: i64,
+    },
+}
+
+impl Hint<'_> {
+    fn tell<'n>(&self, name_of: &dyn Fn(u16) -> Cow<'n, str>, words: &mut String) {
+        // A string takes whatever is written.
+        let _ = match self.words {
+            Words::Act {
+                fetched_by,
+                before_ms,
+                same_network,
+            } => {
+                let network = match same_network {
+                    true => " from the same network",
+                    false => "",
+                };
+                let before = InWords(before_ms);
+                match fetched_by.map(name_of) {
+                    Some(app) => write!(words, "{app} fetched this link {before} before{network}"),
+                    None => write!(
+                        words,
+                        "a reader copied this link or pressed a share button {before} before{network}"
+                    ),
+                }
+            }
+            Words::Fresh { age_ms } | Words::Old { age_ms } => {
+                write!(words, "content first seen {} ago", InWords(age_ms))
+            }
+        };
+    }
+
+    fn evidence<'w>(&self, detail: &'w str) -> Evidence<'w> {
+        Evidence {
+            name: self.name,
+            detail: detail.into(),
+            log_odds: self.weight.dark.likely as f32,
+            search_log_odds: Some(self.weight.search as f32),
+        }
+    }
+
+    /// Adds the hint to a judgement that was made by log-odds.
+    pub fn apply(&self, visit: &mut Visit<'_>) {
+        let before = [
+            visit.dark_probability_low,
+            visit.dark_probability,
+            visit.dark_probability_high,
+            visit.dark_search_probability,
+        ];
+        let after = crate::classification::add_to_odds(before, &self.weight);
+        let [low, likely, high, search] = after;
+        visit.dark_probability_low = low;
+        visit.dark_probability = likely;
+        visit.dark_probability_high = high;
+        visit.dark_search_probability = search;
+        let (channel, app) = crate::classification::most_probable(after);
+        visit.channel = channel;
+        visit.app = app.into();
+    }
+}
+
+/// Adds hints to what the rest of a visit says whose token decided.
+pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &Hints<'_>) {
+    let rest = facts
+        .iter_mut()
+        .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
+    if let Some(rest) = rest {
+        let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
+        rest.log_odds += hints.iter().fold(0.0, add) as f32;
+        if let Some(search) = &mut rest.search_log_odds {
+            let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.search;
+            *search += hints.iter().fold(0.0, add) as f32;
+        }
+    }
+}
+
+/// A duration of so many milliseconds in words, its largest unit only.
+struct InWords(i64);
+
+impl Display for InWords {
+    fn fmt(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ..0 => words.write_str("0 s"),
+            ms @ 0..MINUTE_MS => write!(words, "{} s", ms / 1_000),
+            ms @ MINUTE_MS..HOUR_MS => write!(words, "{} min", ms / MINUTE_MS),
+            ms @ HOUR_MS..DAY_MS => write!(words, "{} h", ms / HOUR_MS),
+            ms => write!(words, "{} d", ms / DAY_MS),
+        }
+    }
+}
