@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::state::{Counts, State};
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 6 since links that were posted in public are told apart. No release
-/// wrote 2 to 5.
-const FORMAT: u32 = 6;
+/// Format of the saved state: 7 since a reader's name and returns are one entry. No release wrote 2 to
+/// 6.
+const FORMAT: u32 = 7;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 
