@@ -131,9 +131,9 @@ fn classified(hits: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 /// What a record is read into, what is held for five seconds of event time, and what is said of it take the
-/// room of those before. A new reader is remembered in tables that grow now and then; what else is allocated
-/// for him are the records of how his content spreads, one for every eighth reader or fewer, and that it is looked at
-/// again.
+/// room of those before. A new reader is remembered in tables and trees that grow now and then, and
+/// brings a record of how the content spreads as it does. What is counted is told a second time, so
+/// that nothing falls due by time: the minute's records of calibration are no hit's.
 #[test]
 fn a_return_allocates_nothing_and_a_new_reader_now_and_then() {
     let measured = |change: fn(&mut Hit<'_>, i64)| {

@@ -28,7 +28,7 @@ struct Slot<V> {
 }
 
 /// Spreads keys whose bits are not all of equal use (finaliser of splitmix64, Steele et al. 2014).
-fn spread(key: u64) -> u64 {
+pub(crate) fn spread(key: u64) -> u64 {
     let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     key ^ (key >> 31)
@@ -54,6 +54,24 @@ impl<V> Recent<V> {
     /// True where it is empty.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// True where one more has to make room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.len() >= self.capacity as usize
+    }
+
+    /// Where a key's entry is, for an index of one's own: it stays there for as long as it is
+    /// remembered and none is [taken out](Self::remove). Whose entry has to go leaves the place to
+    /// the new one.
+    pub(crate) fn place_of(&self, key: u64) -> Option<u32> {
+        self.find(key)
+    }
+
+    /// The entry at a place, without counting as a use.
+    pub(crate) fn at(&self, place: u32) -> Option<(u64, &V)> {
+        let slot = self.slots.get(place as usize)?;
+        Some((slot.key, &slot.value))
     }
 
     /// The value of a key, without counting as a use.

@@ -5,7 +5,7 @@
 //! forgotten is always a leaf: the sums of a tree stay exact for as long as the tree is kept.
 
 use grapevine_event::{Cascade, EdgeMethod, Id};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Arrival, Gift};
 use crate::clock::{key, short};
@@ -13,7 +13,7 @@ use crate::recent::Recent;
 
 /// Tokens whose owner is known: 30 bytes each.
 const TOKENS_MAX: u32 = 458_752;
-/// Visits that may still get children: 110 bytes each.
+/// Visits that may still get children: 90 bytes each.
 const NODES_MAX: u32 = 458_752;
 /// Readers of a content, to recognise their returns: 30 bytes each.
 const READERS_MAX: u32 = 458_752;
@@ -59,12 +59,28 @@ pub struct Place {
     pub generation: u16,
 }
 
+/// Stands where saved states have the pseudonym of a node's reader, which nothing asks for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unnamed;
+
+impl Serialize for Unnamed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        None::<i64>.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Unnamed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<i64>::deserialize(deserializer).map(|_| Unnamed)
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Node {
     visit: Id,
     cascade: Id,
     content: u64,
-    visitor: Option<i64>,
+    named: Unnamed,
     time: i64,
     /// Key of the parent's node; 0 for a root.
     parent: u64,
@@ -258,7 +274,7 @@ impl Forest {
             visit: arrival.visit,
             cascade: above.cascade,
             content,
-            visitor: arrival.visitor,
+            named: Unnamed,
             time: arrival.time,
             parent,
             size: 1,
@@ -374,7 +390,7 @@ impl Forest {
             visit: arrival.visit,
             cascade: arrival.visit,
             content,
-            visitor: arrival.visitor,
+            named: Unnamed,
             time: arrival.time,
             parent: 0,
             size: 1,
@@ -426,7 +442,7 @@ impl Forest {
             visit: gift.visit,
             cascade,
             content,
-            visitor: gift.visitor,
+            named: Unnamed,
             time: gift.time,
             parent: 0,
             size: 1,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use grapevine_event::{ChainModel, Edge, EdgeMethod, Id, ParentKind, Spread};
 
 use super::followed::ActName;
-use super::readers::{Reader, Readers};
+use super::readers::{Known, Readers};
 use crate::causes::Posterior;
 
 /// Causes that are named of one arrival at the most, the outside aside.
@@ -56,7 +56,7 @@ pub(super) struct Page<'a> {
 /// Their probabilities sum to 1. `named` is room to work in.
 pub(super) fn causes(
     page: &Page<'_>,
-    child: &Reader,
+    child: &Known,
     posterior: &Posterior<'_>,
     readers: &Readers,
     named: &mut Vec<Named>,

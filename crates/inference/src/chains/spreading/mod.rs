@@ -39,7 +39,7 @@ use followed::{ActName, Followed};
 use held::{HOLD_MS, Hold, Telling};
 pub(super) use late::{Orphan, Owner};
 use publishing::{write, write_model};
-use readers::Readers;
+use readers::{Reader, Readers};
 use settling::{Desk, Room, Until, arrive, settle};
 use site::Site;
 pub(super) use told::{Origin, Reading, Sharing};
@@ -194,13 +194,14 @@ impl Spreading {
     ) {
         let (content, own) = (reading.content_key, crate::clock::short(reading.visit));
         if let Some(visitor) = reading.visitor {
-            let reader = reader_key(content, visitor);
-            if self.readers.first_visit(reader, own) != own {
+            let first = self.readers.first_visit(content, visitor);
+            if first.is_some_and(|first| first != own) {
                 return;
             }
         }
         if reading.content.len() > CONTENT_BYTES_MAX {
             self.not_followed.long_contents += 1;
+            self.recognise(clock, reading);
             return;
         }
         // Whoever has to be forgotten is settled while he is known.
@@ -235,6 +236,22 @@ impl Spreading {
         }
     }
 
+    /// Remembers a reader of a content that is not followed, to know who comes back.
+    fn recognise(&mut self, clock: Clock, reading: &Reading<'_>) {
+        if reading.visitor.is_some() {
+            self.readers.name(&Reader {
+                visit: reading.visit,
+                visitor: reading.visitor,
+                time: reading.time,
+                content: reading.content_key,
+                clock: clock.index() as u8,
+                app: reading.app,
+                settled: true,
+                told: true,
+            });
+        }
+    }
+
     fn take_sharing(
         &mut self,
         clock: Clock,
@@ -265,7 +282,7 @@ impl Spreading {
         };
         let by_visitor = sharing
             .visitor
-            .and_then(|visitor| self.readers.known(reader_key(content, visitor)));
+            .and_then(|visitor| self.readers.known(content, visitor));
         let sharer = sharing.sharer.map(|visit| by_visitor.unwrap_or(visit));
         followed.shares = followed.shares.saturating_add(1);
         followed.touch(sharing.time);
@@ -498,11 +515,6 @@ fn site_of<'s>(
         sites.set(known, site);
     }
     sites.get(known).expect("set above")
-}
-
-/// Key of a reader of a content.
-fn reader_key(content: u64, visitor: i64) -> u64 {
-    key("reader", &[&content.to_le_bytes(), &visitor.to_le_bytes()])
 }
 
 #[cfg(test)]

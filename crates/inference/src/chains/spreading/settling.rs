@@ -138,19 +138,16 @@ pub(super) fn arrive(
     if followed.spread.arrivals() > 1 {
         site.count_odds(outside, arrival.outside_log_odds);
     }
-    readers.name(
-        own,
-        Reader {
-            visit: reading.visit,
-            time: reading.time,
-            content: reading.content_key,
-            clock,
-            app: reading.app,
-            children: 0,
-            settled: false,
-            told,
-        },
-    );
+    readers.name(&Reader {
+        visit: reading.visit,
+        visitor: reading.visitor,
+        time: reading.time,
+        content: reading.content_key,
+        clock,
+        app: reading.app,
+        settled: false,
+        told,
+    });
 }
 
 /// A number from 0 to 1 that follows from a key.
@@ -186,11 +183,7 @@ pub(super) fn settle(
             return;
         };
         followed.touched = true;
-        let mut told = true;
-        if let Some(reader) = desk.readers.of_mut(settled.key, content) {
-            reader.settled = true;
-            told = reader.told;
-        }
+        let child = desk.readers.settle(settled.key, content);
         match settled.certain {
             Some(cause) => {
                 let cause = match cause {
@@ -202,9 +195,8 @@ pub(super) fn settle(
                 };
                 learn(&settled, cause, wanted, site);
             }
-            None if told => {}
             None => {
-                if let Some(child) = desk.readers.of(settled.key, content) {
+                if let Some(child) = child.filter(|child| !child.told) {
                     let page = finding::Page {
                         site: &followed.site,
                         content: &followed.content,
@@ -214,16 +206,13 @@ pub(super) fn settle(
                         model_version: site.learned.weights().version(),
                     };
                     let (posterior, named) = (&settled.posterior, &mut desk.room.named);
-                    finding::causes(&page, child, posterior, desk.readers, named, desk.emit);
+                    finding::causes(&page, &child, posterior, desk.readers, named, desk.emit);
                 }
             }
         }
         let (key, certain) = (settled.key, settled.certain.is_some());
         if certain {
-            let time = desk
-                .readers
-                .of(key, content)
-                .map_or(0, |reader| reader.time);
+            let time = child.map_or(0, |child| child.time);
             site.last = site.last.max(time);
             publish(site, key, desk.emit);
         }
