@@ -95,7 +95,7 @@ pub fn evaluate(
                 laws.learn(settled);
             }
         });
-        let shape = spread.shape_or_none(weights, spread.unshared(&laws.unshared));
+        let shape = spread.shape_or_none(weights, spread.unshared());
         scores.push(CascadeScore {
             // What is stated of the content: its edges one by one do not know that all of them may be
             // from outside together.

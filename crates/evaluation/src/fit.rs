@@ -52,15 +52,6 @@ pub fn learn(
     };
     let mut laws = MarkLaws::default();
     let lessons = lessons(cascades, setting, weights, &mut laws, keep, all);
-    if all {
-        for cascade in cascades {
-            let readers = cascade.parents.len().saturating_sub(1);
-            let unshared = cascade.parents.iter().all(|parent| *parent == 0);
-            if readers > 0 {
-                laws.unshared.count_whole(readers as u32, unshared);
-            }
-        }
-    }
     let learned = weights.learn(
         &lessons,
         holding,

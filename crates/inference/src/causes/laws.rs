@@ -7,7 +7,6 @@ use super::acts::ActLaw;
 use super::marks::{MarkLaw, Marks};
 use super::outside::OutsideLaw;
 use super::tokens::TokenLaw;
-use super::unshared::UnsharedLaw;
 
 /// The laws of a site.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,8 +23,6 @@ pub struct MarkLaws {
     pub outside: OutsideLaw,
     /// How tokens are lost.
     pub tokens: TokenLaw,
-    /// How common contents are that nobody passes on.
-    pub unshared: UnsharedLaw,
 }
 
 impl Default for MarkLaws {
@@ -39,7 +36,6 @@ impl Default for MarkLaws {
             acts: ActLaw::default(),
             outside: OutsideLaw::default(),
             tokens: TokenLaw::default(),
-            unshared: UnsharedLaw::default(),
         }
     }
 }

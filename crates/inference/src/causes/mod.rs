@@ -70,7 +70,6 @@ pub use shape::Shape;
 pub use state::{SETTLED_AFTER, Spread};
 pub use sums::{PRIOR_CHILDREN, PRIOR_READERS, reproduction};
 pub use tokens::TokenLaw;
-pub use unshared::UnsharedLaw;
 pub use weights::{Dispersion, Weights, WeightsError};
 
 #[cfg(test)]

@@ -18,8 +18,6 @@ const GENERATIONS_MAX: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
     pub(super) settled: u64,
-    /// Of these with a certain cause: from outside, and from a share.
-    certain: [u32; 2],
     /// Expected arrivals from earlier readers.
     shared: f64,
     /// The same where the content is more, and less, from outside than the weights know.
@@ -49,7 +47,6 @@ impl Sums {
 
     pub(super) fn add_certain(&mut self, outside: bool) {
         self.settled += 1;
-        self.count_certain(outside);
         self.add_shared(if outside { 0.0 } else { 1.0 });
     }
 
@@ -60,7 +57,6 @@ impl Sums {
             let odds = outside / (1.0 - outside).max(1e-12) * shift.exp();
             1.0 / (1.0 + odds)
         };
-        self.count_certain(from_outside);
         let certain = if from_outside { 0.0 } else { 1.0 };
         let most = self.settled as f64;
         let corrected = |sum: f64, counted: f64| (sum + certain - counted).clamp(0.0, most);
@@ -68,16 +64,6 @@ impl Sums {
         self.shared_low = corrected(self.shared_low, shared(shift));
         self.shared_high = corrected(self.shared_high, shared(-shift));
         self.variance = (self.variance - outside * (1.0 - outside)).max(0.0);
-    }
-
-    fn count_certain(&mut self, from_outside: bool) {
-        let count = &mut self.certain[usize::from(!from_outside)];
-        *count = count.saturating_add(1);
-    }
-
-    /// Settled arrivals whose cause is certain: from outside, and from a share.
-    pub(super) fn certain(&self) -> [u32; 2] {
-        self.certain
     }
 
     fn add_shared(&mut self, shared: f64) {

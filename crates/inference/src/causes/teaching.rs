@@ -5,8 +5,8 @@ use super::laws::MarkLaws;
 use super::posterior::Settled;
 
 impl MarkLaws {
-    /// Learns from a settled arrival: what comes from outside, how many contents nobody passes on,
-    /// which marks are passed on, what acts of sharing breed. One whose cause is not certain teaches nothing.
+    /// Learns from a settled arrival: what comes from outside, which marks are passed on, what
+    /// acts of sharing breed. One whose cause is not certain teaches nothing.
     pub fn learn(&mut self, settled: &Settled<'_>) {
         let Some(certain) = settled.certain else {
             return;
@@ -16,12 +16,6 @@ impl MarkLaws {
         self.outside
             .count(posterior.outside(), from_outside, posterior.certain);
         let spread = posterior.spread;
-        let [outside, shares] = spread.sums.certain();
-        // The edge itself is among them.
-        if shares == u32::from(!from_outside) {
-            let before = outside.saturating_sub(u32::from(from_outside));
-            self.unshared.count(spread.arrivals, before, from_outside);
-        }
         let candidates = &spread.candidates;
         let of = |key: u64| candidates.iter().position(|kept| kept.key() == key);
         let parent = match certain {

@@ -342,14 +342,13 @@ fn sixty(chained: bool, tokens: bool) -> History {
 #[test]
 fn a_small_content_that_nobody_passes_on_may_have_no_spreading() {
     let weights = Weights::builtin();
-    let law = UnsharedLaw::default();
     let (star, _) = stream(&sixty(false, false), &weights);
     let sums = star.shape(&weights);
     assert!(
         sums.shared.low > 0.0,
         "single edges never say none: {sums:?}"
     );
-    let unshared = star.unshared(&law);
+    let unshared = star.unshared();
     let shape = star.shape_or_none(&weights, unshared);
     let least = 2.0 * 60.0 / 61.0;
     assert_eq!(shape.shared.low, 0.0, "{unshared} {shape:?}");
@@ -359,12 +358,12 @@ fn a_small_content_that_nobody_passes_on_may_have_no_spreading() {
     assert!(shape.shared.high <= sums.shared.high, "{shape:?} {sums:?}");
     // Thirty that are certainly from outside say it nearly surely.
     let (told, _) = stream(&sixty(false, true), &weights);
-    let told = told.shape_or_none(&weights, told.unshared(&law));
+    let told = told.shape_or_none(&weights, told.unshared());
     assert!(told.shared.likely < 0.5 * shape.shared.likely, "{told:?}");
 
     let (chain, _) = stream(&sixty(true, true), &weights);
-    assert_eq!(chain.unshared(&law), 0.0);
-    let shape = chain.shape_or_none(&weights, chain.unshared(&law));
+    assert_eq!(chain.unshared(), 0.0);
+    let shape = chain.shape_or_none(&weights, chain.unshared());
     assert_eq!(shape, chain.shape(&weights));
     assert!(shape.shared.low > 0.4, "{shape:?}");
 }
@@ -600,7 +599,7 @@ proptest! {
             prop_assert!(range.low <= range.likely && range.likely <= range.high, "{:?}", range);
             prop_assert!(range.low >= 0.0 && range.high.is_finite(), "{:?}", range);
         }
-        prop_assert!((0.0..=1.0).contains(&spread.unshared(&laws.unshared)));
+        prop_assert!((0.0..=1.0).contains(&spread.unshared()));
         for unshared in [0.0, 0.04, 0.1, 0.5, 0.85, 1.0] {
             let either = spread.shape_or_none(&weights, unshared);
             for (range, of_trees) in [
