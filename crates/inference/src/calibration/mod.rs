@@ -35,7 +35,7 @@ use crate::recent::Recent;
 pub use learning::Learned;
 use site::Site;
 pub use tokens::TokenLaw;
-pub(crate) use tokens::dark_or_own;
+pub(crate) use tokens::{dark_or_own, what_it_says};
 
 /// Sites remembered: about 1.5 MB.
 const SITES_MAX: u32 = 1_024;

@@ -108,6 +108,21 @@ impl TokenLaw {
         let (channel, app) = dark_or_own(dark);
         visit.channel = channel;
         visit.app = app.into();
+        let token = |fact: &&mut Evidence<'_>| fact.name == evidence::TOKEN;
+        if let Some(token) = visit.evidence.iter_mut().find(token) {
+            token.detail = what_it_says(dark).into();
+        }
+    }
+}
+
+/// What a token alone says, in words.
+pub(crate) fn what_it_says(dark: Range) -> &'static str {
+    match dark.likely >= 0.5 {
+        true => "the link carries a reader's share token",
+        false => {
+            "the link carries a share token, more likely the reader's own that came back by history, a \
+             bookmark or an open tab than one passed on in private"
+        }
     }
 }
 

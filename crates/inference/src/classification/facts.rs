@@ -6,7 +6,7 @@ use grapevine_signals::{Certainty, Origin, OriginCategory, Surface};
 
 use super::machines::robot;
 use super::{Classification, Classifier, Landing};
-use crate::calibration::{TokenLaw, dark_or_own};
+use crate::calibration::{TokenLaw, dark_or_own, what_it_says};
 use crate::evidence;
 use crate::model::Range;
 
@@ -66,6 +66,10 @@ impl Classifier {
             let law = TokenLaw::usual(landing.visitor.basis, self.model());
             let dark = law.private(private, self.model());
             (judged.channel, judged.app) = dark_or_own(dark);
+            let token = |fact: &&mut Evidence<'_>| fact.name == evidence::TOKEN;
+            if let Some(token) = judged.evidence.iter_mut().find(token) {
+                token.detail = what_it_says(dark).into();
+            }
             judged.dark_probability = dark.likely as f32;
             judged.dark_probability_low = dark.low as f32;
             judged.dark_probability_high = dark.high as f32;
