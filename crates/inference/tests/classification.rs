@@ -51,6 +51,16 @@ fn a_token_decides_and_the_last_hop_may_still_be_public() {
         home.dark_probability < certain.dark_probability - 0.1,
         "{home:?}"
     );
+    assert_eq!(
+        (home.channel, home.method),
+        (Channel::Direct, Method::Token)
+    );
+    assert!(
+        home.evidence[0]
+            .detail
+            .contains("more likely the reader's own")
+    );
+    assert!(!certain.evidence[0].detail.contains("own"), "{certain:?}");
     let nobody = VisitorContext {
         basis: VisitorBasis::None,
         ..NEW
