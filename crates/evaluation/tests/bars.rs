@@ -5,6 +5,11 @@
 //! labels as the inference learns from and scored on the same hidden edges. `cascades.rs` has the
 //! same bars on real cascades, where their files are.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "every bar with its figure, where a test is read"
+)]
+
 mod limits;
 mod made;
 
