@@ -4,11 +4,16 @@
 use std::error::Error;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use grapevine_embedded::{
     Account, Accounts, EmbeddedServer, EngineLibrary, Limits, Role, ServerOptions, cache_dir,
 };
 
+use crate::stages::PATIENCE;
+
+/// How long to wait before asking again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// The account that everything is done by.
 pub const USER: &str = "owner";
 /// Its password. The server listens on loopback for the time of a test.
@@ -120,5 +125,22 @@ impl Asked {
         let rows = self.rows(sql)?;
         let number = rows.first().and_then(|row| row.first()?.parse().ok());
         number.ok_or_else(|| format!("{sql}: {rows:?} is no number"))
+    }
+
+    /// Waits until a question is answered so; fails where it is not in time.
+    #[track_caller]
+    pub fn wait_for(&self, sql: &str, wanted: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.number(sql);
+            if found == Ok(wanted) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{sql} is {found:?}, not {wanted}"
+            );
+            std::thread::sleep(AGAIN);
+        }
     }
 }

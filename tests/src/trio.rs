@@ -97,19 +97,7 @@ impl Trio {
 
     /// Waits until ClickHouse answers a question so.
     pub fn wait_for(&self, sql: &str, wanted: u64) {
-        let asked = self.asked();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = asked.number(sql);
-            if found == Ok(wanted) {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{sql} is {found:?}, not {wanted}"
-            );
-            std::thread::sleep(AGAIN);
-        }
+        self.asked().wait_for(sql, wanted);
     }
 }
 

@@ -116,35 +116,21 @@ impl Pipeline {
         }
     }
 
-    #[track_caller]
-    fn becomes(&self, sql: &str, wanted: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.asked.number(sql);
-            if found == Ok(wanted) {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{sql} is {found:?}, not {wanted}"
-            );
-            std::thread::sleep(AGAIN);
-        }
-    }
-
     /// A calm day and more, then a rumour now: its alert is there in time and says where it spreads. `said`
     /// is what the process that raises it has said so far.
     fn raises_a_rumour_in_time(&self, said: &dyn Fn() -> String) {
         // Which clock a hit lives by is settled by the collector's last heartbeat, and before the first
         // all live by that of imports. A cascade is written with a heartbeat, so here one was heard.
         self.send(&a_certain_edge());
-        self.becomes("SELECT count() > 0 FROM grapevine.cascades", 1);
+        self.asked
+            .wait_for("SELECT count() > 0 FROM grapevine.cascades", 1);
 
         let calm = calm(now_ms());
         self.send(&calm);
         let visits = format!("SELECT count() FROM grapevine.visits WHERE site = '{SITE}'");
-        self.becomes(&visits, calm.len() as u64);
-        self.becomes("SELECT count() FROM grapevine.surges", 0);
+        self.asked.wait_for(&visits, calm.len() as u64);
+        self.asked
+            .wait_for("SELECT count() FROM grapevine.surges", 0);
         assert!(!said().contains("spreading in the dark"), "{}", said());
 
         // The act, then its readers: one hit a request, no two of one millisecond.
@@ -229,9 +215,10 @@ impl Pipeline {
         }
         assert_eq!(*seeds, began.join(","));
         let known = "SELECT count() FROM grapevine.surges ARRAY JOIN seeds AS seed WHERE seed.id IN (SELECT visit_id FROM grapevine.visits UNION ALL SELECT share_id FROM grapevine.shares)";
-        self.becomes(known, 6);
+        self.asked.wait_for(known, 6);
         // Nothing else rose.
-        self.becomes("SELECT count() FROM grapevine.surges", 1);
+        self.asked
+            .wait_for("SELECT count() FROM grapevine.surges", 1);
     }
 }
 

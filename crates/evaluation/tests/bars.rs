@@ -14,24 +14,11 @@ mod limits;
 mod made;
 
 use grapevine_evaluation::{
-    Cascade, CopiedMarks, Labelled, Measures, Setting, Tokens, baselines, conditional_logit,
-    evaluate, learn, read,
+    Cascade, Labelled, Measures, Setting, baselines, conditional_logit, evaluate, learn, read,
 };
 use grapevine_inference::causes::{Holding, MarkLaws, Weights};
 use grapevine_simulator::{CascadeWriter, Scenario, simulate};
-use limits::{Bar, Limit, RATES, bars};
-
-/// Which edges carry tokens, and marks that are made up as the bar of marks has them.
-fn setting(rate: f64, seed: u64, marked: bool) -> Setting {
-    Setting {
-        tokens: Tokens { rate, seed },
-        marks: marked.then_some(CopiedMarks {
-            channel: 0.5,
-            network: 0.3,
-            seed,
-        }),
-    }
-}
+use limits::{Bar, Limit, RATES, bars, setting};
 
 fn scoring(rate: f64, marked: bool) -> Setting {
     setting(rate, 1, marked)

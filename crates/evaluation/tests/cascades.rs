@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use grapevine_evaluation::{
-    Cascade, CopiedMarks, FitSource, Labelled, Measures, Setting, Tokens, conditional_logit,
-    evaluate, fit, learn, read,
+    Cascade, FitSource, Labelled, Measures, conditional_logit, evaluate, fit, learn, read,
 };
 use grapevine_inference::causes::{Holding, MarkLaws, Weights};
-use limits::{Bar, Limit, RATES, bars};
+use limits::{Bar, Limit, RATES, bars, setting};
 
 const DIRECTORY: &str = "GRAPEVINE_CASCADES";
 /// Share of tokens at which ranges and pooled R are held to their bars beside [`RATES`].
@@ -121,17 +120,6 @@ fn set(file: &Path) -> Set {
         name: name.split('.').next().unwrap_or_default().to_owned(),
         scored: half(1),
         known: half(0),
-    }
-}
-
-fn setting(rate: f64, seed: u64, marked: bool) -> Setting {
-    Setting {
-        tokens: Tokens { rate, seed },
-        marks: marked.then_some(CopiedMarks {
-            channel: 0.5,
-            network: 0.3,
-            seed,
-        }),
     }
 }
 

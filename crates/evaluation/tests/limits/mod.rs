@@ -2,10 +2,22 @@
 
 use std::fmt;
 
-use grapevine_evaluation::Measures;
+use grapevine_evaluation::{CopiedMarks, Measures, Setting, Tokens};
 
 /// Shares of tokens that the bars are of.
 pub(crate) const RATES: [f64; 4] = [0.0, 0.01, 0.05, 0.2];
+
+/// Which edges carry tokens, and marks that are made up as the bar of marks has them.
+pub(crate) fn setting(rate: f64, seed: u64, marked: bool) -> Setting {
+    Setting {
+        tokens: Tokens { rate, seed },
+        marks: marked.then_some(CopiedMarks {
+            channel: 0.5,
+            network: 0.3,
+            seed,
+        }),
+    }
+}
 
 /// What a figure is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
