@@ -302,7 +302,8 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         "{once:?}: {pages} pages, {previews} previews"
     );
 
-    // Every token that arrived and whose page view was told names its sharer.
+    // Every token that arrived and whose page view was told names its sharer, and those that were passed on are as
+    // many as is expected of them.
     let sent: BTreeSet<&str> = hits
         .iter()
         .map(|hit| hit["id"].as_str().expect("id"))
@@ -320,7 +321,7 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         .count() as f64;
     let edges = query(
         &data_dir,
-        "SELECT sum(sign), uniqExact(child_visit), sumIf(sign, probability = 1 AND parent_visit IS NOT NULL) FROM grapevine.edges WHERE method = 'token'",
+        "SELECT sum(sign), uniqExact(child_visit), sum(probability * sign) FROM grapevine.edges WHERE method = 'token' AND parent_visit IS NOT NULL",
     );
     let edges: Vec<f64> = edges
         .trim()
@@ -328,15 +329,12 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
         .map(|text| text.parse().expect("count"))
         .collect();
     assert!(
-        (edges[0] / passed_on - 1.0).abs() < 0.05,
+        (edges[2] / passed_on - 1.0).abs() < 0.05,
         "{edges:?} of {passed_on}"
     );
-    assert!(
-        edges.iter().all(|count| *count == edges[0]),
-        "each child once, with its parent: {edges:?}"
-    );
-    // Every edge is in one tree, but for a token whose owner was told of later: that moves no tree, so
-    // its visit stays where it began (docs/chains.md). A tree that changed after the last heartbeat is
+    assert_eq!(edges[0], edges[1], "each child once, with its parent");
+    // Every edge is in one tree, but for a token that is more likely the reader's own and for one whose owner was
+    // told of later: that moves no tree, so its visit stays where it began (docs/chains.md). A tree that changed after the last heartbeat is
     // written at the next one, which comes below.
     let trees = || -> (f64, String) {
         let found = query(
@@ -348,7 +346,7 @@ fn hits_of_a_simulation_arrive_once_and_make_cascades() {
     };
     let late = query(
         &data_dir,
-        "SELECT count() FROM grapevine.visits WHERE generation = 0 AND visit_id IN (SELECT child_visit FROM grapevine.edges WHERE method = 'token' GROUP BY child_visit HAVING sum(sign) > 0)",
+        "SELECT count() FROM grapevine.visits WHERE generation = 0 AND visit_id IN (SELECT child_visit FROM grapevine.edges WHERE method = 'token' AND parent_visit IS NOT NULL AND probability > 0.5 GROUP BY child_visit HAVING sum(sign) > 0)",
     );
     let late: f64 = late.trim().parse().expect("count");
     assert!(late < edges[0] / 50.0, "{late} of {edges:?}");

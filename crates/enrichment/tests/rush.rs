@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use grapevine_enrichment::{ChainStage, Outputs, Stage, StopSignal, run};
 use grapevine_event::{
-    Channel, Device, EdgeMethod, Heartbeat, Id, Method, Record, SurgeState, Visit, VisitorBasis,
-    topic,
+    Channel, Device, EdgeMethod, Heartbeat, Id, Method, ParentKind, Record, SurgeState, Visit,
+    VisitorBasis, topic,
 };
 use grapevine_inference::{Classifier, Model};
 use grapevine_log::{Commit, Durability, Log};
@@ -208,7 +208,8 @@ fn found(readers: u64) {
         if let Record::Edge(edge) = record {
             let sign = f64::from(edge.sign);
             *sums.entry(edge.child_visit).or_default() += f64::from(edge.probability) * sign;
-            certain += u64::from(edge.method == EdgeMethod::Token);
+            let by_token = edge.method == EdgeMethod::Token;
+            certain += u64::from(by_token && edge.parent_kind != ParentKind::Outside);
         }
     });
     assert!(certain.abs_diff(readers / 20) <= 10, "{certain}");

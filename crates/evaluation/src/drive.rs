@@ -156,6 +156,7 @@ impl Run<'_> {
                     parent => Certain::Share {
                         key: parent as u64,
                         time: cascade.times[parent],
+                        sure: 1.0,
                     },
                 });
             }

@@ -109,7 +109,7 @@ closed_set! {
 closed_set! {
     /// What decided the channel of a visit.
     Method {
-        /// A share token in the landing's link: certain.
+        /// A share token in the landing's link: passed on, or the reader's own.
         Token = "token",
         /// A mark that an app writes into shared links.
         ShareMark = "share_mark",
@@ -197,7 +197,7 @@ closed_set! {
 closed_set! {
     /// How an edge is known, strongest first.
     EdgeMethod {
-        /// A share token that survived: certain.
+        /// A share token that survived: as probable as that it was passed on.
         Token = "token",
         /// A preview fetch that points at the sharer.
         Preview = "preview",

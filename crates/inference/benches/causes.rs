@@ -18,6 +18,7 @@ fn arrival(number: u64) -> Arrival {
         arrival.certain = Some(Certain::Share {
             key: parent,
             time: time(parent),
+            sure: 1.0,
         });
     }
     arrival

@@ -60,6 +60,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     20 "0020_ranges",
     21 "0021_search_evidence",
     22 "0022_own_tokens",
+    23 "0023_token_edges",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -7,6 +7,7 @@
 //! server does not run (497, with the reason).
 
 mod body;
+mod connection;
 mod form;
 mod gate;
 mod reply;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::net::TcpListener;
@@ -33,6 +34,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::accounts::{Accounts, Role};
 use crate::engine::Engine;
 use crate::error::{QueryError, code};
+use connection::{Connections, Flushed};
+use futures::{Stream, StreamExt};
 use gate::Gate;
 use reply::{Head, Reply, ReplyOptions};
 use request::QueryRequest;
@@ -172,7 +175,8 @@ pub(crate) async fn serve(
         // Kept until the server is gone: a closed channel would look like a stop.
         std::future::pending::<()>().await;
     });
-    let outcome = axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<Flushed>();
+    let outcome = axum::serve(Connections(listener), service)
         .with_graceful_shutdown(async move {
             shutdown.await;
             let _ = stopping.send(());
@@ -303,6 +307,7 @@ fn refuse(state: &State, query_id: &str, error: &QueryError) -> Response {
 
 async fn query(state: &Arc<State>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let flushed = parts.extensions.get::<ConnectInfo<Flushed>>().cloned();
     let request = match QueryRequest::read(&parts.method, &parts.uri, &parts.headers) {
         Ok(request) => request,
         Err(error) => return refuse(state, "", &error),
@@ -378,12 +383,36 @@ async fn query(state: &Arc<State>, request: Request) -> Response {
         done,
     ));
     match head.await {
-        Ok(head) => respond(head, Body::from_stream(ReceiverStream::new(chunks))),
+        Ok(head) => {
+            let chunks = cut_when_flushed(chunks, flushed, state.stop.clone());
+            respond(head, Body::from_stream(chunks))
+        }
         Err(_) => {
             let error = QueryError::new(code::UNKNOWN_EXCEPTION, "the query's thread panicked");
             refuse(state, "", &error)
         }
     }
+}
+
+/// The chunks of an answer. One that breaks does so once the client has all of it before, or the server ends.
+fn cut_when_flushed(
+    chunks: mpsc::Receiver<io::Result<bytes::Bytes>>,
+    connection: Option<ConnectInfo<Flushed>>,
+    stop: watch::Receiver<bool>,
+) -> impl Stream<Item = io::Result<bytes::Bytes>> {
+    ReceiverStream::new(chunks).then(move |chunk| {
+        let connection = connection.clone().filter(|_| chunk.is_err());
+        let mut stop = stop.clone();
+        async move {
+            if let Some(ConnectInfo(flushed)) = connection {
+                tokio::select! {
+                    () = flushed.next() => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            }
+            chunk
+        }
+    })
 }
 
 /// Cancels a query whose client has gone, or which outlives the server.

@@ -20,9 +20,6 @@ const HOLD_BYTES: usize = 1 << 20;
 /// `wait_end_of_query` and `buffer_size` hold no more than this; a longer result begins to flow.
 pub(crate) const HOLD_BYTES_MAX: usize = 64 << 20;
 
-/// What the last bytes of a broken result need to reach the socket.
-const FLUSH_TIME: std::time::Duration = std::time::Duration::from_millis(100);
-
 /// Status and headers of an answer.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -192,12 +189,6 @@ impl Reply {
             text.len()
         );
         if self.send(block.into()).and_then(|()| self.close()).is_ok() {
-            // An error closes the connection with whatever is still in the server's own buffers, so
-            // it waits until the client has taken everything.
-            while self.chunks.capacity() < self.chunks.max_capacity() && !self.chunks.is_closed() {
-                std::thread::sleep(FLUSH_TIME / 10);
-            }
-            std::thread::sleep(FLUSH_TIME);
             let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "the query failed");
             let _ = self.chunks.blocking_send(Err(cut));
         }

@@ -9,9 +9,8 @@ use serde::Deserialize;
 use super::state::{Counts, State};
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 7 has what tells own tokens and contents that nobody passes on, and a reader's
-/// name and returns in one entry. No release wrote 2 to 6.
-const FORMAT: u32 = 7;
+/// Format of the saved state: 8 has with each token how probably it was passed on. No release wrote 2 to 7.
+const FORMAT: u32 = 8;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 

@@ -8,11 +8,11 @@ use grapevine_event::{
 };
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
-    Arrival, Cause, Chains, Finding, Gift, Judgement, add_to_rest, order_evidence,
+    Arrival, Cause, Chains, Finding, Gift, Judgement, Place, add_to_rest, order_evidence, own_token,
 };
 use grapevine_inference::shares::Acts;
 use grapevine_inference::surges::{Landing, Surges};
-use grapevine_inference::{COLLECTOR, Classifier, Clock};
+use grapevine_inference::{COLLECTOR, Classifier, Clock, Model, evidence};
 use serde::{Deserialize, Serialize};
 
 use crate::calibrating::Calibrating;
@@ -130,37 +130,22 @@ impl State {
         };
         order_evidence(&mut visit.evidence, visit.method);
         let app = visit.app.clone();
-        let place = self.chains.arrive(&Arrival {
-            app: &app,
-            ..arrival
-        });
-        visit.cascade_id = Some(place.cascade);
-        visit.generation = Some(i32::from(place.generation));
-        out.visit(topic::VISITS, &visit);
-        self.certain_edge(&visit, &place.cause, out);
-        if self.model_version != visit.model_version {
-            self.model_version = visit.model_version.clone().into_owned();
-        }
-        if !matches!(place.cause, Cause::Return) {
-            self.surge(&visit, &place.cause, out);
-        }
-        let judgement = Judgement {
-            outside: is_from_outside(&visit),
-            dark: [
-                visit.dark_probability_low,
-                visit.dark_probability,
-                visit.dark_probability_high,
-            ],
-            device: Marks::device_of(&[
-                visit.system,
-                visit.device.as_str(),
-                visit.language.as_deref().unwrap_or_default(),
-            ]),
-        };
         let arrival = Arrival {
             app: &app,
             ..arrival
         };
+        let judgement = judgement(&visit, classifier.model());
+        let place = self.chains.arrive(&arrival, &judgement);
+        visit.cascade_id = Some(place.cascade);
+        visit.generation = Some(i32::from(place.generation));
+        out.visit(topic::VISITS, &visit);
+        self.token_edge(&visit, &place.cause, &judgement, out);
+        if self.model_version != visit.model_version {
+            self.model_version = visit.model_version.clone().into_owned();
+        }
+        if !matches!(place.cause, Cause::Return) {
+            self.surge(&visit, &place, out);
+        }
         let State { chains, counts, .. } = self;
         chains.read(&arrival, &place, &judgement, &mut |finding| {
             put(finding, counts, out);
@@ -168,8 +153,14 @@ impl State {
         room.evidence = emptied(visit.evidence);
     }
 
-    /// Writes the edge of a token that came.
-    fn certain_edge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+    /// Writes the edge of a token that came, and what is left for that it is the reader's own.
+    fn token_edge(
+        &mut self,
+        visit: &Visit<'_>,
+        cause: &Cause,
+        judgement: &Judgement,
+        out: &mut Outputs,
+    ) {
         let (parent, lag_ms, parent_app, kind) = match cause {
             Cause::Unknown => return,
             Cause::Return => {
@@ -190,26 +181,30 @@ impl State {
                 (Some(*visit), Some(*lag_ms), app, ParentKind::Visitor)
             }
         };
-        out.edge(&Edge {
+        let edge = Edge {
             site: visit.site,
             content: visit.content.clone(),
             child_visit: visit.visit_id,
             parent_visit: parent,
             time: visit.time,
             method: EdgeMethod::Token,
-            probability: 1.0,
+            probability: judgement.sure(),
             lag_ms,
             parent_app: parent_app.into(),
             child_app: visit.app.clone(),
             model_version: visit.model_version.clone(),
             parent_kind: kind,
             sign: 1,
-        });
+        };
+        out.edge(&edge);
+        if let Some(own) = own_token(&edge) {
+            out.edge(&own);
+        }
         self.changed(visit.time, out);
     }
 
     /// A landing that is no return may be one too many for the content's baseline.
-    fn surge(&mut self, visit: &Visit<'_>, cause: &Cause, out: &mut Outputs) {
+    fn surge(&mut self, visit: &Visit<'_>, place: &Place, out: &mut Outputs) {
         let clock = self.chains.clock_of(visit.time);
         let landing = Landing {
             clock,
@@ -228,7 +223,7 @@ impl State {
                 _ => "",
             },
             network: visit.network,
-            chained: matches!(cause, Cause::Parent { .. }),
+            chained: place.generation > 0,
         };
         let (chains, version) = (&self.chains, &self.model_version);
         self.surges.visit(&landing, &mut |surge| {
@@ -362,6 +357,45 @@ impl State {
         self.due = None;
         self.chains
             .take_changed(&mut |cascade| out.cascade(cascade));
+    }
+}
+
+/// What a visit says of itself to its content's chains.
+fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
+    let dark = [
+        visit.dark_probability_low,
+        visit.dark_probability,
+        visit.dark_probability_high,
+    ];
+    // Where nothing but the token says where a visit came from, or it is known for the reader's own: of tokens
+    // that were passed on a part comes in private, so that what is private is that part of them.
+    let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
+    let passed_on = match has(evidence::WITHOUT_TOKEN) || has(evidence::TOKEN_AGAIN) {
+        true => {
+            let private = model.token();
+            let parts = [private.low, private.likely, private.high];
+            std::array::from_fn(|end| part_of(f64::from(dark[end]), parts[end]))
+        }
+        false => [1.0; 3],
+    };
+    Judgement {
+        outside: is_from_outside(visit),
+        dark,
+        passed_on,
+        device: Marks::device_of(&[
+            visit.system,
+            visit.device.as_str(),
+            visit.language.as_deref().unwrap_or_default(),
+        ]),
+    }
+}
+
+/// What part of `whole` that is, 0 to 1; 0 of what is no number.
+fn part_of(part: f64, whole: f64) -> f32 {
+    let part = part / whole.max(1e-6);
+    match part > 0.0 {
+        true => part.min(1.0) as f32,
+        false => 0.0,
     }
 }
 

@@ -155,10 +155,67 @@ fn who_presses_twice_shared_once_and_is_known_by_either_token() {
     world.drain();
     assert_eq!(world.topic(topic::SHARES).len(), 1);
     read!(world, topic::EDGES, Edge, bytes, edges);
-    let certain: Vec<_> = edges
+    let by_token: Vec<_> = edges
         .iter()
         .filter(|edge| edge.child_visit == child && edge.method == EdgeMethod::Token)
-        .map(|edge| edge.parent_visit)
+        .map(|edge| (edge.parent_visit, edge.parent_kind, edge.probability))
         .collect();
-    assert_eq!(certain, [Some(sharer)]);
+    let [(parent, _, passed_on), (None, ParentKind::Outside, own)] = by_token[..] else {
+        panic!("the sharer, or an own token: {by_token:?}");
+    };
+    assert_eq!(parent, Some(sharer));
+    assert!(passed_on > 0.9 && passed_on + own == 1.0, "{by_token:?}");
+}
+
+/// A token in a link that was found in a public place was passed on; on the home page, by somebody without an id,
+/// it is more likely the reader's own, come back by a bookmark.
+#[test]
+fn a_tokens_edge_is_as_probable_as_that_it_was_passed_on() {
+    const HOME: &str = "https://example.org/";
+    const DESK: &str =
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0";
+    let mut world = World::new();
+    let sharer = world.hit(1, T0, |hit| hit.share_token = Some("story0000000000000001"));
+    let owner = world.hit(2, T0, |hit| {
+        (hit.url, hit.share_token) = (HOME, Some("home00000000000000001"));
+    });
+    let posted = world.hit(3, T0 + 60_000, |hit| {
+        hit.url =
+            "https://example.org/politics/the-long-story-of-a-small-town?gv=story0000000000000001";
+        hit.referrer = Some("https://t.co/abcdef");
+    });
+    let home = world.hit(4, T0 + 60_000, |hit| {
+        hit.url = "https://example.org/?gv=home00000000000000001";
+        (hit.visitor, hit.visitor_basis) = (None, VisitorBasis::None);
+        (hit.user_agent, hit.network) = (DESK, Some(9));
+        (hit.fetch_site, hit.fetch_mode, hit.fetch_dest) =
+            (Some("none"), Some("navigate"), Some("document"));
+    });
+    world.drain();
+    read!(world, topic::EDGES, Edge, bytes, edges);
+    let of = |child: Id| -> Vec<_> {
+        let edges = edges.iter().filter(|edge| edge.child_visit == child);
+        edges
+            .map(|edge| (edge.parent_visit, edge.parent_kind, edge.probability))
+            .collect()
+    };
+    assert_eq!(of(posted), [(Some(sharer), ParentKind::Visitor, 1.0)]);
+    let [
+        (parent, ParentKind::Visitor, passed_on),
+        (None, ParentKind::Outside, own),
+    ] = of(home)[..]
+    else {
+        panic!("the owner, or an own token: {:?}", of(home));
+    };
+    assert_eq!(parent, Some(owner));
+    assert!(
+        passed_on < 0.5 && passed_on + own == 1.0,
+        "{passed_on} {own}"
+    );
+    read!(world, topic::VISITS, Visit, visits, landings);
+    let generation = |visit: Id| {
+        let found = landings.iter().find(|landing| landing.visit_id == visit);
+        found.expect("a visit").generation
+    };
+    assert_eq!((generation(posted), generation(home)), (Some(1), Some(0)));
 }

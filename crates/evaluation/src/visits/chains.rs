@@ -6,6 +6,7 @@ use super::lineage::{Landing, trace};
 use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored, SetApart};
 use super::spreads::{self, SpreadScores, Spreads};
 use super::stated::Stated;
+use super::token_edges::{self, TokenEdges};
 use super::truth::Truth;
 
 /// What the chain stage stated of one site, judged.
@@ -13,6 +14,7 @@ use super::truth::Truth;
 pub struct Chains {
     judgements: Judgements,
     spreads: Spreads,
+    token_edges: token_edges::Counts,
     landings: usize,
 }
 
@@ -27,8 +29,17 @@ pub(super) fn judged<'a>(
     // As readers are taken in.
     pairs.sort_by_key(|(landing, _)| (landing.time, landing.visit));
     let traced = trace(pairs.into_iter(), truth);
+    let causes = stated.causes();
+    let mut token_edges = token_edges::Counts::default();
+    for traced in &traced {
+        let stated = causes.get(&traced.landing.visit);
+        if let Some(stated) = stated.and_then(|causes| causes.by_token) {
+            token_edges.add(stated, traced.truth.cause == "share");
+        }
+    }
     Chains {
-        judgements: parents::judgements(&traced, &stated.causes()),
+        judgements: parents::judgements(&traced, &causes),
+        token_edges,
         spreads: spreads::spreads(&traced, &stated.spreads),
         landings: traced.len(),
     }
@@ -49,6 +60,8 @@ pub struct ChainMeasures {
     pub by_unseen: Apart,
     /// The same person again, or a robot, taken for a reader.
     pub no_reader: Apart,
+    /// Tokens that were taken for somebody's.
+    pub token_edges: TokenEdges,
     /// R, share of chain arrivals and structural virality.
     pub spreads: SpreadScores,
 }
@@ -71,6 +84,7 @@ pub fn measure_chains<'a>(chains: impl IntoIterator<Item = &'a Chains>) -> Chain
         by_post: apart(|found| found.by_post),
         by_unseen: apart(|found| found.by_unseen),
         no_reader: apart(|found| found.no_reader),
+        token_edges: token_edges::Counts::measured(chains.iter().map(|chains| chains.token_edges)),
         spreads: spreads::measure(&spreading),
     }
 }

@@ -22,6 +22,7 @@ mod simple_trees;
 mod simulated;
 mod spreads;
 mod stated;
+mod token_edges;
 mod tokens;
 mod truth;
 
@@ -35,4 +36,5 @@ pub use posted::PostedScores;
 pub use simple_trees::{SimpleScore, SpreadBaseline};
 pub use simulated::{SimulatedSite, scaled_to, simulated};
 pub use spreads::{FigureScore, READERS_MIN, SpreadScores};
+pub use token_edges::TokenEdges;
 pub use truth::{Truth, TruthError, read_truth, token_rate};

@@ -262,7 +262,7 @@ pub(super) fn judgements(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Cause
         };
         found.scored.push(Scored {
             by: (traced.truth.channel.to_string(), traced.truth.app.clone()),
-            inferred: edges && !causes.proven,
+            inferred: edges && !causes.proven(),
             product: by(
                 &named,
                 causes.outside,

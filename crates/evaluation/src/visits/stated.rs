@@ -19,11 +19,17 @@ pub(super) struct Causes {
     pub(super) pooled: f64,
     /// Probability of a proven share of somebody who was never seen.
     pub(super) unseen: f64,
-    /// Whether a token says it.
-    pub(super) proven: bool,
+    /// P(its token was passed on); `None` where it came by none of anybody's.
+    pub(super) by_token: Option<f64>,
 }
 
 impl Causes {
+    /// Whether its token says whose share it was, as the product takes it: what is more likely the reader's own
+    /// token proves nothing.
+    pub(super) fn proven(&self) -> bool {
+        self.by_token.is_some_and(|passed_on| passed_on > 0.5)
+    }
+
     /// Of a child without an edge: a fact said that it came from outside.
     pub(super) fn told_outside() -> Self {
         Causes {
@@ -58,11 +64,13 @@ pub(super) fn netted(rows: impl IntoIterator<Item = EdgeRow>) -> HashMap<[u8; 16
     }
     let summed = children.into_iter().map(|(child, rows)| {
         let mut causes = Causes::default();
-        for ((kind, parent), (probability, proven)) in rows {
+        for ((kind, parent), (probability, by_token)) in rows {
             if probability < NOTHING {
                 continue;
             }
-            causes.proven |= proven;
+            if by_token && kind != ParentKind::Outside {
+                causes.by_token = Some(probability + causes.by_token.unwrap_or_default());
+            }
             match (kind, parent) {
                 (ParentKind::Visitor, Some(parent)) => causes.readers.push((parent, probability)),
                 (ParentKind::Outside, _) => causes.outside += probability,
@@ -207,7 +215,7 @@ mod tests {
         ]);
         let proven = Causes {
             readers: vec![([1; 16], 1.0)],
-            proven: true,
+            by_token: Some(1.0),
             ..Causes::default()
         };
         assert_eq!(found[&[2; 16]], proven);

@@ -192,7 +192,7 @@ pub struct TransitionFigures {
     /// Visits; expected, where a sharer can be named with some probability. It has no range: the
     /// probabilities of single causes have none.
     pub visits: f64,
-    /// Of them, by a token that names the sharer: certain, so there are at least so many.
+    /// Of them, by tokens that name the sharer, each as probable as that it was passed on.
     pub certain: f64,
 }
 

@@ -77,13 +77,13 @@ impl Page<'_> {
     fn by_tokens(&self, out: &mut impl Write) -> io::Result<()> {
         let chains = &self.report.chains;
         if chains.token_visits == 0.0 {
-            return self.paragraph(out, "No visit carried a share token, so no chain is known for certain: that needs a page that marks its links (an access log alone has none).");
+            return self.paragraph(out, "No visit carried a share token, so no chain is known by one: that needs a page that marks its links (an access log alone has none).");
         }
         if chains.cascades == 0.0 {
             return self.paragraph(
                 out,
                 &format!(
-                    "{} {} came by a share token, but no page told which visit it had given that token to, so no chain is certain. An access log alone has the tokens that arrive, not those that are given: docs/hits.md says how a page tells.",
+                    "{} {} came by a share token, but no page told which visit it had given that token to, so no chain is known by tokens. An access log alone has the tokens that arrive, not those that are given: docs/hits.md says how a page tells.",
                     count(chains.token_visits),
                     plural(chains.token_visits, "visit", "visits"),
                 ),
@@ -239,7 +239,7 @@ impl Page<'_> {
         writeln!(out, "{table}")?;
         let mut words = "visits: expected, where a sharer can be named with some probability; they have no range. unknown: no app is known.".to_owned();
         if !self.is_narrow() {
-            words.push_str(" by a token: certain, so at least so many.");
+            words.push_str(" by a token: of them by share tokens that were passed on and not the reader's own.");
         }
         self.paragraph(out, &words)
     }

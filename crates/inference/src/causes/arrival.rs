@@ -1,5 +1,6 @@
 //! What a content is told: arrivals, acts of sharing, and what is certain of their causes.
 
+use super::candidate::kept;
 use super::marks::Marks;
 
 /// An arrival on a content: one reader's first visit.
@@ -9,7 +10,7 @@ pub struct Arrival {
     pub key: u64,
     /// Event time, milliseconds since 1970 UTC.
     pub time: i64,
-    /// Its cause, where that is certain.
+    /// Its cause, where that is told.
     pub certain: Option<Certain>,
     /// What it may have in common with its parent.
     pub marks: Marks,
@@ -39,8 +40,8 @@ impl Arrival {
     }
 }
 
-/// A cause that is certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A cause that is told rather than inferred.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Certain {
     /// The outside world: search, another site, the publisher's own post.
     Outside,
@@ -50,7 +51,20 @@ pub enum Certain {
         key: u64,
         /// Its event time, milliseconds since 1970 UTC.
         time: i64,
+        /// Probability that it is the cause, more than ½ and at most 1: the token that names it may be the
+        /// reader's own. With the rest nobody is.
+        sure: f64,
     },
+}
+
+impl Certain {
+    /// Probability that no earlier arrival's share is the cause, 0 to 1, as it is kept.
+    pub(super) fn outside(self) -> f64 {
+        match self {
+            Certain::Outside => 1.0,
+            Certain::Share { sure, .. } => kept(1.0 - sure),
+        }
+    }
 }
 
 /// An act of sharing that was seen: a messenger fetched a preview of the link, or a reader copied

@@ -144,7 +144,7 @@ impl Candidate {
     }
 
     pub(super) fn set_outside(&mut self, probability: f64) {
-        let step = (probability.clamp(0.0, 1.0) * STEPS).round() as u32;
+        let step = steps(probability) as u32;
         self.certain_and_outside = self.certain_and_outside & CERTAIN_MAX | step << 24;
     }
 
@@ -152,6 +152,15 @@ impl Candidate {
         let mask = (1u32 << bits) - 1;
         self.packed = self.packed & !(mask << place) | (value & mask) << place;
     }
+}
+
+/// A probability as it is kept.
+pub(super) fn kept(probability: f64) -> f64 {
+    steps(probability) / STEPS
+}
+
+fn steps(probability: f64) -> f64 {
+    (probability.clamp(0.0, 1.0) * STEPS).round()
 }
 
 /// First bit of a burst's bin; that of the fourth is the device's.

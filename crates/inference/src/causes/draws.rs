@@ -19,7 +19,7 @@ pub(super) struct Drawn {
 }
 
 /// From outside, or from a share of somebody who is no reader: nobody above is known.
-const ROOT: Drawn = Drawn {
+pub(super) const ROOT: Drawn = Drawn {
     below: Below::Root,
     from: None,
 };

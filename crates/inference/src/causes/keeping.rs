@@ -27,7 +27,7 @@ impl Spread {
         let (key, time) = match certain {
             None => return Known::Nothing,
             Some(Certain::Outside) => return Known::Outside,
-            Some(Certain::Share { key, time }) => (key, self.seconds(time)),
+            Some(Certain::Share { key, time, .. }) => (key, self.seconds(time)),
         };
         let found = self.candidates.iter().position(|known| known.key() == key);
         match found {
@@ -321,6 +321,7 @@ mod tests {
             arrival.certain = number.is_multiple_of(3).then_some(Certain::Share {
                 key: number.saturating_sub(number * number % 211),
                 time: 0,
+                sure: 1.0,
             });
             spread.consider(&arrival, &weights, &laws, &mut scratch);
             let settled = spread.settled();

@@ -2,6 +2,7 @@
 
 use super::arrival::Certain;
 use super::candidate::Known;
+use super::draws::dice;
 use super::keeping::standing;
 use super::laws::MarkLaws;
 use super::scratch::Scratch;
@@ -88,7 +89,7 @@ impl Spread {
                 let earlier = self.candidates[usize::from(parent)].ordinal;
                 Known::Share(parent, earlier)
             }
-            (Certain::Share { key, time }, None) => {
+            (Certain::Share { key, time, .. }, None) => {
                 // Somebody has to leave for him: who is the least likely cause of what comes now.
                 let newest = self.times.back().copied().unwrap_or_default();
                 let next = self.arrivals.saturating_add(1);
@@ -101,7 +102,7 @@ impl Spread {
         };
         let at = (ordinal - self.settled() - 1) as usize;
         self.pending[at].set_known(known);
-        self.count_certain(slot, known, weights);
+        self.count_certain(slot, known, certain.outside(), weights);
     }
 
     /// A settled arrival becomes certain.
@@ -115,8 +116,8 @@ impl Spread {
     ) {
         let child = self.candidates[usize::from(slot)];
         let spread = spread_after(self.certain, weights, laws);
-        let from_outside = certain == Certain::Outside;
-        self.sums.correct(child.outside(), spread, from_outside);
+        let outside = certain.outside();
+        self.sums.correct(child.outside(), spread, outside);
         let (known, below, from) = match (certain, parent) {
             (Certain::Outside, _) => (Known::Outside, Below::Root, None),
             (Certain::Share { .. }, Some(parent)) => {
@@ -134,28 +135,32 @@ impl Spread {
         let trees = self.trees.len();
         let each = 1.0 / trees as f32;
         let mut deeper = 0.0;
-        for tree in &mut self.trees {
+        for (number, tree) in self.trees.iter_mut().enumerate() {
             if let Some(above) = tree.parent(slot) {
                 let before = self.candidates[usize::from(above)].time;
                 self.sums
                     .take_delay(child.time.saturating_sub(before), each);
             }
+            let (below, from) = match dice(self.seed, child.ordinal, number) < outside {
+                true => (Below::Root, None),
+                false => (below, from),
+            };
             deeper += tree.move_to(slot, below) as f64 * tree.size(slot) as f64;
             if let Some(from) = from {
                 self.sums.add_delay(child.time.saturating_sub(from), each);
             }
         }
         self.sums.add_generation(deeper / trees as f64);
-        self.count_certain(slot, known, weights);
+        self.count_certain(slot, known, outside, weights);
         let [near, wide] = weights.decay(self.settled() - child.ordinal + 1);
-        let outside = if from_outside { 1.0 } else { 0.0 };
+        let outside = f32::from(u8::from(known == Known::Outside));
         self.near = [self.near[0] + near * outside, self.near[1] + near];
         self.wide = [self.wide[0] + wide * outside, self.wide[1] + wide];
         self.pool.certain_since(child.ordinal);
     }
 
     /// Counts an arrival that is kept as certain, in itself, its parent, and those that came since.
-    fn count_certain(&mut self, slot: u8, known: Known, weights: &Weights) {
+    fn count_certain(&mut self, slot: u8, known: Known, outside: f64, weights: &Weights) {
         let ordinal = self.candidates[usize::from(slot)].ordinal;
         self.certain += 1;
         self.certain_outside += u32::from(known == Known::Outside);
@@ -171,7 +176,7 @@ impl Spread {
         }
         let child = &mut self.candidates[usize::from(slot)];
         child.set_origin(known.origin());
-        child.set_outside(if known == Known::Outside { 1.0 } else { 0.0 });
+        child.set_outside(outside);
         child.standing = standing(child, weights);
     }
 }

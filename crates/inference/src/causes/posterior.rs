@@ -24,8 +24,10 @@ pub struct Posterior<'a> {
 pub struct Settled<'a> {
     /// The arrival.
     pub key: u64,
-    /// Its cause, where it is certain.
+    /// Its cause, where that was told.
     pub certain: Option<Cause>,
+    /// Probability that what was told is so, more than ½.
+    pub sure: f64,
     /// Its causes as if its own token were missing: what is to be emitted where nothing is
     /// certain, and what is to be scored where something is.
     pub posterior: Posterior<'a>,

@@ -441,6 +441,7 @@ mod tests {
             arrival.certain = number.is_multiple_of(6).then_some(Certain::Share {
                 key: number / 50 * 40 + 1,
                 time: 0,
+                sure: 1.0,
             });
             spread.consider(&arrival, &weights, &laws, &mut scratch);
             spread.admit(&arrival, &weights, &scratch);

@@ -4,7 +4,7 @@ use super::acts::sharers;
 use super::arrival::{Act, Arrival};
 use super::candidate::{Candidate, Known, Pending, more};
 use super::cause::Cause;
-use super::draws::{Drawn, dice};
+use super::draws::{Drawn, ROOT, dice};
 use super::keeping::standing;
 use super::laws::MarkLaws;
 use super::posterior::{Posterior, Settled};
@@ -70,10 +70,9 @@ impl Spread {
         candidate.set_pace(pace);
         candidate.set_origin(known.origin());
         candidate.set_certain_before(self.certain);
-        candidate.set_outside(match known {
-            Known::Nothing => scratch.outside_alone(),
-            Known::Outside => 1.0,
-            Known::Share(..) => 0.0,
+        candidate.set_outside(match arrival.certain {
+            None => scratch.outside_alone(),
+            Some(certain) => certain.outside(),
         });
         candidate.standing = standing(&candidate, weights);
         if self.pending.len() == self.pending.capacity() {
@@ -148,10 +147,15 @@ impl Spread {
             }),
         };
         let key = candidate.key();
+        let sure = match certain {
+            Some(Cause::Outside) | None => 1.0,
+            Some(_) => 1.0 - candidate.outside(),
+        };
         let posterior = Posterior::of(self, scratch, ordinal, moment.certain);
         Some(Settled {
             key,
             certain,
+            sure,
             posterior,
         })
     }
@@ -191,26 +195,27 @@ impl Spread {
         spread: f64,
         scratch: &mut Scratch,
     ) {
+        let slot = usize::from(front.slot);
+        let told_outside = self.candidates[slot].outside();
         match front.known() {
             Known::Nothing => {
                 self.sums.add(scratch, spread);
                 self.gather(scratch);
             }
-            Known::Outside => self.sums.add_certain(true),
-            Known::Share(..) => self.sums.add_certain(false),
+            Known::Outside | Known::Share(..) => self.sums.add_told(told_outside),
         }
-        let slot = usize::from(front.slot);
         let trees = self.trees.len();
         let each = 1.0 / trees as f32;
         let mut generations = 0.0;
         for number in 0..trees {
+            let dice = dice(self.seed, ordinal, number);
             let drawn = match front.known() {
                 Known::Nothing => {
                     let outside = scratch.outside_shifted(spread * middle_of(number, trees));
-                    let dice = dice(self.seed, ordinal, number);
                     self.draw(&self.trees[number], scratch, ordinal, outside, dice)
                 }
-                known => self.drawn_certain(known, parent),
+                Known::Share(..) if dice < told_outside => ROOT,
+                known => self.drawn_told(known, parent),
             };
             if let Some(from) = drawn.from {
                 self.sums.add_delay(moment.time.saturating_sub(from), each);
@@ -225,8 +230,8 @@ impl Spread {
         }
     }
 
-    /// A certain cause as if it had been drawn; `parent` is the slot where it is still kept.
-    pub(super) fn drawn_certain(&self, known: Known, parent: Option<u8>) -> Drawn {
+    /// A told cause as if it had been drawn; `parent` is the slot where it is still kept.
+    pub(super) fn drawn_told(&self, known: Known, parent: Option<u8>) -> Drawn {
         match (known, parent) {
             (Known::Share(..), Some(slot)) => Drawn {
                 below: Below::Slot(slot),
@@ -236,10 +241,7 @@ impl Spread {
                 below: Below::Gone(1),
                 from: None,
             },
-            _ => Drawn {
-                below: Below::Root,
-                from: None,
-            },
+            _ => ROOT,
         }
     }
 }

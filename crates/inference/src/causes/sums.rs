@@ -45,31 +45,30 @@ impl Sums {
         self.variance += outside * (1.0 - outside);
     }
 
-    pub(super) fn add_certain(&mut self, outside: bool) {
+    /// An arrival whose cause is told, with its probability of the outside.
+    pub(super) fn add_told(&mut self, outside: f64) {
         self.settled += 1;
-        self.add_shared(if outside { 0.0 } else { 1.0 });
+        let shared = 1.0 - outside;
+        self.shared += shared;
+        self.shared_low += shared;
+        self.shared_high += shared;
+        self.variance += outside * shared;
     }
 
-    /// An arrival that had been counted with this probability of the outside is now certain.
-    pub(super) fn correct(&mut self, outside: f64, spread: f64, from_outside: bool) {
+    /// An arrival that had been counted with this probability of the outside has `told` by now.
+    pub(super) fn correct(&mut self, outside: f64, spread: f64, told: f64) {
         let shift = spread * normal_quantile(0.9);
         let shared = |shift: f64| {
             let odds = outside / (1.0 - outside).max(1e-12) * shift.exp();
             1.0 / (1.0 + odds)
         };
-        let certain = if from_outside { 0.0 } else { 1.0 };
         let most = self.settled as f64;
-        let corrected = |sum: f64, counted: f64| (sum + certain - counted).clamp(0.0, most);
+        let corrected = |sum: f64, counted: f64| (sum + 1.0 - told - counted).clamp(0.0, most);
         self.shared = corrected(self.shared, 1.0 - outside);
         self.shared_low = corrected(self.shared_low, shared(shift));
         self.shared_high = corrected(self.shared_high, shared(-shift));
-        self.variance = (self.variance - outside * (1.0 - outside)).max(0.0);
-    }
-
-    fn add_shared(&mut self, shared: f64) {
-        self.shared += shared;
-        self.shared_low += shared;
-        self.shared_high += shared;
+        let variance = told * (1.0 - told) - outside * (1.0 - outside);
+        self.variance = (self.variance + variance).max(0.0);
     }
 
     pub(super) fn add_generation(&mut self, generation: f64) {

@@ -7,7 +7,7 @@
 use grapevine_event::{Cascade, EdgeMethod, Id};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Arrival, Gift};
+use super::{Arrival, Gift, PASSED_ON_MIN};
 use crate::clock::{key, short};
 use crate::recent::Recent;
 
@@ -37,7 +37,7 @@ pub enum Cause {
     /// A token where visits have none of their own, as in an access log: somebody passed the link on,
     /// and nobody's token is known, so that it may have been any reader.
     AnyShare,
-    /// The visit that passed the link on.
+    /// The visit that passed the link on, if anybody did.
     Parent {
         /// The sharer's visit.
         visit: Id,
@@ -216,7 +216,8 @@ impl Forest {
         here.then_some((node.visit, node.time))
     }
 
-    pub(super) fn arrive(&mut self, content: u64, arrival: &Arrival<'_>) -> Place {
+    /// `passed_on`: P(its token was passed on). Who more likely came by an own one starts a tree.
+    pub(super) fn arrive(&mut self, content: u64, arrival: &Arrival<'_>, passed_on: f32) -> Place {
         let alone = Place {
             cause: Cause::Unknown,
             cascade: arrival.visit,
@@ -260,12 +261,17 @@ impl Forest {
         let Some(above) = self.nodes.get(parent).cloned() else {
             return alone;
         };
+        let cause = Cause::Parent {
+            visit: above.visit,
+            lag_ms: arrival.time.saturating_sub(above.time),
+            app: above.app,
+        };
+        if passed_on <= PASSED_ON_MIN {
+            self.plant(node_key, content, arrival, reader);
+            return Place { cause, ..alone };
+        }
         let place = Place {
-            cause: Cause::Parent {
-                visit: above.visit,
-                lag_ms: arrival.time.saturating_sub(above.time),
-                app: above.app,
-            },
+            cause,
             cascade: above.cascade,
             generation: above.generation + 1,
         };
@@ -382,9 +388,13 @@ impl Forest {
 
     /// A visit without parent is kept only where it may get children or must be known again.
     fn root(&mut self, node_key: u64, content: u64, arrival: &Arrival<'_>, reader: Option<u64>) {
-        if arrival.share_token.is_none() {
-            return;
+        if arrival.share_token.is_some() {
+            self.plant(node_key, content, arrival, reader);
         }
+    }
+
+    /// A visit begins a tree.
+    fn plant(&mut self, node_key: u64, content: u64, arrival: &Arrival<'_>, reader: Option<u64>) {
         let app = self.app(arrival.app);
         let node = Node {
             visit: arrival.visit,

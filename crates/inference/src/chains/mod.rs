@@ -13,7 +13,9 @@ mod forest;
 mod hints;
 mod spreading;
 
-use grapevine_event::{AddressOf, Cascade, Evidence, Id, Method, Share, ShareKind};
+use grapevine_event::{
+    AddressOf, Cascade, Edge, Evidence, Id, Method, ParentKind, Share, ShareKind,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::causes::{Marks, Range};
@@ -34,6 +36,10 @@ const CONTENTS_MAX: u32 = 114_688;
 const SITES_MAX: u32 = 4_096;
 /// Visits later than this before the collector's clock live by it, whatever brought them.
 const LIVE_MS: i64 = 2 * 24 * 3_600_000;
+
+/// P(a token was passed on) above which it is told as a share; else as what is more likely the reader's
+/// own.
+const PASSED_ON_MIN: f32 = 0.5;
 
 /// A landing, as far as chains are concerned. Robots are none.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +88,31 @@ pub struct Judgement {
     pub outside: bool,
     /// P(privately passed on) otherwise: low, likely and high, 0 to 1.
     pub dark: [f32; 3],
+    /// P(the link's token was passed on), else it is the reader's own: low, likely and high, 0 to 1; 1
+    /// where nothing speaks for that.
+    pub passed_on: [f32; 3],
     /// Device family, system and language together, as [`Marks::device_of`] numbers them.
     pub device: u8,
+}
+
+impl Judgement {
+    /// P(its token was passed on), likely value.
+    pub fn sure(&self) -> f32 {
+        self.passed_on[1]
+    }
+}
+
+/// What a token's edge leaves: that the reader came by an own token, on another device or with a new id.
+/// None where it leaves nothing.
+pub fn own_token<'a>(edge: &Edge<'a>) -> Option<Edge<'a>> {
+    (edge.probability < 1.0).then(|| Edge {
+        parent_visit: None,
+        probability: 1.0 - edge.probability,
+        lag_ms: None,
+        parent_app: "".into(),
+        parent_kind: ParentKind::Outside,
+        ..edge.clone()
+    })
 }
 
 /// Everything that the chain stage remembers.
@@ -165,7 +194,9 @@ impl Chains {
         let incoming = arrival
             .incoming_token
             .map(|token| token_key(arrival.site, token));
-        let public = 1.0 - judgement.dark[1];
+        // What was passed on and not in private, was in public.
+        let sure = judgement.sure().max(f32::MIN_POSITIVE);
+        let public = (1.0 - judgement.dark[1] / sure).clamp(0.0, 1.0);
         let origin = match place.cause {
             Cause::Return => return,
             Cause::Parent { visit, lag_ms, .. } => {
@@ -182,6 +213,7 @@ impl Chains {
                 visitor: arrival.visitor,
                 time: arrival.time,
                 app,
+                passed_on: judgement.sure(),
                 public,
                 content: content_key,
                 clock: clock.index() as u8,
@@ -202,6 +234,7 @@ impl Chains {
                 device: judgement.device,
             },
             origin,
+            passed_on: judgement.passed_on,
             public,
             incoming,
             gives_token: arrival.share_token.is_some(),
@@ -348,10 +381,11 @@ impl Chains {
         self.forest.owner(share.site, &share.content, token)
     }
 
-    /// Gives a landing its place.
-    pub fn arrive(&mut self, arrival: &Arrival<'_>) -> Place {
+    /// Gives a landing its place. Who more likely came by an own token, which P(it was passed on) says,
+    /// begins a cascade.
+    pub fn arrive(&mut self, arrival: &Arrival<'_>, judgement: &Judgement) -> Place {
         let content = content_key(arrival.site, arrival.content);
-        self.forest.arrive(content, arrival)
+        self.forest.arrive(content, arrival, judgement.sure())
     }
 
     /// Remembers whose token it is.

@@ -49,7 +49,7 @@ fn content(of: usize) -> String {
 fn arrive(chains: &mut Chains, at: usize, step: &Step) -> Place {
     let (content, given) = (content(step.content), format!("t{at}"));
     let incoming = step.token.map(|token| format!("t{token}"));
-    chains.arrive(&Arrival {
+    let arrival = Arrival {
         site: SITE,
         content: &content,
         visit: visit(at),
@@ -59,7 +59,18 @@ fn arrive(chains: &mut Chains, at: usize, step: &Step) -> Place {
         incoming_token: incoming.as_deref(),
         share_token: step.shares.then_some(given.as_str()),
         network: None,
-    })
+    };
+    chains.arrive(&arrival, &passed_on(1.0))
+}
+
+/// A landing whose token was passed on with that probability.
+fn passed_on(sure: f32) -> Judgement {
+    Judgement {
+        outside: false,
+        dark: [0.5; 3],
+        passed_on: [sure; 3],
+        device: 0,
+    }
 }
 
 /// The same rules, slow and plain: a list of nodes with parents.
@@ -309,7 +320,7 @@ fn forged_and_foreign_tokens_are_a_share_without_parent() {
         shares: true,
     };
     assert_eq!(arrive(&mut chains, 3, &own).cause, Cause::Return);
-    let other_site = chains.arrive(&Arrival {
+    let elsewhere = Arrival {
         site: "example.com",
         content: "https://example.org/0",
         visit: visit(9),
@@ -319,9 +330,47 @@ fn forged_and_foreign_tokens_are_a_share_without_parent() {
         incoming_token: Some("t0"),
         share_token: None,
         network: None,
-    });
+    };
+    let other_site = chains.arrive(&elsewhere, &passed_on(1.0));
     // A visit without a token of its own: nobody's is known there.
     assert_eq!(other_site.cause, Cause::AnyShare);
+}
+
+#[test]
+fn who_more_likely_came_by_an_own_token_begins_a_cascade() {
+    let mut chains = Chains::default();
+    let owner = Step {
+        visitor: Some(1),
+        content: 0,
+        token: None,
+        shares: true,
+    };
+    arrive(&mut chains, 0, &owner);
+    let child = Arrival {
+        site: SITE,
+        content: "https://example.org/0",
+        visit: visit(1),
+        visitor: Some(2),
+        time: 5_000,
+        app: "",
+        incoming_token: Some("t0"),
+        share_token: Some("t1"),
+        network: None,
+    };
+    let place = chains.arrive(&child, &passed_on(0.4));
+    let parent = matches!(place.cause, Cause::Parent { visit: owner, .. } if owner == visit(0));
+    assert!(parent, "{place:?}");
+    assert_eq!((place.cascade, place.generation), (visit(1), 0));
+    assert_eq!(chains.changed(), 0, "no tree has grown");
+    // His own children are below him.
+    let below = Step {
+        visitor: Some(3),
+        content: 0,
+        token: Some(1),
+        shares: true,
+    };
+    let place = arrive(&mut chains, 2, &below);
+    assert_eq!((place.cascade, place.generation), (visit(1), 1));
 }
 
 #[test]

@@ -60,14 +60,15 @@ pub(super) fn judge(
     tokens(asked, acknowledged, complaints)
 }
 
-/// Whose token a link carried is known: the edge is there, alone, and names that visit.
+/// Whose token a link carried is known: the edge is there, alone but for what is left for an own token, and
+/// names that visit.
 fn tokens(
     asked: &Asked,
     acknowledged: &Acknowledged,
     complaints: &mut Complaints,
 ) -> Result<(), String> {
     let sql = "SELECT child_visit, ifNull(toString(parent_visit), '') FROM grapevine.edges \
-               WHERE method = 'token' GROUP BY child_visit, parent_visit, parent_kind HAVING sum(sign) = 1";
+               WHERE method = 'token' AND parent_kind != 'outside' GROUP BY child_visit, parent_visit, parent_kind HAVING sum(sign) = 1";
     let mut parents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in asked.rows(sql)? {
         let [child, parent] = &row[..] else {

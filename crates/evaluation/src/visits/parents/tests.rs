@@ -92,7 +92,7 @@ fn causes(readers: &[(u8, f64)], outside: f64, pooled: f64, proven: bool) -> Cau
         outside,
         pooled,
         unseen: 0.0,
-        proven,
+        by_token: proven.then_some(1.0),
     }
 }
 

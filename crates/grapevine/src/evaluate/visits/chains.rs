@@ -76,7 +76,22 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{apart}\n\nCauses of readers by true channel and app (from {GROUP_MIN} readers)"
+        "{apart}\n\nTokens that were taken for somebody's: P(passed on), else they are the reader's own"
+    )?;
+    let mut tokens = table("token rate", &["landings", "stated", "true", "ECE"]);
+    for run in runs {
+        let edges = &run.chains.token_edges;
+        let figures = [
+            edges.landings.to_string(),
+            figure(edges.stated, 3),
+            figure(edges.passed_on, 3),
+            figure(edges.ece, 3),
+        ];
+        tokens.add_row(cells(&rate(run), figures));
+    }
+    writeln!(
+        out,
+        "{tokens}\n\nCauses of readers by true channel and app (from {GROUP_MIN} readers)"
     )?;
     let mut groups = table("token rate, channel and app", &SCORES);
     for run in runs {

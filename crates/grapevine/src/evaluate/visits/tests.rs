@@ -127,6 +127,7 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/chains/methods/0/all/top1",
         "/chains/methods/0/inferred/ece_named",
         "/chains/by_post/sharer",
+        "/chains/token_edges/ece",
         "/chains/spreads/chained",
         "/chains/spreads/chained_private",
         "/chains/spreads/virality/held",

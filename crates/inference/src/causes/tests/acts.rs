@@ -181,6 +181,7 @@ fn what_acts_breed_is_learned_from_certain_edges() {
             _ => Certain::Share {
                 key: sharer,
                 time: time * 1_000,
+                sure: 1.0,
             },
         });
         site.arrive(&child);

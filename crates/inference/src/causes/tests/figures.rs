@@ -55,7 +55,10 @@ fn followed(history: &History, nodes: usize, cut: usize, closed: bool) -> (Sprea
 
 /// P(outside) of a node, where that is certain.
 fn told(history: &History, node: usize) -> Option<f64> {
-    let outside = f64::from(u8::from(history.parents[node] == 0));
+    let outside = match history.parents[node] {
+        0 => 1.0,
+        _ => 1.0 - history.sure,
+    };
     history.certain[node].then_some(outside)
 }
 
@@ -122,12 +125,14 @@ proptest! {
         seed in 0u64..1 << 40,
         nodes in 1usize..=CANDIDATES_MAX,
         (sharing, tokens) in (0.05..0.9f64, prop_oneof![Just(0.0), Just(1.0), 0.02..0.8f64]),
+        // As they are kept, to 1/255.
+        sure in prop_oneof![Just(1.0), Just(204.0 / 255.0)],
         cut in 0usize..=CANDIDATES_MAX,
         later in prop_oneof![Just(0u32), 1u32..10_000, Just(100_000_000)],
         closed: bool,
     ) {
         let weights = Weights::builtin();
-        let history = cascade(seed, nodes, sharing, tokens);
+        let history = History { sure, ..cascade(seed, nodes, sharing, tokens) };
         let (spread, fates) = followed(&history, nodes, cut, closed);
         let settled = spread.settled() as usize;
         prop_assert_eq!(settled, if closed { nodes } else { nodes.saturating_sub(SETTLED_AFTER) });

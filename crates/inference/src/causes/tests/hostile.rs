@@ -117,10 +117,12 @@ fn keys_and_causes_may_be_anything() {
             0 => Some(Certain::Share {
                 key,
                 time: i64::MAX,
+                sure: 1.0,
             }),
             1 => Some(Certain::Share {
                 key: number,
                 time: i64::MIN,
+                sure: 1.0,
             }),
             2 => Some(Certain::Outside),
             _ => None,
@@ -160,6 +162,7 @@ fn a_content_that_grows_doubles_and_one_that_dies_has_a_half_life() {
             parent => Certain::Share {
                 key: parent,
                 time: parent.ilog2() as i64 * 60_000 + parent as i64 * 10,
+                sure: 1.0,
             },
         });
         arrival

@@ -71,9 +71,10 @@ fn after_settling_trees_and_sums_are_those_of_the_known_tree() {
     // Every cause is certain in the end, half of them told when all had settled: trees, counts and
     // sums must be what they would have been.
     let weights = Weights::builtin();
-    for seed in 1..8 {
+    for (seed, sure) in (1..8).flat_map(|seed| [(seed, 1.0), (seed, 0.77)]) {
         let mut history = cascade(seed, 200, 0.5, 1.0);
         history.certain = vec![true; history.times.len()];
+        history.sure = sure;
         let (known, _) = stream(&history, &weights);
         let late = |node: usize| (node % 2 == 1).then_some(300);
         let (late, answers) = stream_late(&history, late, true, &weights);
@@ -129,7 +130,11 @@ fn what_cannot_be_corrected_changes_nothing() {
         .find(|one| one.origin() == 1)
         .expect("one")
         .key();
-    let by = |key| Certain::Share { key, time: 0 };
+    let by = |key| Certain::Share {
+        key,
+        time: 0,
+        sure: 1.0,
+    };
     for (key, cause, expected) in [
         (1 << 50, Certain::Outside, Late::Gone),
         (certain, Certain::Outside, Late::Known),

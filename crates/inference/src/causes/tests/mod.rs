@@ -18,6 +18,8 @@ struct History {
     times: Vec<u32>,
     parents: Vec<usize>,
     certain: Vec<bool>,
+    /// P(it is the cause) of a share that is told.
+    sure: f64,
 }
 
 /// A branching cascade: arrivals from outside whose pace decays, children with Lomax delays.
@@ -53,6 +55,7 @@ fn cascade(seed: u64, nodes: usize, sharing: f64, tokens: f64) -> History {
         times: vec![0],
         parents: vec![0],
         certain: vec![false],
+        sure: 1.0,
     };
     for (at, event) in order.into_iter().enumerate() {
         number[event] = at + 1;
@@ -73,6 +76,7 @@ fn arrival(history: &History, node: usize) -> Arrival {
             parent => Certain::Share {
                 key: parent as u64,
                 time: time(parent),
+                sure: history.sure,
             },
         });
     }
@@ -329,6 +333,7 @@ fn sixty(chained: bool, tokens: bool) -> History {
         times: vec![0],
         parents: vec![0],
         certain: vec![false],
+        sure: 1.0,
     };
     for node in 1..=60usize {
         let part = node as f64 / 60.0;
@@ -391,7 +396,11 @@ fn a_token_of_who_is_not_kept_takes_no_room_that_is_not_used() {
                 true => 1 << 50,
                 false => node.saturating_sub(1 + node % 90).max(1),
             };
-            arrival.certain = (node > 1).then_some(Certain::Share { key, time: 0 });
+            arrival.certain = (node > 1).then_some(Certain::Share {
+                key,
+                time: 0,
+                sure: 1.0,
+            });
             spread.consider(&arrival, &weights, &laws, &mut scratch);
             spread.admit(&arrival, &weights, &scratch);
             while spread
@@ -494,6 +503,7 @@ fn who_had_left_is_back_when_a_token_names_him() {
     child.certain = Some(Certain::Share {
         key: 2,
         time: 120_000,
+        sure: 1.0,
     });
     admit(&mut spread, child);
     assert!(kept(&spread));
@@ -561,7 +571,11 @@ proptest! {
             arrival.certain = match wild.cause {
                 0 => Some(Certain::Outside),
                 // Also keys that nobody has, and one's own.
-                1 => Some(Certain::Share { key: (wild.parent * (at + 3) as f64) as u64, time: 0 }),
+                1 => Some(Certain::Share {
+                    key: (wild.parent * (at + 3) as f64) as u64,
+                    time: 0,
+                    sure: 1.0 - wild.parent / 2.0,
+                }),
                 _ => None,
             };
             let sum = |posterior: &Posterior<'_>| {

@@ -15,6 +15,7 @@ fn content(laws: &MarkLaws) -> (Spread, Weights, Scratch) {
             arrival.certain = Some(Certain::Share {
                 key: SHARER,
                 time: SHARER as i64 * 600_000,
+                sure: 1.0,
             });
         }
         spread.consider(&arrival, &weights, laws, &mut scratch);
@@ -88,6 +89,7 @@ fn a_certain_cause_is_scored_as_if_its_own_token_alone_were_missing() {
         Certain::Share {
             key: SHARER,
             time: 0,
+            sure: 1.0,
         },
     ] {
         assert_eq!(odds(Some(0.5), Some(certain)), odds(None, Some(certain)));

@@ -51,8 +51,9 @@ pub(super) struct Followed {
     pub(super) largest: u32,
     /// Links that were posted in public.
     pub(super) broadcasts: Broadcasts,
-    /// Sums of P(privately passed on) over readers whose cause is not certain: low, likely, high.
-    pub(super) dark: [f64; 3],
+    /// Sums of P(passed on) over readers who did not come from outside for certain, of those without a
+    /// token P(privately passed on): low, likely, high.
+    passed_on: [f64; 3],
     /// Arrivals when the last record was written.
     written: u32,
     /// True where something changed since.
@@ -77,7 +78,7 @@ impl Followed {
             certain_outside: 0,
             largest: 0,
             broadcasts: Broadcasts::default(),
-            dark: [0.0; 3],
+            passed_on: [0.0; 3],
             written: 0,
             touched: false,
         }
@@ -86,6 +87,13 @@ impl Followed {
     pub(super) fn touch(&mut self, time: i64) {
         self.updated = self.updated.max(time);
         self.touched = true;
+    }
+
+    /// Adds a reader's P(passed on), low, likely and high.
+    pub(super) fn add_shared(&mut self, passed_on: [f64; 3]) {
+        for (sum, part) in self.passed_on.iter_mut().zip(passed_on) {
+            *sum += part;
+        }
     }
 
     /// Counts whether a reader came by somebody's token.
@@ -127,10 +135,9 @@ impl Followed {
         Some(Range { low, ..range })
     }
 
-    /// What is not known of the evidence widens a range besides; tokens are no evidence but facts.
+    /// What is not known of the evidence widens a range besides.
     fn widened(&self, range: Range) -> Range {
-        let certain = f64::from(self.tokens);
-        let [low, likely, high] = self.dark.map(|dark| (certain + dark).max(1e-9));
+        let [low, likely, high] = self.passed_on.map(|sum| sum.max(1e-9));
         Range {
             low: range.low * (low / likely).min(1.0),
             likely: range.likely,

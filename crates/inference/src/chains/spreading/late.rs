@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::{Finding, app_of};
 use super::{Origin, Spreading, site_of};
 use crate::causes::{Certain, Late};
+use crate::chains::{PASSED_ON_MIN, own_token};
 use crate::clock::short;
 
 /// Tokens of nobody known that are remembered: 120 bytes each with one reader, 2.5 kB with all.
@@ -21,7 +22,9 @@ pub(in crate::chains) struct Orphan {
     pub(in crate::chains) visitor: Option<i64>,
     pub(in crate::chains) time: i64,
     pub(in crate::chains) app: u16,
-    /// P(from a public place).
+    /// P(the token was passed on): else it is the reader's own.
+    pub(in crate::chains) passed_on: f32,
+    /// P(from a public place), where it was passed on.
     pub(in crate::chains) public: f32,
     pub(in crate::chains) content: u64,
     pub(in crate::chains) clock: u8,
@@ -79,7 +82,7 @@ impl Spreading {
                 parent_visit: None,
                 time: child.time,
                 method: EdgeMethod::Token,
-                probability: 1.0,
+                probability: child.passed_on,
                 lag_ms: None,
                 parent_app: "".into(),
                 child_app: app_of(apps, child.app).into(),
@@ -89,6 +92,9 @@ impl Spreading {
             };
             emit(Finding::Edge(edge.clone()));
             if child.visitor.is_some() && child.visitor == owner.visitor {
+                if let Some(own) = own_token(&edge) {
+                    emit(Finding::Edge(own));
+                }
                 continue;
             }
             let known = self.readers.of(parent, child.content);
@@ -108,11 +114,14 @@ impl Spreading {
             }
             // Who has not come yet must not be taken for somebody who has.
             let came = known.is_some() || owner.time < child.time;
+            // What is more likely his own was left to what else is known of him.
+            let shared = child.passed_on > PASSED_ON_MIN;
             let followed = self.contents[at].peek_mut(child.content);
-            let corrected = followed.filter(|_| came).map(|followed| {
+            let corrected = followed.filter(|_| came && shared).map(|followed| {
                 let certain = Certain::Share {
                     key: parent,
                     time: owner.time,
+                    sure: f64::from(child.passed_on),
                 };
                 let weights = site.learned.weights();
                 let room = &mut self.room.plain;
@@ -131,7 +140,7 @@ impl Spreading {
                 }
                 late
             });
-            if !matches!(corrected, Some(Late::Pending | Late::Moved)) {
+            if shared && !matches!(corrected, Some(Late::Pending | Late::Moved)) {
                 self.not_followed.late_tokens += 1;
             }
         }

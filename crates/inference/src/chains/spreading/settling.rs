@@ -8,9 +8,12 @@ use super::publishing::publish;
 use super::readers::{Reader, Readers};
 use super::site::Site;
 use super::told::{Origin, Reading};
+use crate::chains::PASSED_ON_MIN;
 
 /// Log-odds of what is as good as certain without being told as a label.
 const SURE_LOG_ODDS: f64 = 20.0;
+/// What is told teaches where it is as sure as this: a token that may be the reader's own is no label.
+const TEACHES_MIN: f64 = 0.9;
 
 /// How far an arrival's causes are settled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,8 +64,12 @@ pub(super) fn arrive(
     if reading.gives_token {
         site.gave_token();
     }
-    followed.came(reading.incoming.is_some());
-    if let Some(token) = reading.incoming
+    let passed_on = reading.passed_on.map(f64::from);
+    let [_, sure, _] = passed_on;
+    // A token that is more likely his own says of nobody else that he shared.
+    let by_token = reading.incoming.filter(|_| sure > f64::from(PASSED_ON_MIN));
+    followed.came(by_token.is_some());
+    if let Some(token) = by_token
         && desk.readers.came_back(token)
     {
         site.came_back();
@@ -72,6 +79,8 @@ pub(super) fn arrive(
     let mut arrival = Arrival::new(own, reading.time);
     arrival.marks = reading.marks;
     let mut told = false;
+    // P(passed on), of whom that is all that is known.
+    let mut grey = None;
     // By clocks that disagree a child may come before its parent: whose share it was is not to be
     // said then, or the parent would be taken for somebody else when it comes.
     let origin = match reading.origin {
@@ -83,9 +92,18 @@ pub(super) fn arrive(
         origin => origin,
     };
     match origin {
+        Origin::Parent(..) if by_token.is_none() => {
+            told = true;
+            grey = Some(passed_on);
+        }
         Origin::Parent(parent, time) => {
             told = true;
-            arrival.certain = Some(Certain::Share { key: parent, time });
+            arrival.certain = Some(Certain::Share {
+                key: parent,
+                time,
+                sure,
+            });
+            followed.add_shared(passed_on);
             followed.certain_shares = followed.certain_shares.saturating_add(1);
             let stranger = desk.readers.of(parent, reading.content_key).is_none();
             let children = u32::from(desk.readers.bore(parent));
@@ -96,30 +114,38 @@ pub(super) fn arrive(
             if links.brought(link, reading.public, reading.time, broadcasts) {
                 site.strangers.came_back(stranger);
             }
-            site.count_known(reading.time, false, true);
+            site.count_known(reading.time, false, Some(sure));
         }
         Origin::SomeShare | Origin::AnyShare => {
             told = matches!(origin, Origin::SomeShare);
-            arrival.outside_log_odds = -SURE_LOG_ODDS;
-            site.count_known(reading.time, false, false);
+            match sure < 1.0 {
+                true => grey = Some(passed_on),
+                false => {
+                    arrival.outside_log_odds = -SURE_LOG_ODDS;
+                    followed.add_shared(passed_on);
+                    site.count_expected(1.0);
+                }
+            }
+            if by_token.is_some() {
+                site.count_known(reading.time, false, None);
+            }
         }
         Origin::Outside => {
             told = true;
             followed.certain_outside = followed.certain_outside.saturating_add(1);
-            site.count_known(reading.time, true, false);
+            site.count_known(reading.time, true, None);
             // As frequent a label as shares are, so that labels say nothing of the cause.
             match draw(own) < site.proven_part() {
                 true => arrival.certain = Some(Certain::Outside),
                 false => arrival.outside_log_odds = SURE_LOG_ODDS,
             }
         }
-        Origin::Grey(dark) => {
-            let [_, likely, _] = dark;
-            arrival.outside_log_odds = site.outside_log_odds(likely, reading.time);
-            for (sum, dark) in followed.dark.iter_mut().zip(dark) {
-                *sum += dark;
-            }
-        }
+        Origin::Grey(dark) => grey = Some(dark),
+    }
+    if let Some(shared) = grey {
+        let [_, likely, _] = shared;
+        arrival.outside_log_odds = site.outside_log_odds(likely, reading.time);
+        followed.add_shared(shared);
     }
     let Desk { readers, room, .. } = desk;
     followed.spread.expect_strangers(site.strangers.part());
@@ -130,7 +156,7 @@ pub(super) fn arrive(
     let outside = posterior.outside();
     followed.spread.admit(&arrival, weights, &room.plain);
     followed.touch(reading.time);
-    if let Origin::Grey([_, likely, _]) = origin {
+    if let Some([_, likely, _]) = grey {
         site.count_expected(1.0 - outside);
         site.balance(likely, 1.0 - outside);
     }
@@ -193,7 +219,9 @@ pub(super) fn settle(
                     }
                     cause => cause,
                 };
-                learn(&settled, cause, wanted, site);
+                if settled.sure >= TEACHES_MIN {
+                    learn(&settled, cause, wanted, site);
+                }
             }
             None => {
                 if let Some(child) = child.filter(|child| !child.told) {

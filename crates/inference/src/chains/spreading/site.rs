@@ -142,21 +142,19 @@ impl Site {
         ];
     }
 
-    /// Counts a cause that is known; `parent` where it is a share whose sharer is known.
-    pub(super) fn count_known(&mut self, time: i64, outside: bool, parent: bool) {
+    /// Counts a cause that is known: the outside or a share, and where its sharer is known, how probably
+    /// it is his.
+    pub(super) fn count_known(&mut self, time: i64, outside: bool, parent: Option<f64>) {
         let counts = &mut self.hours[usize::from(!outside)];
         let hour = hour_of(time);
         counts[hour] = counts[hour].saturating_add(1);
         if !outside {
             self.gives_tokens = true;
-            match parent {
-                true => self.proven += 1.0,
-                false => self.expected += 1.0,
-            }
+            self.proven += parent.unwrap_or_default();
         }
     }
 
-    /// Counts the expected share of an arrival without a token.
+    /// Counts the expected share of an arrival whose sharer is not known.
     pub(super) fn count_expected(&mut self, shared: f64) {
         self.expected += shared.clamp(0.0, 1.0);
     }
@@ -282,8 +280,8 @@ mod tests {
         let noon = 12 * 3_600_000;
         assert_eq!(site.hour_log_ratio(night), 0.0);
         for number in 0..1_000 {
-            site.count_known(if number % 10 == 0 { night } else { noon }, true, false);
-            site.count_known(if number % 2 == 0 { night } else { noon }, false, true);
+            site.count_known(if number % 10 == 0 { night } else { noon }, true, None);
+            site.count_known(if number % 2 == 0 { night } else { noon }, false, Some(1.0));
         }
         assert!(site.hour_log_ratio(night) < -1.0);
         assert!(site.hour_log_ratio(noon) > 0.3);
@@ -316,7 +314,10 @@ mod tests {
         let mut site = Site::new("s");
         assert_eq!(site.proven_part(), 0.0);
         for number in 0..100 {
-            site.count_known(0, false, number % 4 == 0);
+            match number % 4 == 0 {
+                true => site.count_known(0, false, Some(1.0)),
+                false => site.count_expected(1.0),
+            }
             site.count_expected(0.25);
         }
         // 25 of 100 tokens, and 25 expected among those without.

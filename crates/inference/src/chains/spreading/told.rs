@@ -8,11 +8,11 @@ use crate::causes::Marks;
 /// What brought a reader, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::chains) enum Origin {
-    /// An earlier reader's share: key and time of that visit.
+    /// An earlier reader's share, if the token was passed on: key and time of that visit.
     Parent(u64, i64),
-    /// A share by somebody who was never seen.
+    /// A share by somebody who was never seen, if the token was passed on.
     SomeShare,
-    /// A share by a reader or by somebody else: nothing says whose.
+    /// A share by a reader or by somebody else, if the token was passed on: nothing says whose.
     AnyShare,
     /// From outside, by a fact.
     Outside,
@@ -33,7 +33,9 @@ pub(in crate::chains) struct Reading<'a> {
     pub(in crate::chains) app: u16,
     pub(in crate::chains) marks: Marks,
     pub(in crate::chains) origin: Origin,
-    /// P(from a public place), as far as is known of the landing itself.
+    /// P(the link's token was passed on), low, likely and high: else it is the reader's own.
+    pub(in crate::chains) passed_on: [f32; 3],
+    /// P(from a public place), where it was passed on, as far as is known of the landing itself.
     pub(in crate::chains) public: f32,
     /// Key of the token that the link carried, of somebody else.
     pub(in crate::chains) incoming: Option<u64>,

@@ -7,7 +7,7 @@ mod stories;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::chains::{Arrival, Cause, Chains, Gift, Judgement, Place};
+use crate::chains::{Arrival, Cause, Chains, Gift, Judgement, Place, own_token};
 use crate::{from_bytes, to_bytes};
 use grapevine_event::{AddressOf, Edge, EdgeMethod, Id, ParentKind, Share, ShareKind};
 
@@ -88,6 +88,8 @@ struct Landing<'a> {
     network: Option<i64>,
     outside: bool,
     dark: f32,
+    /// P(its token was passed on).
+    passed_on: f32,
 }
 
 impl<'a> Landing<'a> {
@@ -103,6 +105,7 @@ impl<'a> Landing<'a> {
             network: None,
             outside: false,
             dark: 0.5,
+            passed_on: 1.0,
         }
     }
 }
@@ -124,34 +127,39 @@ impl World {
             share_token: landing.given,
             network: landing.network,
         };
-        let place = self.chains.arrive(&arrival);
+        let judgement = Judgement {
+            outside: landing.outside,
+            dark: [landing.dark * 0.5, landing.dark, 0.5 + landing.dark * 0.5],
+            passed_on: [landing.passed_on; 3],
+            device: 0,
+        };
+        let place = self.chains.arrive(&arrival, &judgement);
         let known = match place.cause {
             Cause::Parent { visit, .. } => Some((Some(visit), ParentKind::Visitor)),
             Cause::SomeShare => Some((None, ParentKind::Unknown)),
             _ => None,
         };
         if let Some((parent, kind)) = known {
-            self.found.edges.push(Edge {
+            let edge = Edge {
                 site: SITE,
                 content: landing.content.to_owned().into(),
                 child_visit: arrival.visit,
                 parent_visit: parent,
                 time: landing.time,
                 method: EdgeMethod::Token,
-                probability: 1.0,
+                probability: judgement.sure(),
                 lag_ms: None,
                 parent_app: "".into(),
                 child_app: landing.app.to_owned().into(),
                 model_version: "".into(),
                 parent_kind: kind,
                 sign: 1,
-            });
+            };
+            let own = own_token(&edge);
+            self.found
+                .edges
+                .extend([Some(edge), own].into_iter().flatten());
         }
-        let judgement = Judgement {
-            outside: landing.outside,
-            dark: [landing.dark * 0.5, landing.dark, 0.5 + landing.dark * 0.5],
-            device: 0,
-        };
         let found = &mut self.found;
         let emit = &mut |finding: Finding<'_>| found.take(finding);
         self.chains.read(&arrival, &place, &judgement, emit);

@@ -80,6 +80,8 @@ fn tell(world: &mut World, at: usize, step: &Step, time: i64) {
                 network: Some((at % 5) as i64),
                 outside: *outside,
                 dark: f32::from(*dark) / 255.0,
+                // Passed on for certain, and more and less likely than the reader's own.
+                passed_on: [1.0, 0.75, 0.25][usize::from(*dark) % 3],
             });
         }
         Step::Preview { content, token } => {

@@ -107,6 +107,57 @@ fn forged_foreign_and_own_tokens_have_a_defined_result() {
     );
 }
 
+/// A token may be the reader's own, come back on another device: what is said of him and of the content is
+/// as probable as that it was passed on.
+#[test]
+fn a_token_that_may_be_the_readers_own_is_a_share_as_probably_as_it_was_passed_on() {
+    let of = |passed_on: f32| {
+        let mut world = World::default();
+        let mut owner = Landing::new(1, CONTENTS[0], T0);
+        (owner.given, owner.outside) = (Some("owner"), true);
+        world.land(&owner);
+        let mut places = Vec::new();
+        for number in 2..42 {
+            let mut child = Landing::new(number, CONTENTS[0], T0 + number as i64 * 60_000);
+            (child.token, child.passed_on) = (Some("owner"), passed_on);
+            places.push(world.land(&child));
+        }
+        world.end();
+        for sum in world.found.sums().values() {
+            assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+        }
+        let said: Vec<_> = world.found.of(visit(2));
+        let said: Vec<_> = said
+            .iter()
+            .map(|edge| (edge.method, edge.parent_visit, edge.probability))
+            .collect();
+        assert_eq!(said[0], (EdgeMethod::Token, Some(visit(1)), passed_on));
+        if passed_on < 1.0 {
+            let own = (EdgeMethod::Token, None, 1.0 - passed_on);
+            assert_eq!(said[1..], [own], "nobody else is named");
+        }
+        let spread = world.found.spreads.last().expect("written").clone();
+        (places[0], spread)
+    };
+    let (place, sure) = of(1.0);
+    assert_eq!((place.generation, place.cascade), (1, visit(1)));
+    assert!((sure.chain_arrivals - 40.0).abs() < 0.2, "{sure:?}");
+    assert_eq!((sure.certain_shares, sure.tokens), (40, 40));
+    let (place, likely) = of(0.8);
+    assert_eq!((place.generation, place.cascade), (1, visit(1)));
+    assert!((likely.chain_arrivals - 32.0).abs() < 0.2, "{likely:?}");
+    assert_eq!((likely.certain_shares, likely.tokens), (40, 40));
+    assert!(likely.chain_arrivals_low < 32.0 && likely.chain_arrivals_high > 32.0);
+    let (place, unlikely) = of(0.2);
+    assert_eq!((place.generation, place.cascade), (0, visit(2)));
+    assert_eq!((unlikely.certain_shares, unlikely.tokens), (0, 0));
+    assert!(unlikely.chain_arrivals < 16.0, "{unlikely:?}");
+    // The rest are told as nobody's readers, so fewer are brought by each.
+    for pair in [&sure, &likely, &unlikely].windows(2) {
+        assert!(pair[0].reproduction > pair[1].reproduction);
+    }
+}
+
 /// An access log knows nobody's token: one that comes says that a link was passed on, and not that
 /// whoever passed it on was never seen.
 #[test]
@@ -177,6 +228,37 @@ fn a_token_whose_owner_is_told_later_takes_back_what_was_said() {
         assert_eq!(spread.certain_shares, 1, "{held}");
         assert_eq!(world.chains.not_followed().late_tokens, 0);
     }
+    // More likely his own than passed on: whose it is is said, and nothing is proven.
+    let mut world = World::default();
+    for number in 0..4 {
+        let time = T0 + number as i64 * 60_000;
+        world.land(&Landing::new(number, CONTENTS[0], time));
+    }
+    let mut child = Landing::new(7, CONTENTS[0], T0 + HOUR);
+    (child.token, child.given, child.passed_on) = (Some("later"), Some("child"), 0.25);
+    world.land(&child);
+    world.end();
+    world.give(CONTENTS[0], 2, T0 + HOUR + 2_000, "later");
+    world.end();
+    let said: Vec<_> = world.found.of(visit(7));
+    let said: Vec<_> = said
+        .iter()
+        .map(|edge| (edge.parent_kind, edge.probability, edge.sign))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (ParentKind::Unknown, 0.25, 1),
+            (ParentKind::Outside, 0.75, 1),
+            (ParentKind::Unknown, 0.25, -1),
+            (ParentKind::Visitor, 0.25, 1)
+        ]
+    );
+    assert_eq!(
+        world.found.spreads.last().expect("written").certain_shares,
+        0
+    );
+    assert_eq!(world.chains.not_followed().late_tokens, 0);
     // His own token: nothing is proven.
     let mut world = World::default();
     let mut child = Landing::new(7, CONTENTS[0], T0);
