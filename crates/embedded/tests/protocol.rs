@@ -278,16 +278,8 @@ async fn errors_have_clickhouses_codes_and_statuses() {
 #[tokio::test]
 async fn an_error_in_mid_stream_is_seen() {
     let server = Server::shared();
-    // Also by a client that takes its time: nothing may be lost of what waits for it when the result breaks.
-    for (format, rows, pause) in [
-        ("TabSeparated", 3_000_000, Duration::ZERO),
-        ("JSONEachRow", 3_000_000, Duration::ZERO),
-        ("RowBinary", 1_500_000, Duration::from_millis(100)),
-    ] {
-        let sql = format!(
-            "SELECT number + throwIf(number = {rows}) FROM numbers(4000000) FORMAT {format}"
-        );
-        let mut since = 0;
+    for format in ["TabSeparated", "JSONEachRow"] {
+        let sql = format!("SELECT throwIf(number = 3000000) FROM numbers(4000000) FORMAT {format}");
         let mut response = client()
             .post(server.url(""))
             .basic_auth(OWNER.0, Some(OWNER.1))
@@ -305,11 +297,6 @@ async fn an_error_in_mid_stream_is_seen() {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     tail.extend_from_slice(&chunk);
-                    since += chunk.len();
-                    if since > 1 << 19 && !pause.is_zero() {
-                        since = 0;
-                        tokio::time::sleep(pause).await;
-                    }
                     let cut = tail.len().saturating_sub(4096);
                     tail.drain(..cut);
                 }

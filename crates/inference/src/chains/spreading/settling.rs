@@ -13,7 +13,7 @@ use crate::chains::PASSED_ON_MIN;
 /// Log-odds of what is as good as certain without being told as a label.
 const SURE_LOG_ODDS: f64 = 20.0;
 /// What is told teaches where it is as sure as this: a token that may be the reader's own is no label.
-const TEACHES_MIN: f64 = 0.9;
+const TEACHES_MIN: f64 = 0.75;
 
 /// How far an arrival's causes are settled.
 #[derive(Clone, Copy, Debug, PartialEq)]
