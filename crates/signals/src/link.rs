@@ -1,6 +1,7 @@
 //! Links: the one address of a content, and what was hung onto it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use hashbrown::HashMap;
 
@@ -64,8 +65,8 @@ pub struct Link<'a> {
     /// The content's one address: `https`, host in lower case and punycode without `www.`,
     /// normal path, remaining parameters sorted, no fragment. Reading it again gives it again.
     pub canonical: Cow<'a, str>,
-    host: std::ops::Range<usize>,
-    path: std::ops::Range<usize>,
+    host: Range<usize>,
+    path: Range<usize>,
     /// Grapevine's share token: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
     pub share_token: Option<Cow<'a, str>>,
     /// A share token was there, but not of that form: forged, cut or mangled.
@@ -118,7 +119,13 @@ pub(crate) fn read<'a>(
     let (page, query, fragment) = address::parts(url)?;
     let page = Page::read(decorations, pages, page)?;
     let canonical = Cow::Owned(page.text.into());
-    Link::of_page(canonical, page.facts, decorations, query, fragment)
+    let mut room = Room::default();
+    let rest = [query, fragment];
+    let mut link = Link::of_page(canonical, page.facts, decorations, rest, &mut room)?;
+    if link.shape.parameters > 0 {
+        link.canonical = Cow::Owned(room.address);
+    }
+    Ok(link)
 }
 
 /// As [`read`], with the pages that were read before.
@@ -136,10 +143,16 @@ pub(crate) fn read_known<'a>(
         let read = Page::read(decorations, pages, page)?;
         known.remember(page, read);
     }
-    match known.pages.get(page) {
+    let KnownPages { pages: known, room } = known;
+    match known.get(page) {
         Some(page) => {
             let canonical = Cow::Borrowed(&*page.text);
-            Link::of_page(canonical, page.facts, decorations, query, fragment)
+            let rest = [query, fragment];
+            let mut link = Link::of_page(canonical, page.facts, decorations, rest, room)?;
+            if link.shape.parameters > 0 {
+                link.canonical = Cow::Borrowed(&room.address);
+            }
+            Ok(link)
         }
         None => read(decorations, pages, url),
     }
@@ -156,6 +169,17 @@ const KNOWN_BYTES_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub struct KnownPages {
     pages: HashMap<Box<str>, Page>,
+    room: Room,
+}
+
+/// Room to put an address together in that has parameters of its own; used again for the next one.
+#[derive(Debug, Default)]
+struct Room {
+    /// The page's address with the parameters that are left, sorted.
+    address: String,
+    /// The parameters as they came, and where each of them is.
+    parameters: String,
+    places: Vec<Range<usize>>,
 }
 
 impl KnownPages {
@@ -227,12 +251,14 @@ impl<'a> Link<'a> {
         recipient.or(self.mail_id)
     }
 
+    /// The link of a page, with what came behind it: query and fragment. Where parameters are left, its address
+    /// is the one in `room`.
     fn of_page(
         page: Cow<'a, str>,
         facts: PageFacts,
         decorations: &'a DecorationIndex,
-        query: &'a str,
-        fragment: &'a str,
+        [query, fragment]: [&'a str; 2],
+        room: &mut Room,
     ) -> Result<Link<'a>, LinkError> {
         let path = facts.path_start..page.len();
         let mut link = Link {
@@ -248,13 +274,17 @@ impl<'a> Link<'a> {
             mail_id: None,
             shape: facts.shape,
         };
+        let mut length = link.canonical.len();
         if !query.is_empty() {
-            let parameters = link.read_query(decorations, query);
+            let parameters = link.read_query(decorations, query, room);
             link.shape = facts.shape.with_parameters(parameters);
+            if parameters > 0 {
+                length = room.address.len();
+            }
         }
         // Escaping can treble it, and what is handed out must be readable again.
-        if link.canonical.len() > LINK_BYTES_MAX {
-            return Err(LinkError::TooLong(link.canonical.len()));
+        if length > LINK_BYTES_MAX {
+            return Err(LinkError::TooLong(length));
         }
         if !fragment.is_empty() {
             link.read_fragment(decorations, fragment);
@@ -262,12 +292,16 @@ impl<'a> Link<'a> {
         Ok(link)
     }
 
-    /// Takes the decorations out of the query and appends what is left, sorted. Returns how
-    /// many parameters are left.
-    fn read_query(&mut self, index: &'a DecorationIndex, query: &'a str) -> usize {
-        let page_end = self.canonical.len();
-        let (mut kept, mut sorted) = (0, true);
-        let mut last = 0..0;
+    /// Takes the decorations out of the query. Returns how many parameters are left; where any are, the page's
+    /// address with them, sorted, is in `room`.
+    fn read_query(&mut self, index: &'a DecorationIndex, query: &'a str, room: &mut Room) -> usize {
+        let Room {
+            address,
+            parameters,
+            places,
+        } = room;
+        parameters.clear();
+        places.clear();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (raw_name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(raw_name);
@@ -276,36 +310,24 @@ impl<'a> Link<'a> {
                     self.take(decoration, value);
                 }
                 _ => {
-                    if kept == 0 {
-                        // Room for all of it at once.
-                        let mut whole = String::with_capacity(page_end + 1 + query.len());
-                        whole.push_str(&self.canonical);
-                        self.canonical = Cow::Owned(whole);
-                    }
-                    let canonical = self.canonical.to_mut();
-                    canonical.push(if kept == 0 { '?' } else { '&' });
-                    let start = canonical.len();
-                    push_normal(canonical, pair, Part::Query);
-                    let own = start..canonical.len();
-                    sorted &= kept == 0 || canonical[last] <= canonical[own.clone()];
-                    last = own;
-                    kept += 1;
+                    let start = parameters.len();
+                    push_normal(parameters, pair, Part::Query);
+                    places.push(start..parameters.len());
                 }
             }
         }
-        if !sorted {
-            let canonical = self.canonical.to_mut();
-            let unsorted = canonical.split_off(page_end + 1);
-            let mut parameters: Vec<&str> = unsorted.split('&').collect();
-            parameters.sort_unstable();
-            for (at, parameter) in parameters.into_iter().enumerate() {
-                if at > 0 {
-                    canonical.push('&');
-                }
-                canonical.push_str(parameter);
-            }
+        if places.is_empty() {
+            return 0;
         }
-        kept
+        let text = |place: &Range<usize>| &parameters[place.clone()];
+        places.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        address.clear();
+        address.push_str(&self.canonical);
+        for (at, place) in places.iter().enumerate() {
+            address.push(if at == 0 { '?' } else { '&' });
+            address.push_str(text(place));
+        }
+        places.len()
     }
 
     /// Looks for decorations in a fragment, including one that routes, as in `#/a?gv=t`.
