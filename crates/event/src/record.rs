@@ -315,7 +315,8 @@ pub struct Spread<'a> {
     pub model_version: Cow<'a, str>,
 }
 
-/// Weights of causes in force on a site, and how well they do (`schemas/chain_model.avsc`).
+/// Weights of causes in force on a site, how well they do, and what else the site teaches
+/// (`schemas/chain_model.avsc`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -341,6 +342,22 @@ pub struct ChainModel<'a> {
     pub reliability_observed: Vec<f64>,
     pub alarm: bool,
     pub token_survival: f64,
+    pub copying_app: Option<f64>,
+    pub copying_app_edges: Option<i64>,
+    pub copying_network: Option<f64>,
+    pub copying_network_edges: Option<i64>,
+    pub copying_device: Option<f64>,
+    pub copying_device_edges: Option<i64>,
+    pub arrivals_per_act: Option<f64>,
+    pub outside_shift: Option<f64>,
+    pub outside_shift_deviation: Option<f64>,
+    pub outside_shift_known: Option<f64>,
+    pub outside_shift_known_deviation: Option<f64>,
+    pub strangers: Option<f64>,
+    pub balance: Option<f64>,
+    pub mean_log_odds: Option<f64>,
+    pub hours_outside: Vec<i64>,
+    pub hours_shared: Vec<i64>,
 }
 
 /// A content that spreads in the dark faster than its own baseline (`schemas/surge.avsc`).

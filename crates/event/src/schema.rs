@@ -65,7 +65,7 @@ record_types! {
     /// [`Spread`](crate::Spread).
     Spread = "spread" 0xb576_4192_52d0_959f,
     /// [`ChainModel`](crate::ChainModel).
-    ChainModel = "chain_model" 0x6af4_6ec9_1529_42c0,
+    ChainModel = "chain_model" 0x1630_b75c_57bc_b867,
     /// [`Surge`](crate::Surge).
     Surge = "surge" 0x0c79_c1e7_1185_2b13,
     /// [`Calibration`](crate::Calibration).

@@ -123,7 +123,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("edge", "640f9e3d3a4bf8e6"),
         ("cascade", "d88cbaa5da98f7df"),
         ("spread", "b576419252d0959f"),
-        ("chain_model", "6af46ec9152942c0"),
+        ("chain_model", "1630b75c57bcb867"),
         ("surge", "0c79c1e711852b13"),
         ("calibration", "0728c897bdd9511f"),
         ("dead_letter", "397f27a5c70cae02"),

@@ -249,6 +249,22 @@ table! {
         reliability_observed: Numbers<f64> = |r| &r.reliability_observed,
         alarm: Plain<bool> = |r| r.alarm,
         token_survival: Plain<f64> = |r| r.token_survival,
+        copying_app: Nullable<Plain<f64>> = |r| r.copying_app,
+        copying_app_edges: Nullable<Plain<i64>> = |r| r.copying_app_edges,
+        copying_network: Nullable<Plain<f64>> = |r| r.copying_network,
+        copying_network_edges: Nullable<Plain<i64>> = |r| r.copying_network_edges,
+        copying_device: Nullable<Plain<f64>> = |r| r.copying_device,
+        copying_device_edges: Nullable<Plain<i64>> = |r| r.copying_device_edges,
+        arrivals_per_act: Nullable<Plain<f64>> = |r| r.arrivals_per_act,
+        outside_shift: Nullable<Plain<f64>> = |r| r.outside_shift,
+        outside_shift_deviation: Nullable<Plain<f64>> = |r| r.outside_shift_deviation,
+        outside_shift_known: Nullable<Plain<f64>> = |r| r.outside_shift_known,
+        outside_shift_known_deviation: Nullable<Plain<f64>> = |r| r.outside_shift_known_deviation,
+        strangers: Nullable<Plain<f64>> = |r| r.strangers,
+        balance: Nullable<Plain<f64>> = |r| r.balance,
+        mean_log_odds: Nullable<Plain<f64>> = |r| r.mean_log_odds,
+        hours_outside: Numbers<i64> = |r| &r.hours_outside,
+        hours_shared: Numbers<i64> = |r| &r.hours_shared,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod saved;
 mod state;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -56,19 +57,22 @@ impl Stage for ChainStage {
         let rejected = match Record::decode_into(record, &mut self.room.evidence) {
             Ok(Record::Visit(visit)) => {
                 self.state
-                    .visit(&self.classifier, visit, &mut self.room, out);
+                    .visit(&self.classifier, visit, record, &mut self.room, out);
                 None
             }
             Ok(Record::VisitEvent(event)) => {
-                self.state.visit_event(&self.classifier, event, record, out);
+                self.state
+                    .visit_event(&self.classifier, event, record, &mut self.room, out);
                 None
             }
             Ok(Record::Share(share)) => {
-                self.state.share(&self.classifier, share, record, out);
+                self.state
+                    .share(&self.classifier, share, record, &mut self.room, out);
                 None
             }
             Ok(Record::Heartbeat(heartbeat)) => {
-                self.state.heartbeat(&self.classifier, &heartbeat, out);
+                self.state
+                    .heartbeat(&self.classifier, &heartbeat, &mut self.room, out);
                 None
             }
             Ok(other) => Some(("unexpected_record", misplaced(Self::INPUT, &other))),
@@ -104,6 +108,7 @@ impl Stage for ChainStage {
             + state.surges.entries()
             + state.calibrating.entries()
             + state.acts.entries()
+            + state.waiting.len()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {

@@ -7,10 +7,11 @@ use grapevine_inference::{StateError, format_of, from_bytes, to_bytes};
 use serde::Deserialize;
 
 use super::state::{Counts, State};
+use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 8 has with each token how probably it was passed on. No release wrote 2 to 7.
-const FORMAT: u32 = 8;
+/// Format of the saved state: 9 has landings that wait for the owner of their token. No release wrote 2 to 8.
+const FORMAT: u32 = 9;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 
@@ -45,6 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<State, StateError> {
         surges: Surges::default(),
         calibrating: Calibrating::default(),
         acts: Acts::default(),
+        waiting: Waiting::default(),
         model_version: String::new(),
         due: saved.due,
         time: saved.time,

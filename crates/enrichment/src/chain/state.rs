@@ -3,20 +3,22 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Share, ShareKind, Surge,
-    Visit, VisitEvent, topic,
+    Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Record, Share, ShareKind,
+    Surge, Visit, VisitEvent, topic,
 };
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
-    Arrival, Cause, Chains, Finding, Gift, Judgement, Place, add_to_rest, order_evidence, own_token,
+    Arrival, Cause, Chains, Finding, Gift, Judgement, Reproductions, add_to_rest, order_evidence,
+    own_token,
 };
 use grapevine_inference::shares::Acts;
-use grapevine_inference::surges::{Landing, Surges};
+use grapevine_inference::surges::Surges;
 use grapevine_inference::{COLLECTOR, Classifier, Clock, Model, evidence};
 use serde::{Deserialize, Serialize};
 
 use crate::calibrating::Calibrating;
 use crate::classify::{RESERVED_PROPERTIES, emptied};
+use super::waiting::Waiting;
 use crate::outputs::Outputs;
 
 /// Cascades that changed are written when this many did, …
@@ -42,6 +44,7 @@ pub(super) struct State {
     pub(super) surges: Surges,
     pub(super) calibrating: Calibrating,
     pub(super) acts: Acts,
+    pub(super) waiting: Waiting,
     /// Version of the model that judged the last visit, for surges that end without one.
     pub(super) model_version: String,
     /// Event time at which changed cascades are due.
@@ -62,13 +65,12 @@ pub(super) struct Counts {
 /// Completes a surge and appends it.
 fn tell<'a>(
     mut surge: Surge<'a>,
-    chains: &Chains,
+    reproductions: Reproductions<'_>,
     model_version: &'a str,
     clock: Clock,
     out: &mut Outputs,
 ) {
-    let reproduction =
-        chains.reproduction_in_rise(clock, surge.site, &surge.content, surge.updated);
+    let reproduction = reproductions.in_rise(clock, surge.site, &surge.content, surge.updated);
     surge.reproduction_number = reproduction.map(|range| range.likely);
     surge.reproduction_low = reproduction.map(|range| range.low);
     surge.reproduction_high = reproduction.map(|range| range.high);
@@ -81,31 +83,96 @@ impl State {
         &mut self,
         classifier: &Classifier,
         visit: Visit<'_>,
+        record: &[u8],
         room: &mut Room,
         out: &mut Outputs,
     ) {
-        self.pass(classifier, visit.time, out);
+        self.pass(classifier, visit.time, room, out);
         if visit.channel == Channel::Bot {
             // Written anew: it may be as an earlier release wrote it.
             out.visit(topic::VISITS, &visit);
             room.evidence = emptied(visit.evidence);
             return;
         }
+        let clock = self.chains.clock_of(visit.time);
+        let arrival = arrival_of(&visit, &visit.content, visit.incoming_token.as_deref());
+        if self.waiting.takes(clock, visit.time)
+            && let Some(token) = self.chains.awaited(&arrival)
+        {
+            let place = (visit.time, visit.visit_id);
+            self.waiting.put(clock, place, token, record);
+            room.evidence = emptied(visit.evidence);
+            return;
+        }
+        let given = token_given(&visit);
+        self.land(classifier, visit, room, out);
+        self.owned(given, classifier, room, out);
+    }
+
+    /// Lets landings go that have waited long enough for the owner of their token.
+    fn let_go(
+        &mut self,
+        clock: Clock,
+        classifier: &Classifier,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) {
+        while let Some(record) = self.waiting.due(clock) {
+            let given = self.land_late(&record, classifier, room, out);
+            self.owned(given, classifier, room, out);
+        }
+    }
+
+    /// Somebody was given a token, told by its key: who came by it waits no longer.
+    fn owned(
+        &mut self,
+        token: Option<u64>,
+        classifier: &Classifier,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) {
+        if self.waiting.len() == 0 {
+            return;
+        }
+        // A list, as a chain that comes backwards would be as deep as the stack.
+        let mut owned: Vec<u64> = token.into_iter().collect();
+        while let Some(token) = owned.pop() {
+            while let Some(record) = self.waiting.of_token(token) {
+                owned.extend(self.land_late(&record, classifier, room, out));
+            }
+        }
+    }
+
+    /// A landing that has waited; gives the key of the token that it was given itself.
+    fn land_late(
+        &mut self,
+        record: &[u8],
+        classifier: &Classifier,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) -> Option<u64> {
+        // Only what was read as a visit waits.
+        let Ok(Record::Visit(visit)) = Record::decode(record) else {
+            return None;
+        };
+        let given = token_given(&visit);
+        self.land(classifier, visit, room, out);
+        given
+    }
+
+    /// Judges a landing by its content's history, gives it its place and tells it to all that infers.
+    fn land(
+        &mut self,
+        classifier: &Classifier,
+        visit: Visit<'_>,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) {
         // Its evidence borrows words of the room from here on.
         let mut visit = visit;
         let content = visit.content.clone();
         let token = visit.incoming_token.clone();
-        let arrival = Arrival {
-            site: visit.site,
-            content: &content,
-            visit: visit.visit_id,
-            visitor: visit.visitor,
-            time: visit.time,
-            app: "",
-            incoming_token: token.as_deref(),
-            share_token: visit.share_token,
-            network: visit.network,
-        };
+        let arrival = arrival_of(&visit, &content, token.as_deref());
         let hints = self.chains.landing(&arrival, classifier.model());
         if visit.method == Method::Token {
             add_to_rest(&mut visit.evidence, &hints);
@@ -143,13 +210,8 @@ impl State {
         if self.model_version != visit.model_version {
             self.model_version = visit.model_version.clone().into_owned();
         }
-        if !matches!(place.cause, Cause::Return) {
-            self.surge(&visit, &place, out);
-        }
-        let State { chains, counts, .. } = self;
-        chains.read(&arrival, &place, &judgement, &mut |finding| {
-            put(finding, counts, out);
-        });
+        let (chains, mut found) = self.finding(out);
+        chains.read(&arrival, &place, &judgement, &mut |finding| found.put(finding));
         room.evidence = emptied(visit.evidence);
     }
 
@@ -203,32 +265,15 @@ impl State {
         self.changed(visit.time, out);
     }
 
-    /// A landing that is no return may be one too many for the content's baseline.
-    fn surge(&mut self, visit: &Visit<'_>, place: &Place, out: &mut Outputs) {
-        let clock = self.chains.clock_of(visit.time);
-        let landing = Landing {
-            clock,
-            site: visit.site,
-            content: &visit.content,
-            visit: visit.visit_id,
-            time: visit.time,
-            dark: [
-                visit.dark_probability_low,
-                visit.dark_probability,
-                visit.dark_probability_high,
-            ],
-            decided: visit.method != Method::Prior,
-            app: match visit.channel {
-                Channel::DarkSocial => &visit.app,
-                _ => "",
-            },
-            network: visit.network,
-            chained: place.generation > 0,
+    /// The chains, and what is done with what they find.
+    fn finding<'s>(&'s mut self, out: &'s mut Outputs) -> (&'s mut Chains, Found<'s>) {
+        let found = Found {
+            surges: &mut self.surges,
+            model_version: &self.model_version,
+            counts: &mut self.counts,
+            out,
         };
-        let (chains, version) = (&self.chains, &self.model_version);
-        self.surges.visit(&landing, &mut |surge| {
-            tell(surge, chains, version, clock, out);
-        });
+        (&mut self.chains, found)
     }
 
     pub(super) fn visit_event(
@@ -236,9 +281,10 @@ impl State {
         classifier: &Classifier,
         mut event: VisitEvent<'_>,
         record: &[u8],
+        room: &mut Room,
         out: &mut Outputs,
     ) {
-        self.pass(classifier, event.time, out);
+        self.pass(classifier, event.time, room, out);
         let [token_name, visitor_name] = RESERVED_PROPERTIES;
         let reserved = |name: &str| {
             let property = event.props.iter().find(|property| property.name == name);
@@ -258,9 +304,11 @@ impl State {
                 time: event.time,
                 token: &token,
             });
-            let State { chains, counts, .. } = self;
-            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            let (chains, mut found) = self.finding(out);
+            let emit = &mut |finding: Finding<'_>| found.put(finding);
             chains.adopt(event.site, &event.content, &token, visitor, emit);
+            let token = Chains::token_key(event.site, &token);
+            self.owned(Some(token), classifier, room, out);
         }
         let names = RESERVED_PROPERTIES;
         event
@@ -274,9 +322,10 @@ impl State {
         classifier: &Classifier,
         mut share: Share<'_>,
         record: &[u8],
+        room: &mut Room,
         out: &mut Outputs,
     ) {
-        self.pass(classifier, share.time, out);
+        self.pass(classifier, share.time, room, out);
         let new = self.acts.is_new(self.chains.clock_of(share.time), &share);
         if new {
             self.calibrating.share(&share);
@@ -293,17 +342,18 @@ impl State {
                 time: share.time,
                 token,
             });
-            let State { chains, counts, .. } = self;
-            let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+            let (chains, mut found) = self.finding(out);
+            let emit = &mut |finding: Finding<'_>| found.put(finding);
             chains.adopt(share.site, &share.content, token, share.visitor, emit);
+            let token = Chains::token_key(share.site, token);
+            self.owned(Some(token), classifier, room, out);
         }
         if !new {
             return;
         }
         let sharer = self.chains.share(&share);
-        self.surges.share(self.chains.clock_of(share.time), &share);
-        let State { chains, counts, .. } = self;
-        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
+        let (chains, mut found) = self.finding(out);
+        let emit = &mut |finding: Finding<'_>| found.put(finding);
         chains.pass_on(&share, sharer, emit);
         if share.sharer_visit.is_none() && sharer.is_some() {
             share.sharer_visit = sharer;
@@ -317,26 +367,38 @@ impl State {
         &mut self,
         classifier: &Classifier,
         heartbeat: &Heartbeat<'_>,
+        room: &mut Room,
         out: &mut Outputs,
     ) {
-        self.calibrating.heartbeat(heartbeat, classifier, out);
-        let State { chains, counts, .. } = self;
-        let emit = &mut |finding: Finding<'_>| put(finding, counts, out);
-        match heartbeat.source {
-            COLLECTOR => {
-                chains.heartbeat(heartbeat.event_time, emit);
-                let (chains, version) = (&self.chains, &self.model_version);
-                self.surges.pass(heartbeat.event_time, &mut |surge| {
-                    tell(surge, chains, version, Clock::Live, out);
-                });
+        let time = heartbeat.event_time;
+        let of_collector = heartbeat.source == COLLECTOR;
+        match of_collector {
+            true => {
+                self.waiting.heartbeat(time);
+                self.let_go(Clock::Live, classifier, room, out);
             }
-            _ => chains.import_ended(emit),
+            false => {
+                while let Some(record) = self.waiting.left() {
+                    let given = self.land_late(&record, classifier, room, out);
+                    self.owned(given, classifier, room, out);
+                }
+            }
+        }
+        self.calibrating.heartbeat(heartbeat, classifier, out);
+        let (chains, mut found) = self.finding(out);
+        let emit = &mut |finding: Finding<'_>| found.put(finding);
+        match of_collector {
+            true => chains.heartbeat(time, emit),
+            false => chains.import_ended(emit),
         }
         self.write_changed(out);
     }
 
     /// Event time goes on.
-    fn pass(&mut self, classifier: &Classifier, time: i64, out: &mut Outputs) {
+    fn pass(&mut self, classifier: &Classifier, time: i64, room: &mut Room, out: &mut Outputs) {
+        let clock = self.chains.clock_of(time);
+        self.waiting.pass(clock, time);
+        self.let_go(clock, classifier, room, out);
         self.time = time;
         self.calibrating.pass(time, classifier, out);
         if self.due.is_some_and(|due| time >= due) {
@@ -360,6 +422,27 @@ impl State {
     }
 }
 
+/// A visit as a landing, of an app that is not known yet.
+fn arrival_of<'v>(visit: &Visit<'v>, content: &'v str, token: Option<&'v str>) -> Arrival<'v> {
+    Arrival {
+        site: visit.site,
+        content,
+        visit: visit.visit_id,
+        visitor: visit.visitor,
+        time: visit.time,
+        app: "",
+        incoming_token: token,
+        share_token: visit.share_token,
+        network: visit.network,
+    }
+}
+
+/// Key of the token that a visit was given.
+fn token_given(visit: &Visit<'_>) -> Option<u64> {
+    let token = visit.share_token?;
+    Some(Chains::token_key(visit.site, token))
+}
+
 /// What a visit says of itself to its content's chains.
 fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
     let dark = [
@@ -380,6 +463,8 @@ fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
     };
     Judgement {
         outside: is_from_outside(visit),
+        decided: visit.method != Method::Prior,
+        private: visit.channel == Channel::DarkSocial,
         dark,
         passed_on,
         device: Marks::device_of(&[
@@ -415,23 +500,43 @@ fn is_from_outside(visit: &Visit<'_>) -> bool {
     outside && visit.method != Method::Prior && visit.dark_probability <= OUTSIDE_DARK_MAX
 }
 
-/// Puts what was found where it belongs.
-fn put(finding: Finding<'_>, counts: &mut Counts, out: &mut Outputs) {
-    match finding {
-        Finding::Edge(edge) => out.edge(&edge),
-        Finding::Spread(spread) => out.spread(&spread),
-        Finding::Model(model) => {
-            if model.alarm {
-                counts.calibration_alarms += 1;
-                tracing::warn!(
-                    site = model.site,
-                    version = &*model.version,
-                    scored = model.scored,
-                    calibration_error = model.ece,
-                    "causes of arrivals are badly calibrated on this site"
-                );
+/// Where what is found belongs.
+struct Found<'s> {
+    surges: &'s mut Surges,
+    model_version: &'s str,
+    counts: &'s mut Counts,
+    out: &'s mut Outputs,
+}
+
+impl Found<'_> {
+    fn put(&mut self, finding: Finding<'_>) {
+        let (version, out) = (self.model_version, &mut *self.out);
+        match finding {
+            Finding::Edge(edge) => out.edge(&edge),
+            Finding::Spread(spread) => out.spread(&spread),
+            Finding::Model(model) => {
+                if model.alarm {
+                    self.counts.calibration_alarms += 1;
+                    tracing::warn!(
+                        site = model.site,
+                        version = &*model.version,
+                        scored = model.scored,
+                        calibration_error = model.ece,
+                        "causes of arrivals are badly calibrated on this site"
+                    );
+                }
+                out.chain_model(&model);
             }
-            out.chain_model(&model);
+            // One landing may be one too many for its content's baseline.
+            Finding::Landed(landing, reproductions) => {
+                self.surges.visit(&landing, &mut |surge| {
+                    tell(surge, reproductions, version, landing.clock, out);
+                });
+            }
+            Finding::Shared(act) => self.surges.share(&act),
+            Finding::Passed(time, reproductions) => self.surges.pass(time, &mut |surge| {
+                tell(surge, reproductions, version, Clock::Live, out);
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use grapevine_enrichment::{ChainStage, ClassifyStage, Outputs, Stage};
-use grapevine_event::{Id, Record, topic};
+use grapevine_event::{ChainModel, Id, Record, topic};
 use grapevine_inference::{Classifier, Model};
 use grapevine_signals::Signals;
 
@@ -125,6 +125,57 @@ fn ordered(range: [Option<f64>; 3]) -> bool {
     range.is_sorted()
 }
 
+/// What else a site teaches is told, and is some.
+fn taught(model: &ChainModel<'_>, said: &str) {
+    let parts = [
+        model.copying_app,
+        model.copying_network,
+        model.copying_device,
+        model.strangers,
+    ];
+    let is_part = |part: f64| (0.0..=1.0).contains(&part);
+    assert!(
+        parts.into_iter().all(|part| part.is_some_and(is_part)),
+        "{said}"
+    );
+    let counts = [
+        model.copying_app_edges,
+        model.copying_network_edges,
+        model.copying_device_edges,
+    ];
+    assert!(counts.into_iter().all(|count| count >= Some(0)), "{said}");
+    // These are no less than 0, …
+    let amounts = [
+        model.arrivals_per_act,
+        model.outside_shift_deviation,
+        model.outside_shift_known_deviation,
+    ];
+    let is_amount = |amount: f64| amount.is_finite() && amount >= 0.0;
+    assert!(
+        amounts
+            .into_iter()
+            .all(|amount| amount.is_some_and(is_amount)),
+        "{said}"
+    );
+    // … and these may be.
+    let log_odds = [
+        model.outside_shift,
+        model.outside_shift_known,
+        model.balance,
+        model.mean_log_odds,
+    ];
+    assert!(
+        log_odds
+            .into_iter()
+            .all(|log_odds| log_odds.is_some_and(f64::is_finite)),
+        "{said}"
+    );
+    for hours in [&model.hours_outside, &model.hours_shared] {
+        assert!(hours.is_empty() || hours.len() == 24, "{said}");
+        assert!(hours.iter().all(|arrivals| *arrivals >= 0), "{said}");
+    }
+}
+
 /// One record by itself; edges are summed by their child.
 fn judge(topic: &str, bytes: &[u8], sums: &mut BTreeMap<Id, f64>) {
     let record = Record::decode(bytes).expect("what is written can be read");
@@ -207,6 +258,7 @@ fn judge(topic: &str, bytes: &[u8], sums: &mut BTreeMap<Id, f64>) {
         }
         Record::ChainModel(model) => {
             assert!((0.0..=1.0).contains(&model.token_survival), "{said}");
+            taught(&model, &said);
         }
         Record::Calibration(calibration) => {
             assert!((0.0..=1.0).contains(&calibration.private_part), "{said}");

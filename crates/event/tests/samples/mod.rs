@@ -245,6 +245,22 @@ pub(crate) fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
             reliability_observed: vec![1.0, 0.0],
             alarm: true,
             token_survival: 0.25,
+            copying_app: Some(0.5),
+            copying_app_edges: Some(128),
+            copying_network: Some(0.125),
+            copying_network_edges: Some(64),
+            copying_device: None,
+            copying_device_edges: None,
+            arrivals_per_act: Some(1.5),
+            outside_shift: Some(-0.5),
+            outside_shift_deviation: Some(0.25),
+            outside_shift_known: Some(0.125),
+            outside_shift_known_deviation: None,
+            strangers: Some(0.25),
+            balance: Some(-0.75),
+            mean_log_odds: Some(1.25),
+            hours_outside: vec![3, 0],
+            hours_shared: vec![0, 5],
         }
     );
     sample!(

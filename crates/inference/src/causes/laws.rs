@@ -142,6 +142,7 @@ mod tests {
         let copying = laws.network.copying();
         assert!((copying - 0.5).abs() < 0.02, "{copying}");
         assert_eq!(laws.channel.copying(), 0.3);
+        assert_eq!([laws.network.edges(), laws.channel.edges()], [2_000, 0]);
         let child = Marks {
             channel: 2,
             network: 9,

@@ -126,6 +126,12 @@ impl MarkLaw {
         (observed * edges + self.prior * PRIOR_EDGES) / (edges + PRIOR_EDGES)
     }
 
+    /// Certain edges between readers whose marks are known: what [`copying`](Self::copying) is learned
+    /// from, beside a prior that weighs as much as 20 of them.
+    pub fn edges(&self) -> u64 {
+        self.edges
+    }
+
     /// Ratios of a match and of a mismatch for a child with that value; 1 where it has none.
     pub(super) fn ratios(&self, value: u16) -> [f32; 2] {
         if value == 0 {

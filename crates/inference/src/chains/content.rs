@@ -95,11 +95,20 @@ impl Content {
     }
 
     pub(super) fn acted(&mut self, act: Act) {
-        if self.acts.len() == ACTS_MAX {
-            self.acts.remove(0);
-        }
         self.last = self.last.max(act.time);
-        self.acts.push(act);
+        // By event time, so that the order of moments makes no difference.
+        let place = |act: &Act| (act.time, act.app, act.network);
+        let mut at = self
+            .acts
+            .partition_point(|known| place(known) <= place(&act));
+        if self.acts.len() == ACTS_MAX {
+            let Some(before) = at.checked_sub(1) else {
+                return;
+            };
+            self.acts.remove(0);
+            at = before;
+        }
+        self.acts.insert(at, act);
     }
 
     pub(super) fn last_seen(&self) -> i64 {

@@ -216,6 +216,18 @@ impl Forest {
         here.then_some((node.visit, node.time))
     }
 
+    /// True where the owner of a token is known, whatever content it is of.
+    pub(super) fn is_owned(&self, token: u64) -> bool {
+        let owner = self.tokens.peek(token);
+        owner.is_some_and(|owner| self.nodes.peek(*owner).is_some())
+    }
+
+    /// True where somebody read a content before.
+    pub(super) fn knows(&self, content: u64, visitor: Option<i64>) -> bool {
+        let own = visitor.and_then(|visitor| self.readers.peek(reader_key(content, visitor)));
+        own.is_some_and(|own| self.nodes.peek(*own).is_some())
+    }
+
     /// `passed_on`: P(its token was passed on). Who more likely came by an own one starts a tree.
     pub(super) fn arrive(&mut self, content: u64, arrival: &Arrival<'_>, passed_on: f32) -> Place {
         let alone = Place {

@@ -18,7 +18,7 @@ use grapevine_event::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{Marks, Range};
+use crate::causes::Marks;
 use crate::clock::{Clock, key, short};
 use crate::model::Model;
 use crate::recent::Recent;
@@ -27,8 +27,8 @@ use forest::Forest;
 use forest::token_key;
 pub use forest::{Cause, Place};
 pub use hints::{Hint, Hints, add_to_rest};
-pub use spreading::{Finding, IDLE_MS, NotFollowed, SETTLE_MS};
-use spreading::{Origin, Orphan, Owner, Reading, Sharing, Spreading};
+pub use spreading::{Finding, HOLD_MS, IDLE_MS, NotFollowed, Reproductions, SETTLE_MS};
+use spreading::{Origin, Orphan, Owner, Reading, Rise, Sharing, Spreading};
 
 /// Contents remembered of each clock: with eight acts each, at most 60 MB together.
 const CONTENTS_MAX: u32 = 114_688;
@@ -86,7 +86,11 @@ pub struct Gift<'a> {
 pub struct Judgement {
     /// True where a fact says that it came from outside: search, another site, a campaign.
     pub outside: bool,
-    /// P(privately passed on) otherwise: low, likely and high, 0 to 1.
+    /// True where a fact decided its channel.
+    pub decided: bool,
+    /// True where it is booked as dark social.
+    pub private: bool,
+    /// P(privately passed on): low, likely and high, 0 to 1.
     pub dark: [f32; 3],
     /// P(the link's token was passed on), else it is the reader's own: low, likely and high, 0 to 1; 1
     /// where nothing speaks for that.
@@ -170,8 +174,7 @@ impl Chains {
     /// The collector says what time it is: what has waited long enough for it is settled.
     pub fn heartbeat(&mut self, time: i64, emit: &mut dyn FnMut(Finding<'_>)) {
         self.live = Some(self.live.map_or(time, |live| live.max(time)));
-        self.spreading
-            .pass(Clock::Live, time, self.forest.apps(), emit);
+        self.spreading.heartbeat(time, self.forest.apps(), emit);
     }
 
     /// An import has come to its end: nothing of it waits for more.
@@ -238,6 +241,13 @@ impl Chains {
             public,
             incoming,
             gives_token: arrival.share_token.is_some(),
+            rise: Rise {
+                dark: judgement.dark,
+                decided: judgement.decided,
+                private: judgement.private,
+                network: arrival.network,
+                chained: place.generation > 0,
+            },
         };
         self.spreading
             .read(clock, &reading, self.forest.apps(), emit);
@@ -254,10 +264,6 @@ impl Chains {
         sharer: Option<Id>,
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        // Half of the acts that are none say nothing.
-        if share.kind == ShareKind::Unknown || share.probability < 0.5 {
-            return;
-        }
         let clock = self.clock_of(share.time);
         let app = self.forest.app(&share.app);
         let own = share.address_of == AddressOf::Sender || share.kind != ShareKind::Preview;
@@ -265,8 +271,9 @@ impl Chains {
             site: share.site,
             content: &share.content,
             content_key: content_key(share.site, &share.content),
-            key: short(share.share_id),
+            id: share.share_id,
             kind: share.kind,
+            probability: share.probability,
             time: share.time,
             app,
             marks: Marks {
@@ -310,21 +317,6 @@ impl Chains {
             time,
         };
         self.spreading.adopt(key, &owner, self.forest.apps(), emit);
-    }
-
-    /// Readers that one reader of a content in a rise brings now, 80 % range, as known by `time`
-    /// (event time, milliseconds since 1970 UTC): of the newest 96 readers and the time since, up to
-    /// the last five seconds. Wider than R now of its spread, since a rise may come from people who
-    /// never read it here. None where fewer than two are known.
-    pub fn reproduction_in_rise(
-        &self,
-        clock: Clock,
-        site: &str,
-        content: &str,
-        time: i64,
-    ) -> Option<Range> {
-        self.spreading
-            .reproduction_in_rise(clock, content_key(site, content), time)
     }
 
     /// What could not be followed since the beginning.
@@ -392,6 +384,20 @@ impl Chains {
     pub fn give(&mut self, gift: &Gift<'_>) {
         let content = content_key(gift.site, gift.content);
         self.forest.give(content, gift);
+    }
+
+    /// Key of the token that a landing came by, where its owner may still come: nobody has it yet, and
+    /// the landing is no return.
+    pub fn awaited(&self, arrival: &Arrival<'_>) -> Option<u64> {
+        let token = token_key(arrival.site, arrival.incoming_token?);
+        let content = content_key(arrival.site, arrival.content);
+        let awaited = !self.forest.is_owned(token) && !self.forest.knows(content, arrival.visitor);
+        awaited.then_some(token)
+    }
+
+    /// Key of a site's token.
+    pub fn token_key(site: &str, token: &str) -> u64 {
+        token_key(site, token)
     }
 
     /// Cascades changed and not yet taken.

@@ -67,6 +67,8 @@ fn arrive(chains: &mut Chains, at: usize, step: &Step) -> Place {
 fn passed_on(sure: f32) -> Judgement {
     Judgement {
         outside: false,
+        decided: true,
+        private: true,
         dark: [0.5; 3],
         passed_on: [sure; 3],
         device: 0,

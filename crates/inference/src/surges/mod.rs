@@ -28,7 +28,7 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use grapevine_event::{Id, SeedKind, Share, Surge, SurgeApp, SurgeSeed, SurgeState};
+use grapevine_event::{Id, SeedKind, Surge, SurgeApp, SurgeSeed, SurgeState};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, key};
@@ -90,6 +90,25 @@ pub struct Landing<'a> {
     pub network: Option<i64>,
     /// Whether a share token proves that an earlier visit brought it.
     pub chained: bool,
+}
+
+/// An observed act of passing a link on.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    /// Which clock it lives by.
+    pub clock: Clock,
+    /// Site, lower case.
+    pub site: &'a str,
+    /// Canonical URL.
+    pub content: &'a str,
+    /// Identity of the act.
+    pub share: Id,
+    /// Event time, milliseconds since 1970 UTC.
+    pub time: i64,
+    /// App, or empty.
+    pub app: &'a str,
+    /// P(somebody passed the link on), 0 to 1.
+    pub probability: f32,
 }
 
 /// A surge that is going on.
@@ -257,16 +276,16 @@ impl Surges {
     }
 
     /// Counts an observed act of passing a link on.
-    pub fn share(&mut self, clock: Clock, share: &Share<'_>) {
-        let key = content_key(clock, share.site, &share.content);
-        if let Some(content) = self.contents[clock.index()].peek_mut(key) {
-            let probability = f64::from(share.probability).clamp(0.0, 1.0);
+    pub fn share(&mut self, act: &Act<'_>) {
+        let key = content_key(act.clock, act.site, act.content);
+        if let Some(content) = self.contents[act.clock.index()].peek_mut(key) {
+            let probability = f64::from(act.probability).clamp(0.0, 1.0);
             content.shares += probability;
             let seed = Seed {
                 kind: SeedKind::Share,
-                id: share.share_id,
-                time: share.time,
-                app: number(&mut self.apps, &share.app),
+                id: act.share,
+                time: act.time,
+                app: number(&mut self.apps, act.app),
                 probability,
             };
             let rising = content.is_rising();

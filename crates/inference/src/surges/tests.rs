@@ -1,4 +1,3 @@
-use grapevine_event::{AddressOf, ShareKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -375,24 +374,15 @@ fn share_acts_of_the_run_are_counted() {
         .partition(|visit| visit.time < start + 3 * MINUTE);
     feed(&mut surges, &before);
     for _ in 0..4 {
-        surges.share(
-            Clock::Imported,
-            &Share {
-                share_id: Id([1; 16]),
-                site: "example.org",
-                time: start,
-                content: "https://example.org/7".into(),
-                kind: ShareKind::Preview,
-                app: "whatsapp".into(),
-                private: Some(true),
-                probability: 0.5,
-                address_of: AddressOf::Sender,
-                network: None,
-                visitor: None,
-                sharer_visit: None,
-                token: None,
-            },
-        );
+        surges.share(&Act {
+            clock: Clock::Imported,
+            site: "example.org",
+            content: "https://example.org/7",
+            share: Id([1; 16]),
+            time: start,
+            app: "whatsapp",
+            probability: 0.5,
+        });
     }
     let told = feed(&mut surges, &after);
     // Four of probability ½, a quarter of an hour before the rise is seen to begin.

@@ -315,6 +315,7 @@ impl Generator {
     fn model(&mut self, days: i64, out: &mut Vec<u8>) {
         let (time, site, weights) = (self.time(days), self.site(), text(&mut self.dice));
         let dice = &mut self.dice;
+        let hours = one(dice, &[0, 24]);
         let model = ChainModel {
             site,
             time,
@@ -338,6 +339,22 @@ impl Generator {
                 .collect(),
             alarm: dice.random_bool(0.5),
             token_survival: dice.random(),
+            copying_app: optional(dice, 0.25),
+            copying_app_edges: optional(dice, 40),
+            copying_network: optional(dice, 0.25),
+            copying_network_edges: optional(dice, 40),
+            copying_device: optional(dice, 0.25),
+            copying_device_edges: optional(dice, 40),
+            arrivals_per_act: optional(dice, 1.5),
+            outside_shift: optional(dice, -0.5),
+            outside_shift_deviation: optional(dice, 0.25),
+            outside_shift_known: optional(dice, 0.25),
+            outside_shift_known_deviation: optional(dice, 0.25),
+            strangers: optional(dice, 0.25),
+            balance: optional(dice, -0.75),
+            mean_log_odds: optional(dice, 1.25),
+            hours_outside: (0..hours).map(|_| dice.random_range(0..1000)).collect(),
+            hours_shared: (0..hours).map(|_| dice.random_range(0..1000)).collect(),
         };
         model.encode(out).expect("fits its schema");
     }

@@ -524,5 +524,12 @@ fn what_partitions_learned_of_a_site_is_taken_together() {
             .expect("one row of the site");
         assert_eq!(scored, 400);
         near(ece, (200.0_f64 - 220.0).abs() / 400.0);
+        // What a row does not say of the site is not known of it.
+        let silent: u64 = client
+            .query("SELECT count() FROM grapevine.chain_models WHERE copying_network IS NULL AND balance IS NULL AND empty(hours_shared)")
+            .fetch_one()
+            .await
+            .expect("asks");
+        assert_eq!(silent, 3);
     });
 }

@@ -6,7 +6,9 @@ use grapevine_event::{ChainModel, Edge, EdgeMethod, Id, ParentKind, Spread};
 
 use super::followed::ActName;
 use super::readers::{Known, Readers};
+use super::rises::Reproductions;
 use crate::causes::Posterior;
+use crate::surges::{Act, Landing};
 
 /// Causes that are named of one arrival at the most, the outside aside.
 const NAMED_MAX: usize = 3;
@@ -15,8 +17,8 @@ const NAMED_FROM: f64 = 0.01;
 /// What is pooled and less likely than this is left to the outside.
 const POOLED_FROM: f64 = 1e-4;
 
-/// Something that was found out.
-#[derive(Clone, Debug, PartialEq)]
+/// Something that was found out, or happened next in the order of event time.
+#[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "made one at a time, on the stack"
@@ -28,6 +30,13 @@ pub enum Finding<'a> {
     Spread(Spread<'a>),
     /// Weights in force, or how well they do.
     Model(ChainModel<'a>),
+    /// A landing of a person, for surges.
+    Landed(Landing<'a>, Reproductions<'a>),
+    /// An act of sharing, for surges.
+    Shared(Act<'a>),
+    /// Event time by the collector's clock, milliseconds since 1970 UTC: all that happened before was
+    /// told.
+    Passed(i64, Reproductions<'a>),
 }
 
 /// A cause that may be named.

@@ -1,8 +1,8 @@
 //! What came within the last seconds, held so that it is taken in the order in which it happened.
 //!
 //! Collectors, partitions and clocks disagree by moments. Whatever the order in which these are
-//! told, what is held is taken by event time, then by identity: the same findings.
-
+//! told, what is held is taken by event time, then by identity: the same findings. A heartbeat is held
+//! as well, as the time that it says.
 //!
 //! Who arrives in order, as nearly all do, costs no memory of his own: the room of what was taken is
 //! used again, that of its address as well.
@@ -12,18 +12,20 @@ use std::collections::VecDeque;
 use grapevine_event::{Id, ShareKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::told::Rise;
 use super::{Origin, Reading, Sharing};
 use crate::causes::Marks;
 
-/// How far event time must have gone on before something is taken.
-pub(super) const HOLD_MS: i64 = 5_000;
-/// Things held of each clock: in a rush the oldest are taken early. 250 bytes each with a usual
+/// How far event time must have gone on before something is taken, milliseconds: within so much of
+/// each other things may come in any order.
+pub const HOLD_MS: i64 = 5_000;
+/// Things held of each clock: in a rush the oldest are taken early. 310 bytes each with a usual
 /// address.
 const HELD_MAX: usize = 32_768;
 /// Room for an address that is kept for the next one, bytes.
 const NAMES_KEPT: usize = 512;
 
-/// A landing or an act of sharing.
+/// A landing, an act of sharing or a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Held {
     names: Names,
@@ -57,6 +59,7 @@ impl Names {
 enum Told {
     Read(HeldReading),
     Share(HeldSharing),
+    Time(i64),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,13 +75,15 @@ struct HeldReading {
     public: f32,
     incoming: Option<u64>,
     gives_token: bool,
+    rise: Rise,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct HeldSharing {
     content_key: u64,
-    key: u64,
+    id: Id,
     kind: ShareKind,
+    probability: f32,
     time: i64,
     app: u16,
     marks: [u16; 3],
@@ -111,6 +116,8 @@ pub(super) enum Telling<'a> {
     Read(Reading<'a>),
     /// An act of sharing.
     Share(Sharing<'a>),
+    /// What time it is by the collector's clock.
+    Time(i64),
 }
 
 impl Telling<'_> {
@@ -118,7 +125,8 @@ impl Telling<'_> {
     fn place(&self) -> (i64, u64) {
         match self {
             Telling::Read(reading) => (reading.time, crate::clock::short(reading.visit)),
-            Telling::Share(sharing) => (sharing.time, sharing.key),
+            Telling::Share(sharing) => (sharing.time, sharing.key()),
+            Telling::Time(time) => (*time, 0),
         }
     }
 
@@ -126,6 +134,7 @@ impl Telling<'_> {
         match self {
             Telling::Read(reading) => (reading.site, reading.content),
             Telling::Share(sharing) => (sharing.site, sharing.content),
+            Telling::Time(_) => ("", ""),
         }
     }
 
@@ -143,11 +152,13 @@ impl Telling<'_> {
                 public: reading.public,
                 incoming: reading.incoming,
                 gives_token: reading.gives_token,
+                rise: reading.rise,
             }),
             Telling::Share(sharing) => Told::Share(HeldSharing {
                 content_key: sharing.content_key,
-                key: sharing.key,
+                id: sharing.id,
                 kind: sharing.kind,
+                probability: sharing.probability,
                 time: sharing.time,
                 app: sharing.app,
                 marks: plain(sharing.marks),
@@ -155,6 +166,7 @@ impl Telling<'_> {
                 visitor: sharing.visitor,
                 token: sharing.token,
             }),
+            Telling::Time(time) => Told::Time(*time),
         }
     }
 }
@@ -177,13 +189,15 @@ impl Held {
                 public: held.public,
                 incoming: held.incoming,
                 gives_token: held.gives_token,
+                rise: held.rise,
             }),
             Told::Share(held) => Telling::Share(Sharing {
                 site,
                 content,
                 content_key: held.content_key,
-                key: held.key,
+                id: held.id,
                 kind: held.kind,
+                probability: held.probability,
                 time: held.time,
                 app: held.app,
                 marks: marks(held.marks),
@@ -191,6 +205,7 @@ impl Held {
                 visitor: held.visitor,
                 token: held.token,
             }),
+            Told::Time(time) => Telling::Time(*time),
         }
     }
 
@@ -316,8 +331,9 @@ mod tests {
             site: "example.org",
             content,
             content_key: 7,
-            key,
+            id: Id((u128::from(key)).to_le_bytes()),
             kind: ShareKind::Copy,
+            probability: 0.6,
             time,
             app: 1,
             marks: Marks::default(),

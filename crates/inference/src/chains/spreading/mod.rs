@@ -19,6 +19,7 @@ mod late;
 mod learned;
 mod publishing;
 mod readers;
+mod rises;
 mod scores;
 mod settling;
 mod site;
@@ -31,18 +32,20 @@ use std::sync::Arc;
 use grapevine_event::ShareKind;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{Act, Range, Weights};
+use crate::causes::{Act, Weights};
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
+pub use rises::Reproductions;
 use followed::{ActName, Followed};
-use held::{HOLD_MS, Hold, Telling};
+pub use held::HOLD_MS;
+use held::{Hold, Telling};
 pub(super) use late::{Orphan, Owner};
 use publishing::{write, write_model};
 use readers::{Reader, Readers};
 use settling::{Desk, Room, Until, arrive, settle};
 use site::Site;
-pub(super) use told::{Origin, Reading, Sharing};
+pub(super) use told::{Origin, Reading, Rise, Sharing};
 
 /// Event time after which an arrival's causes are settled, though few came since.
 pub const SETTLE_MS: i64 = 6 * 3_600_000;
@@ -150,9 +153,20 @@ impl Spreading {
         self.pass(clock, self.stepped(clock, sharing.time), apps, emit);
     }
 
+    /// The collector says what time it is.
+    pub(super) fn heartbeat(
+        &mut self,
+        time: i64,
+        apps: &[String],
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
+        self.held[Clock::Live.index()].put(&Telling::Time(time));
+        self.pass(Clock::Live, time, apps, emit);
+    }
+
     /// Event time goes on: what happened is taken, what has waited long enough is settled, what is
     /// idle is closed.
-    pub(super) fn pass(
+    fn pass(
         &mut self,
         clock: Clock,
         time: i64,
@@ -178,8 +192,18 @@ impl Spreading {
         while let Some((time, held)) = self.held[clock.index()].take(by) {
             self.reach(clock.index(), time.min(by), apps, emit);
             match held.telling() {
-                Telling::Read(reading) => self.take_reading(clock, &reading, apps, emit),
-                Telling::Share(sharing) => self.take_sharing(clock, &sharing, apps, emit),
+                Telling::Read(reading) => {
+                    self.take_reading(clock, &reading, apps, emit);
+                    emit(Finding::Landed(
+                        reading.to_surges(clock, apps),
+                        Reproductions(self),
+                    ));
+                }
+                Telling::Share(sharing) => {
+                    self.take_sharing(clock, &sharing, apps, emit);
+                    emit(Finding::Shared(sharing.to_surges(clock, apps)));
+                }
+                Telling::Time(time) => emit(Finding::Passed(time, Reproductions(self))),
             }
             self.held[clock.index()].give_back(held);
         }
@@ -259,6 +283,9 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
+        if !sharing.is_cause() {
+            return;
+        }
         let site = site_of(&mut self.sites, &self.deployed, sharing.site);
         match (sharing.kind, sharing.token) {
             (ShareKind::Preview, token) => site.previewed(token.is_some()),
@@ -287,12 +314,12 @@ impl Spreading {
         followed.shares = followed.shares.saturating_add(1);
         followed.touch(sharing.time);
         followed.name_act(ActName {
-            key: sharing.key,
+            key: sharing.key(),
             time: sharing.time,
             app: sharing.app,
         });
         let act = Act {
-            key: sharing.key,
+            key: sharing.key(),
             time: sharing.time,
             marks: sharing.marks,
             sharer,
@@ -302,16 +329,19 @@ impl Spreading {
         self.plan(at, content);
     }
 
-    /// Everything up to a time was taken: what has waited for it is settled or closed.
+    /// Everything up to a time was taken: what has waited for it is settled or closed, each as of the
+    /// moment when it was due, so that how far time goes at once makes no difference.
     fn reach(&mut self, at: usize, time: i64, apps: &[String], emit: &mut dyn FnMut(Finding<'_>)) {
-        let now = self.now[at].map_or(time, |now| now.max(time));
-        self.now[at] = Some(now);
+        let mut now = self.now[at].unwrap_or(time);
         while let Some(&(due, content)) = self.due[at].first() {
-            if due > now {
-                return;
+            if due > time {
+                break;
             }
+            now = now.max(due);
+            self.now[at] = Some(now);
             self.look_at(at, content, now, apps, emit);
         }
+        self.now[at] = Some(now.max(time));
     }
 
     /// An import has ended: nothing of it waits for more.
@@ -336,18 +366,6 @@ impl Spreading {
                 write_model(site, None, emit);
             }
         }
-    }
-
-    /// R of the newest readers of a content in a rise, as known by `time`.
-    pub(super) fn reproduction_in_rise(
-        &self,
-        clock: Clock,
-        content: u64,
-        time: i64,
-    ) -> Option<Range> {
-        let followed = self.contents[clock.index()].peek(content)?;
-        let site = self.sites.peek(key("site", &[followed.site.as_bytes()]))?;
-        followed.reproduction_in_rise(site.weights(), site.token_survival(), time)
     }
 
     /// What could not be followed.

@@ -30,7 +30,8 @@ pub(super) fn write(
     });
 }
 
-/// Says which weights are in force where they changed, and how well they do from time to time.
+/// Says which weights are in force where they changed, and how well they do from time to time; with
+/// both what else the site has taught.
 pub(super) fn publish(site: &mut Site, last: u64, emit: &mut dyn FnMut(Finding<'_>)) {
     let changed = site.learned.learn(&site.name, last);
     let scored = site.scores.scored();
@@ -49,6 +50,11 @@ pub(super) fn write_model(
     let scores = &site.scores;
     let (counts, predicted, observed) = scores.reliability();
     let weights = site.learned.weights();
+    let laws = &site.laws;
+    let edges = |edges: u64| i64::try_from(edges).unwrap_or(i64::MAX);
+    // Contents without certain edges, and with more than any has.
+    let [without, known] = [0, u32::MAX];
+    let [hours_outside, hours_shared] = site.hours();
     emit(Finding::Model(ChainModel {
         site: &site.name,
         time: site.last,
@@ -74,6 +80,22 @@ pub(super) fn write_model(
         reliability_observed: observed,
         alarm: scores.alarm(),
         token_survival: site.token_survival(),
+        copying_app: Some(laws.channel.copying()),
+        copying_app_edges: Some(edges(laws.channel.edges())),
+        copying_network: Some(laws.network.copying()),
+        copying_network_edges: Some(edges(laws.network.edges())),
+        copying_device: Some(laws.device.copying()),
+        copying_device_edges: Some(edges(laws.device.edges())),
+        arrivals_per_act: Some(laws.acts.arrivals_per_act()),
+        outside_shift: Some(laws.outside.shift(without)),
+        outside_shift_deviation: Some(laws.outside.deviation(without)),
+        outside_shift_known: Some(laws.outside.shift(known)),
+        outside_shift_known_deviation: Some(laws.outside.deviation(known)),
+        strangers: Some(site.strangers.part()),
+        balance: Some(site.balanced_by()),
+        mean_log_odds: Some(site.mean_log_odds()),
+        hours_outside,
+        hours_shared,
     }));
     if changed.is_some() {
         site.scores = Scores::default();

@@ -96,9 +96,26 @@ impl Site {
     /// and tokens say which visits and whose. That it came without a token is in its evidence.
     pub(super) fn outside_log_odds(&self, dark: f64, time: i64) -> f64 {
         let dark = dark.clamp(SURE, 1.0 - SURE);
-        let [outside, shared] = self.odds;
-        let evidence = ((1.0 - dark) / dark).ln() - (outside / shared).ln();
+        let evidence = ((1.0 - dark) / dark).ln() - self.mean_log_odds();
         evidence + self.balance + self.hour_log_ratio(time)
+    }
+
+    /// Log-odds of the outside that the weights alone give to the site's mean arrival.
+    pub(super) fn mean_log_odds(&self) -> f64 {
+        let [outside, shared] = self.odds;
+        (outside / shared).ln()
+    }
+
+    /// What is added to the log-odds of the outside so that what is inferred sums to what the
+    /// evidence does, from −3 to 3.
+    pub(super) fn balanced_by(&self) -> f64 {
+        self.balance
+    }
+
+    /// Arrivals by hour of the day, UTC, from midnight on: from outside for certain, by a token.
+    pub(super) fn hours(&self) -> [Vec<i64>; 2] {
+        self.hours
+            .map(|counts| counts.into_iter().map(i64::from).collect())
     }
 
     /// Moves the balance by what was inferred of a visit, against its own evidence: a step of
@@ -236,6 +253,7 @@ mod tests {
             site.count_odds(outside, added);
         }
         assert!((site.odds[0] / site.odds[1] - before[0] / before[1]).abs() < 0.05);
+        assert!((site.mean_log_odds() - 9f64.ln()).abs() < 0.01);
         for (outside, added) in [(1.0, 700.0), (0.0, -700.0), (1.0, -700.0)] {
             site.count_odds(outside, added);
             assert!(site.outside_log_odds(1.0, 0).is_finite());
@@ -283,6 +301,9 @@ mod tests {
             site.count_known(if number % 10 == 0 { night } else { noon }, true, None);
             site.count_known(if number % 2 == 0 { night } else { noon }, false, Some(1.0));
         }
+        let told = site.hours();
+        assert_eq!([told[0][3], told[0][12]], [100, 900]);
+        assert_eq!([told[1][3], told[1][12]], [500, 500]);
         assert!(site.hour_log_ratio(night) < -1.0);
         assert!(site.hour_log_ratio(noon) > 0.3);
         assert!(site.hour_log_ratio(-1).is_finite());

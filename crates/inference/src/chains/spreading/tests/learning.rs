@@ -73,6 +73,69 @@ fn weights_are_learned_from_tokens_and_every_edge_names_its_own() {
     assert_eq!(a_site_with_tokens(3_000).found, world.found);
 }
 
+/// Of three readers the first comes from outside, the others by its token and on its network.
+fn a_site_that_shares_at_home(readers: u64) -> World {
+    let mut world = World::default();
+    for number in 0..readers {
+        let first = number - number % 3;
+        // Few enough of a content that all are kept.
+        let content = format!("https://example.org/{}", number / 60);
+        let (token, given) = (format!("t{first}"), format!("t{number}"));
+        let time = T0 + number as i64 * 600_000;
+        let mut landing = Landing::new(number, &content, time);
+        landing.given = Some(&given);
+        landing.network = Some(1_000 + first as i64);
+        landing.outside = number == first;
+        landing.token = (number != first).then_some(token.as_str());
+        world.land(&landing);
+    }
+    world.end();
+    world
+}
+
+#[test]
+fn what_a_site_teaches_stands_in_its_record_and_is_the_same_each_time() {
+    let world = a_site_that_shares_at_home(600);
+    let last = world.found.models.last().expect("written");
+    // Every child has its parent's network; apps and devices are not known.
+    assert!(last.copying_network > Some(0.8), "{last:?}");
+    assert_eq!(last.copying_network_edges, Some(400));
+    let cold = [last.copying_app, last.copying_device];
+    assert_eq!(cold, [Some(0.3), Some(0.1)]);
+    let none = [last.copying_app_edges, last.copying_device_edges];
+    assert_eq!(none, [Some(0), Some(0)]);
+    let mut hours = [vec![0i64; 24], vec![0i64; 24]];
+    for number in 0..600 {
+        let hour = (T0 + number * 600_000) / HOUR % 24;
+        hours[usize::from(number % 3 != 0)][hour as usize] += 1;
+    }
+    assert_eq!([&last.hours_outside, &last.hours_shared], hours.each_ref());
+    // No act was seen, and every sharer is a reader.
+    let bred = last.arrivals_per_act.expect("written");
+    assert!((bred - 1.0).abs() < 1e-9, "{bred}");
+    assert!(last.strangers < Some(0.25), "{last:?}");
+    assert!(last.outside_shift_deviation < Some(0.4), "{last:?}");
+    let log_odds = [
+        last.outside_shift,
+        last.outside_shift_known,
+        last.outside_shift_known_deviation,
+        last.balance,
+        last.mean_log_odds,
+    ];
+    let finite = log_odds.map(|found| found.is_some_and(f64::is_finite));
+    assert_eq!(finite, [true; 5], "{last:?}");
+    // The same input, the same records, to the last bit.
+    let written = |world: &World| -> Vec<Vec<u8>> {
+        let encode = |model: &grapevine_event::ChainModel<'_>| {
+            let mut bytes = Vec::new();
+            model.encode(&mut bytes).expect("fits its schema");
+            bytes
+        };
+        world.found.models.iter().map(encode).collect()
+    };
+    assert_eq!(written(&a_site_that_shares_at_home(600)), written(&world));
+}
+
 #[test]
 fn the_expected_share_of_a_site_is_near_the_truth() {
     let world = a_site_with_tokens(3_000);

@@ -23,6 +23,8 @@ struct Found {
     edges: Vec<Edge<'static>>,
     spreads: Vec<grapevine_event::Spread<'static>>,
     models: Vec<grapevine_event::ChainModel<'static>>,
+    /// What surges are told: time, identity, R of the content in a rise.
+    told: Vec<(i64, Id, Option<f64>)>,
 }
 
 impl Found {
@@ -50,6 +52,14 @@ impl Found {
                 weights: own(&model.weights),
                 ..model
             }),
+            Finding::Landed(landing, reproductions) => {
+                let (site, content) = (landing.site, landing.content);
+                let range = reproductions.in_rise(landing.clock, site, content, landing.time);
+                let likely = range.map(|range| range.likely);
+                self.told.push((landing.time, landing.visit, likely));
+            }
+            Finding::Shared(act) => self.told.push((act.time, act.share, None)),
+            Finding::Passed(time, _) => self.told.push((time, Id::default(), None)),
         }
     }
 
@@ -129,6 +139,8 @@ impl World {
         };
         let judgement = Judgement {
             outside: landing.outside,
+            decided: landing.outside || landing.token.is_some(),
+            private: !landing.outside,
             dark: [landing.dark * 0.5, landing.dark, 0.5 + landing.dark * 0.5],
             passed_on: [landing.passed_on; 3],
             device: 0,

@@ -1,0 +1,21 @@
+-- What a site teaches beside the weights is read with them.
+ALTER TABLE grapevine.chain_models
+    ADD COLUMN IF NOT EXISTS copying_app Nullable(Float64) COMMENT 'Probability that a child has its parent\'s app because it copies it, 0 to 1, as learned from certain edges, .3 before any; null where it was not written.' AFTER token_survival,
+    ADD COLUMN IF NOT EXISTS copying_app_edges Nullable(Int64) COMMENT 'Certain edges between readers whose apps are known that it was learned from; what is believed before any weighs as much as 20 of them. Null where it was not written.' AFTER copying_app,
+    ADD COLUMN IF NOT EXISTS copying_network Nullable(Float64) COMMENT 'Probability that a child has its parent\'s network because it copies it, 0 to 1, as learned from certain edges, .1 before any; null where it was not written.' AFTER copying_app_edges,
+    ADD COLUMN IF NOT EXISTS copying_network_edges Nullable(Int64) COMMENT 'Certain edges between readers whose networks are known that it was learned from; what is believed before any weighs as much as 20 of them. Null where it was not written.' AFTER copying_network,
+    ADD COLUMN IF NOT EXISTS copying_device Nullable(Float64) COMMENT 'Probability that a child has its parent\'s device because it copies it, 0 to 1, as learned from certain edges, .1 before any; null where it was not written.' AFTER copying_network_edges,
+    ADD COLUMN IF NOT EXISTS copying_device_edges Nullable(Int64) COMMENT 'Certain edges between readers whose devices are known that it was learned from; what is believed before any weighs as much as 20 of them. Null where it was not written.' AFTER copying_device,
+    ADD COLUMN IF NOT EXISTS arrivals_per_act Nullable(Float64) COMMENT 'Arrivals that one act of sharing breeds within an hour, as learned from certain edges, 1 before any; null where it was not written.' AFTER copying_device_edges,
+    ADD COLUMN IF NOT EXISTS outside_shift Nullable(Float64) COMMENT 'Added to the log-odds of the outside on a content without certain edges, as learned from certain causes, 0 before any; null where it was not written.' AFTER arrivals_per_act,
+    ADD COLUMN IF NOT EXISTS outside_shift_deviation Nullable(Float64) COMMENT 'Its standard deviation, log-odds; null where it was not written.' AFTER outside_shift,
+    ADD COLUMN IF NOT EXISTS outside_shift_known Nullable(Float64) COMMENT 'The same on a content with very many certain edges; contents between the two have a mixture of both. Null where it was not written.' AFTER outside_shift_deviation,
+    ADD COLUMN IF NOT EXISTS outside_shift_known_deviation Nullable(Float64) COMMENT 'Its standard deviation, log-odds; null where it was not written.' AFTER outside_shift_known,
+    ADD COLUMN IF NOT EXISTS strangers Nullable(Float64) COMMENT 'Part of shares that are made by people who never landed on the content, 0 to 1, as tokens that came back tell it, .25 before any; null where it was not written.' AFTER outside_shift_known_deviation,
+    ADD COLUMN IF NOT EXISTS balance Nullable(Float64) COMMENT 'Added to the log-odds of the outside of visits whose cause is not certain, -3 to 3, so that what is inferred of them sums to the visits\' own evidence; null where it was not written.' AFTER strangers,
+    ADD COLUMN IF NOT EXISTS mean_log_odds Nullable(Float64) COMMENT 'Log-odds of the outside that the weights alone give to the site\'s mean arrival, against which a visit\'s own evidence is set; an older arrival counts less, by 1/e after 4096; null where it was not written.' AFTER balance,
+    ADD COLUMN IF NOT EXISTS hours_outside Array(Int64) COMMENT 'Arrivals from outside for certain by hour of the day UTC, 24 numbers from midnight on; empty where they were not written.' AFTER mean_log_odds,
+    ADD COLUMN IF NOT EXISTS hours_shared Array(Int64) COMMENT 'Arrivals by a token that was more likely passed on than the reader\'s own, likewise.' AFTER hours_outside;
+
+ALTER TABLE grapevine.chain_models
+    MODIFY COMMENT 'Weights of the causes of arrivals in force on one site from a moment on, or how well those in force did: certain edges, each scored as if its token were missing. With them what else the site has taught by then. Topic models.';
