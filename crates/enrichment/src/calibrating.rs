@@ -8,6 +8,7 @@ use grapevine_event::{
 };
 use grapevine_inference::calibration::{Calibrations, Learned, Marked, TokenLaw};
 use grapevine_inference::{COLLECTOR, Classifier, evidence};
+use grapevine_signals::Surface;
 use serde::{Deserialize, Serialize};
 
 use crate::outputs::Outputs;
@@ -42,8 +43,7 @@ impl Calibrating {
             || has(evidence::IN_APP_BROWSER)
             || has(evidence::CLIENT)
             || has(evidence::PRIVATE_REFERRER);
-        let private = visit.channel == Channel::DarkSocial && visit.dark_probability >= PRIVATE_MIN;
-        let named = names_itself && private && !has(evidence::TOKEN_AGAIN);
+        let named = names_itself && is_private(classifier, visit) && !has(evidence::TOKEN_AGAIN);
         self.sites.visit(visit.site, named);
         if named {
             self.sites.known(visit.site, marked);
@@ -87,6 +87,12 @@ impl Calibrating {
             learned.apply(visit, log_odds, model);
         }
         Some(learned?.version().clone())
+    }
+
+    /// Version of the weights that a site's visits are judged by.
+    pub(crate) fn version<'v>(&'v self, classifier: &'v Classifier, site: &str) -> &'v str {
+        let learned = self.sites.learned(site);
+        learned.map_or(classifier.version(), |learned| learned.version())
     }
 
     /// Takes a share act: a preview that the sharer's own device fetched shows the link as it is
@@ -134,4 +140,13 @@ impl Calibrating {
             &mut |calibration| out.calibration(calibration),
         );
     }
+}
+
+/// True where the app that a visit names shows messages only, whether its link has a token or not: a token
+/// makes an app with posts look private too, and counted as such it would be its own label.
+fn is_private(classifier: &Classifier, visit: &Visit<'_>) -> bool {
+    let app = classifier.signals().origin(&visit.app);
+    visit.channel == Channel::DarkSocial
+        && visit.dark_probability >= PRIVATE_MIN
+        && app.is_some_and(|app| app.surface == Surface::Private)
 }

@@ -14,14 +14,15 @@ use grapevine_event::{
     AddressOf, Channel, Device, Heartbeat, Id, Method, Record, Share, ShareKind, SurgeState, Visit,
     VisitorBasis, topic,
 };
+use grapevine_inference::chains::HOLD_MS;
 use proptest::prelude::*;
 
 const T0: i64 = 1_760_000_000_000;
 const HOUR: i64 = 3_600_000;
 /// When the rush begins, after two quiet days.
 const RUSH: i64 = T0 + 48 * HOUR;
-/// No record comes later than this after its time.
-const LATE_MAX: i64 = 2_500;
+/// No record comes as late as this after its time.
+const LATE_MAX: i64 = HOLD_MS;
 const CONTENTS: [&str; 3] = [
     "https://example.org/a-rumour",
     "https://example.org/b",
@@ -77,7 +78,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Kind::Copy),
         2 => Just(Kind::Heartbeat),
     ];
-    let token = (prop::option::weighted(0.5, 0usize..6), prop::bool::weighted(0.8));
+    let token = (
+        prop::option::weighted(0.5, 0usize..6),
+        prop::bool::weighted(0.8),
+    );
     let content = prop_oneof![4 => Just(0usize), 1 => 1usize..3];
     (after, content, reader, token, kind, 0..LATE_MAX).prop_map(
         |(after, content, reader, (by_token_of, gives_token), kind, late)| Step {
@@ -101,7 +105,11 @@ fn landing<'a>(number: usize, time: i64, content: &'a str, kind: Kind) -> Visit<
     let (channel, method, dark) = match kind {
         Kind::Searched => (Channel::Search, Method::Referrer, 0.004),
         Kind::Robot => (Channel::Bot, Method::Agent, 0.0),
-        _ => (Channel::DarkSocial, Method::Prior, 0.2 + 0.1 * (number % 7) as f32),
+        _ => (
+            Channel::DarkSocial,
+            Method::Prior,
+            0.2 + 0.1 * (number % 7) as f32,
+        ),
     };
     Visit {
         visit_id: id(number),
@@ -164,7 +172,11 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
         for at in 0..6 {
             let number = 10_000 + hour * 6 + at;
             let time = T0 + hour as i64 * HOUR + at as i64 * 600_000;
-            let kind = if at % 3 == 0 { Kind::Grey } else { Kind::Searched };
+            let kind = if at % 3 == 0 {
+                Kind::Grey
+            } else {
+                Kind::Searched
+            };
             let visit = landing(number, time, CONTENTS[number % 3], kind);
             let mut record = Vec::new();
             visit.encode(&mut record).expect("encodes");
@@ -190,7 +202,7 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
         }
         if step.kind == Kind::Copy {
             // An act is evidence of who lands after it: none is within moments of one.
-            if time - newest[step.content] < 2 * LATE_MAX {
+            if time - newest[step.content] < LATE_MAX {
                 continue;
             }
             acted[step.content] = time;
@@ -215,7 +227,7 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
             known.push(token);
             continue;
         }
-        if time - acted[step.content] < 2 * LATE_MAX {
+        if time - acted[step.content] < LATE_MAX {
             continue;
         }
         newest[step.content] = time;
@@ -225,7 +237,7 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
             Reader::New => {}
             Reader::Known(who) => {
                 visit.visitor = Some(i64::from(who));
-                late = i64::from(who) * 600;
+                late = i64::from(who) * 1_200;
             }
             Reader::Nameless => visit.visitor = None,
         }
@@ -285,7 +297,12 @@ fn found(records: &[Vec<u8>]) -> Found {
     }
     written.insert(topic::CASCADES.to_owned(), cascades.into_values().collect());
     for (topic, records) in &mut written {
-        let in_order = [topic::SPREADS, topic::MODELS, topic::SURGES, topic::CASCADES];
+        let in_order = [
+            topic::SPREADS,
+            topic::MODELS,
+            topic::SURGES,
+            topic::CASCADES,
+        ];
         if !in_order.contains(&topic.as_str()) {
             records.sort();
         }
@@ -298,7 +315,9 @@ fn difference(one: &Found, other: &Found) -> Option<String> {
     if one.keys().ne(other.keys()) {
         return Some(format!("topics {:?} and {:?}", one.keys(), other.keys()));
     }
-    let (topic, records) = one.iter().find(|(topic, records)| other[*topic] != **records)?;
+    let (topic, records) = one
+        .iter()
+        .find(|(topic, records)| other[*topic] != **records)?;
     let others = &other[topic];
     let missing = |records: &[Vec<u8>], from: &[Vec<u8>]| {
         let missing = records.iter().find(|record| !from.contains(record));
@@ -313,7 +332,10 @@ fn difference(one: &Found, other: &Found) -> Option<String> {
 fn in_order(told: &[Told], live: bool, comes: impl Fn(&Told) -> i64) -> Vec<Vec<u8>> {
     let mut order: Vec<usize> = (0..told.len()).collect();
     order.sort_by_key(|at| comes(&told[*at]));
-    let mut records: Vec<Vec<u8>> = order.into_iter().map(|at| told[at].record.clone()).collect();
+    let mut records: Vec<Vec<u8>> = order
+        .into_iter()
+        .map(|at| told[at].record.clone())
+        .collect();
     let end = told.last().map_or(T0, |told| told.time) + 48 * HOUR;
     let source = if live { "collector" } else { "import" };
     records.push(heartbeat(end, source));

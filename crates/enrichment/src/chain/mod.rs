@@ -2,6 +2,7 @@
 //! `surges`: each visit gets its place in a cascade, the evidence that only the content's history
 //! gives, and its possible causes.
 
+mod order;
 mod saved;
 mod state;
 mod waiting;
@@ -57,22 +58,22 @@ impl Stage for ChainStage {
         let rejected = match Record::decode_into(record, &mut self.room.evidence) {
             Ok(Record::Visit(visit)) => {
                 self.state
-                    .visit(&self.classifier, visit, record, &mut self.room, out);
+                    .visit_comes(&self.classifier, visit, record, &mut self.room, out);
                 None
             }
             Ok(Record::VisitEvent(event)) => {
                 self.state
-                    .visit_event(&self.classifier, event, record, &mut self.room, out);
+                    .visit_event_comes(&self.classifier, event, record, &mut self.room, out);
                 None
             }
             Ok(Record::Share(share)) => {
                 self.state
-                    .share(&self.classifier, share, record, &mut self.room, out);
+                    .share_comes(&self.classifier, share, record, &mut self.room, out);
                 None
             }
             Ok(Record::Heartbeat(heartbeat)) => {
                 self.state
-                    .heartbeat(&self.classifier, &heartbeat, &mut self.room, out);
+                    .heartbeat_comes(&self.classifier, &heartbeat, &mut self.room, out);
                 None
             }
             Ok(other) => Some(("unexpected_record", misplaced(Self::INPUT, &other))),

@@ -47,7 +47,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<State, StateError> {
         calibrating: Calibrating::default(),
         acts: Acts::default(),
         waiting: Waiting::default(),
-        model_version: String::new(),
         due: saved.due,
         time: saved.time,
         counts: Counts {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use grapevine_event::{
-    Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Record, Share, ShareKind,
-    Surge, Visit, VisitEvent, topic,
+    Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Share, ShareKind, Surge,
+    Visit, VisitEvent, topic,
 };
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
@@ -16,9 +16,9 @@ use grapevine_inference::surges::Surges;
 use grapevine_inference::{COLLECTOR, Classifier, Clock, Model, evidence};
 use serde::{Deserialize, Serialize};
 
+use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 use crate::classify::{RESERVED_PROPERTIES, emptied};
-use super::waiting::Waiting;
 use crate::outputs::Outputs;
 
 /// Cascades that changed are written when this many did, …
@@ -45,8 +45,6 @@ pub(super) struct State {
     pub(super) calibrating: Calibrating,
     pub(super) acts: Acts,
     pub(super) waiting: Waiting,
-    /// Version of the model that judged the last visit, for surges that end without one.
-    pub(super) model_version: String,
     /// Event time at which changed cascades are due.
     pub(super) due: Option<i64>,
     /// Event time of the last record that could be used.
@@ -79,89 +77,8 @@ fn tell<'a>(
 }
 
 impl State {
-    pub(super) fn visit(
-        &mut self,
-        classifier: &Classifier,
-        visit: Visit<'_>,
-        record: &[u8],
-        room: &mut Room,
-        out: &mut Outputs,
-    ) {
-        self.pass(classifier, visit.time, room, out);
-        if visit.channel == Channel::Bot {
-            // Written anew: it may be as an earlier release wrote it.
-            out.visit(topic::VISITS, &visit);
-            room.evidence = emptied(visit.evidence);
-            return;
-        }
-        let clock = self.chains.clock_of(visit.time);
-        let arrival = arrival_of(&visit, &visit.content, visit.incoming_token.as_deref());
-        if self.waiting.takes(clock, visit.time)
-            && let Some(token) = self.chains.awaited(&arrival)
-        {
-            let place = (visit.time, visit.visit_id);
-            self.waiting.put(clock, place, token, record);
-            room.evidence = emptied(visit.evidence);
-            return;
-        }
-        let given = token_given(&visit);
-        self.land(classifier, visit, room, out);
-        self.owned(given, classifier, room, out);
-    }
-
-    /// Lets landings go that have waited long enough for the owner of their token.
-    fn let_go(
-        &mut self,
-        clock: Clock,
-        classifier: &Classifier,
-        room: &mut Room,
-        out: &mut Outputs,
-    ) {
-        while let Some(record) = self.waiting.due(clock) {
-            let given = self.land_late(&record, classifier, room, out);
-            self.owned(given, classifier, room, out);
-        }
-    }
-
-    /// Somebody was given a token, told by its key: who came by it waits no longer.
-    fn owned(
-        &mut self,
-        token: Option<u64>,
-        classifier: &Classifier,
-        room: &mut Room,
-        out: &mut Outputs,
-    ) {
-        if self.waiting.len() == 0 {
-            return;
-        }
-        // A list, as a chain that comes backwards would be as deep as the stack.
-        let mut owned: Vec<u64> = token.into_iter().collect();
-        while let Some(token) = owned.pop() {
-            while let Some(record) = self.waiting.of_token(token) {
-                owned.extend(self.land_late(&record, classifier, room, out));
-            }
-        }
-    }
-
-    /// A landing that has waited; gives the key of the token that it was given itself.
-    fn land_late(
-        &mut self,
-        record: &[u8],
-        classifier: &Classifier,
-        room: &mut Room,
-        out: &mut Outputs,
-    ) -> Option<u64> {
-        // Only what was read as a visit waits.
-        let Ok(Record::Visit(visit)) = Record::decode(record) else {
-            return None;
-        };
-        let given = token_given(&visit);
-        self.land(classifier, visit, room, out);
-        given
-    }
-
     /// Judges a landing by its content's history, gives it its place and tells it to all that infers.
-    fn land(
+    pub(super) fn land(
         &mut self,
         classifier: &Classifier,
         visit: Visit<'_>,
@@ -207,11 +124,10 @@ impl State {
         visit.generation = Some(i32::from(place.generation));
         out.visit(topic::VISITS, &visit);
         self.token_edge(&visit, &place.cause, &judgement, out);
-        if self.model_version != visit.model_version {
-            self.model_version = visit.model_version.clone().into_owned();
-        }
-        let (chains, mut found) = self.finding(out);
-        chains.read(&arrival, &place, &judgement, &mut |finding| found.put(finding));
+        let (chains, mut found) = self.finding(classifier, out);
+        chains.read(&arrival, &place, &judgement, &mut |finding| {
+            found.put(finding)
+        });
         room.evidence = emptied(visit.evidence);
     }
 
@@ -266,25 +182,29 @@ impl State {
     }
 
     /// The chains, and what is done with what they find.
-    fn finding<'s>(&'s mut self, out: &'s mut Outputs) -> (&'s mut Chains, Found<'s>) {
+    fn finding<'s>(
+        &'s mut self,
+        classifier: &'s Classifier,
+        out: &'s mut Outputs,
+    ) -> (&'s mut Chains, Found<'s>) {
         let found = Found {
             surges: &mut self.surges,
-            model_version: &self.model_version,
+            calibrating: &self.calibrating,
+            classifier,
             counts: &mut self.counts,
             out,
         };
         (&mut self.chains, found)
     }
 
+    /// Takes what somebody did in a visit; gives the key of the token that he was given with it.
     pub(super) fn visit_event(
         &mut self,
         classifier: &Classifier,
         mut event: VisitEvent<'_>,
         record: &[u8],
-        room: &mut Room,
         out: &mut Outputs,
-    ) {
-        self.pass(classifier, event.time, room, out);
+    ) -> Option<u64> {
         let [token_name, visitor_name] = RESERVED_PROPERTIES;
         let reserved = |name: &str| {
             let property = event.props.iter().find(|property| property.name == name);
@@ -292,7 +212,7 @@ impl State {
         };
         let Some(token) = reserved(token_name) else {
             out.unchanged(topic::EVENTS, event.site, event.time, record);
-            return;
+            return None;
         };
         let visitor = reserved(visitor_name).and_then(|visitor| visitor.parse().ok());
         if let Some(visit) = event.visit_id {
@@ -304,33 +224,33 @@ impl State {
                 time: event.time,
                 token: &token,
             });
-            let (chains, mut found) = self.finding(out);
+            let (chains, mut found) = self.finding(classifier, out);
             let emit = &mut |finding: Finding<'_>| found.put(finding);
             chains.adopt(event.site, &event.content, &token, visitor, emit);
-            let token = Chains::token_key(event.site, &token);
-            self.owned(Some(token), classifier, room, out);
         }
         let names = RESERVED_PROPERTIES;
         event
             .props
             .retain(|property| !names.contains(&property.name));
         out.visit_event(topic::EVENTS, &event);
+        event.visit_id?;
+        Some(Chains::token_key(event.site, &token))
     }
 
+    /// Takes an act of sharing; gives the key of the token that it gave.
     pub(super) fn share(
         &mut self,
         classifier: &Classifier,
         mut share: Share<'_>,
         record: &[u8],
-        room: &mut Room,
         out: &mut Outputs,
-    ) {
-        self.pass(classifier, share.time, room, out);
+    ) -> Option<u64> {
         let new = self.acts.is_new(self.chains.clock_of(share.time), &share);
         if new {
             self.calibrating.share(&share);
         }
         // Who presses twice is given two tokens, and either may be passed on.
+        let mut given = None;
         if share.kind != ShareKind::Preview
             && let (Some(visit), Some(token)) = (share.sharer_visit, share.token.as_deref())
         {
@@ -342,17 +262,16 @@ impl State {
                 time: share.time,
                 token,
             });
-            let (chains, mut found) = self.finding(out);
+            let (chains, mut found) = self.finding(classifier, out);
             let emit = &mut |finding: Finding<'_>| found.put(finding);
             chains.adopt(share.site, &share.content, token, share.visitor, emit);
-            let token = Chains::token_key(share.site, token);
-            self.owned(Some(token), classifier, room, out);
+            given = Some(Chains::token_key(share.site, token));
         }
         if !new {
-            return;
+            return given;
         }
         let sharer = self.chains.share(&share);
-        let (chains, mut found) = self.finding(out);
+        let (chains, mut found) = self.finding(classifier, out);
         let emit = &mut |finding: Finding<'_>| found.put(finding);
         chains.pass_on(&share, sharer, emit);
         if share.sharer_visit.is_none() && sharer.is_some() {
@@ -361,44 +280,27 @@ impl State {
         } else {
             out.unchanged(topic::SHARES, share.site, share.time, record);
         }
+        given
     }
 
     pub(super) fn heartbeat(
         &mut self,
         classifier: &Classifier,
         heartbeat: &Heartbeat<'_>,
-        room: &mut Room,
         out: &mut Outputs,
     ) {
-        let time = heartbeat.event_time;
-        let of_collector = heartbeat.source == COLLECTOR;
-        match of_collector {
-            true => {
-                self.waiting.heartbeat(time);
-                self.let_go(Clock::Live, classifier, room, out);
-            }
-            false => {
-                while let Some(record) = self.waiting.left() {
-                    let given = self.land_late(&record, classifier, room, out);
-                    self.owned(given, classifier, room, out);
-                }
-            }
-        }
         self.calibrating.heartbeat(heartbeat, classifier, out);
-        let (chains, mut found) = self.finding(out);
+        let (chains, mut found) = self.finding(classifier, out);
         let emit = &mut |finding: Finding<'_>| found.put(finding);
-        match of_collector {
-            true => chains.heartbeat(time, emit),
-            false => chains.import_ended(emit),
+        match heartbeat.source {
+            COLLECTOR => chains.heartbeat(heartbeat.event_time, emit),
+            _ => chains.import_ended(emit),
         }
         self.write_changed(out);
     }
 
     /// Event time goes on.
-    fn pass(&mut self, classifier: &Classifier, time: i64, room: &mut Room, out: &mut Outputs) {
-        let clock = self.chains.clock_of(time);
-        self.waiting.pass(clock, time);
-        self.let_go(clock, classifier, room, out);
+    pub(super) fn pass(&mut self, classifier: &Classifier, time: i64, out: &mut Outputs) {
         self.time = time;
         self.calibrating.pass(time, classifier, out);
         if self.due.is_some_and(|due| time >= due) {
@@ -422,8 +324,18 @@ impl State {
     }
 }
 
+/// True where something that was done in a visit gave it a token.
+pub(super) fn gives_token(event: &VisitEvent<'_>) -> bool {
+    let [token, _] = RESERVED_PROPERTIES;
+    event.props.iter().any(|property| property.name == token)
+}
+
 /// A visit as a landing, of an app that is not known yet.
-fn arrival_of<'v>(visit: &Visit<'v>, content: &'v str, token: Option<&'v str>) -> Arrival<'v> {
+pub(super) fn arrival_of<'v>(
+    visit: &Visit<'v>,
+    content: &'v str,
+    token: Option<&'v str>,
+) -> Arrival<'v> {
     Arrival {
         site: visit.site,
         content,
@@ -435,12 +347,6 @@ fn arrival_of<'v>(visit: &Visit<'v>, content: &'v str, token: Option<&'v str>) -
         share_token: visit.share_token,
         network: visit.network,
     }
-}
-
-/// Key of the token that a visit was given.
-fn token_given(visit: &Visit<'_>) -> Option<u64> {
-    let token = visit.share_token?;
-    Some(Chains::token_key(visit.site, token))
 }
 
 /// What a visit says of itself to its content's chains.
@@ -503,14 +409,16 @@ fn is_from_outside(visit: &Visit<'_>) -> bool {
 /// Where what is found belongs.
 struct Found<'s> {
     surges: &'s mut Surges,
-    model_version: &'s str,
+    calibrating: &'s Calibrating,
+    classifier: &'s Classifier,
     counts: &'s mut Counts,
     out: &'s mut Outputs,
 }
 
 impl Found<'_> {
     fn put(&mut self, finding: Finding<'_>) {
-        let (version, out) = (self.model_version, &mut *self.out);
+        let out = &mut *self.out;
+        let version = |site: &str| self.calibrating.version(self.classifier, site);
         match finding {
             Finding::Edge(edge) => out.edge(&edge),
             Finding::Spread(spread) => out.spread(&spread),
@@ -530,11 +438,13 @@ impl Found<'_> {
             // One landing may be one too many for its content's baseline.
             Finding::Landed(landing, reproductions) => {
                 self.surges.visit(&landing, &mut |surge| {
+                    let version = version(surge.site);
                     tell(surge, reproductions, version, landing.clock, out);
                 });
             }
             Finding::Shared(act) => self.surges.share(&act),
             Finding::Passed(time, reproductions) => self.surges.pass(time, &mut |surge| {
+                let version = version(surge.site);
                 tell(surge, reproductions, version, Clock::Live, out);
             }),
         }

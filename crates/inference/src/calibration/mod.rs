@@ -92,6 +92,12 @@ impl Calibrations {
         site.learned()
     }
 
+    /// What was learned of a site; `None` while that is nothing.
+    pub fn learned(&self, site: &str) -> Option<&Learned> {
+        let key = key("calibration", &[site.as_bytes()]);
+        self.sites.peek(key)?.learned()
+    }
+
     /// Takes a landing by a token that the reader, known by an id of the site, was given or came with
     /// before.
     pub fn again(&mut self, site: &str) {

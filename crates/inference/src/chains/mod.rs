@@ -395,6 +395,11 @@ impl Chains {
         awaited.then_some(token)
     }
 
+    /// Key of a site's content.
+    pub fn content_key(site: &str, content: &str) -> u64 {
+        content_key(site, content)
+    }
+
     /// Key of a site's token.
     pub fn token_key(site: &str, token: &str) -> u64 {
         token_key(site, token)

@@ -36,13 +36,13 @@ use crate::causes::{Act, Weights};
 use crate::clock::{Clock, key};
 use crate::recent::Recent;
 pub use finding::Finding;
-pub use rises::Reproductions;
 use followed::{ActName, Followed};
 pub use held::HOLD_MS;
 use held::{Hold, Telling};
 pub(super) use late::{Orphan, Owner};
 use publishing::{write, write_model};
 use readers::{Reader, Readers};
+pub use rises::Reproductions;
 use settling::{Desk, Room, Until, arrive, settle};
 use site::Site;
 pub(super) use told::{Origin, Reading, Rise, Sharing};
@@ -332,11 +332,13 @@ impl Spreading {
     /// Everything up to a time was taken: what has waited for it is settled or closed, each as of the
     /// moment when it was due, so that how far time goes at once makes no difference.
     fn reach(&mut self, at: usize, time: i64, apps: &[String], emit: &mut dyn FnMut(Finding<'_>)) {
-        let mut now = self.now[at].unwrap_or(time);
+        let mut now = self.now[at].unwrap_or(i64::MIN);
         while let Some(&(due, content)) = self.due[at].first() {
             if due > time {
                 break;
             }
+            // Taken out whatever follows: a state that was damaged must not be looked at for ever.
+            self.due[at].pop_first();
             now = now.max(due);
             self.now[at] = Some(now);
             self.look_at(at, content, now, apps, emit);
@@ -416,7 +418,6 @@ impl Spreading {
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
         let Some(followed) = self.contents[at].peek_mut(content) else {
-            self.due[at].pop_first();
             return;
         };
         let site = site_of(&mut self.sites, &self.deployed, &followed.site);
