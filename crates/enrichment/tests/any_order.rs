@@ -5,14 +5,15 @@
 //! One visitor's records stay in order, as they come through one task. What a landing says of itself is given:
 //! the evidence of its content's history and of its site's tokens is as of the moment in which it is judged.
 
+#[allow(dead_code, reason = "other tests set up more")]
 mod support;
 
 use std::collections::BTreeMap;
 
 use grapevine_enrichment::{ChainStage, Outputs, Stage};
 use grapevine_event::{
-    AddressOf, Channel, Device, Heartbeat, Id, Method, Record, Share, ShareKind, SurgeState, Visit,
-    VisitorBasis, topic,
+    AddressOf, Channel, Device, Heartbeat, HitKind, Id, Method, Property, Record, Share, ShareKind,
+    SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_inference::chains::HOLD_MS;
 use proptest::prelude::*;
@@ -57,8 +58,10 @@ enum Kind {
     Robot,
     /// By the token of nobody who was ever seen.
     Forged,
-    /// A reader copies the address, with a token of its own.
+    /// Somebody who never landed copies the address, with a token of its own.
     Copy,
+    /// One who landed before is given one more token.
+    Gift,
     /// The collector says what time it is.
     Heartbeat,
 }
@@ -76,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Kind::Robot),
         1 => Just(Kind::Forged),
         1 => Just(Kind::Copy),
+        2 => Just(Kind::Gift),
         2 => Just(Kind::Heartbeat),
     ];
     let token = (
@@ -185,6 +189,8 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
     }
     // Tokens of each content with the time from which on they can have been passed on.
     let mut tokens: [Vec<String>; 3] = Default::default();
+    // Who landed on each content: number, pseudonym, how late what he does comes.
+    let mut landed: [Vec<(usize, Option<i64>, i64)>; 3] = Default::default();
     // When something happened on each content that may be the evidence of what else does.
     let mut newest = [0i64; 3];
     let mut acted = [0i64; 3];
@@ -198,6 +204,38 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
             if live {
                 tell(time, step.late, heartbeat(time, "collector"));
             }
+            continue;
+        }
+        if step.kind == Kind::Gift {
+            let here = landed[step.content].iter().rev();
+            let Some(&(sharer, visitor, late)) = here.clone().nth(step.by_token_of.unwrap_or(0))
+            else {
+                continue;
+            };
+            let token = format!("g{number:05}");
+            let mut props = vec![Property {
+                name: "grapevine.share_token",
+                value: token.as_str().into(),
+            }];
+            props.extend(visitor.map(|visitor| Property {
+                name: "grapevine.visitor",
+                value: visitor.to_string().into(),
+            }));
+            let event = VisitEvent {
+                event_id: id(number),
+                visit_id: Some(id(sharer)),
+                site: "example.org",
+                time,
+                kind: HitKind::PageView,
+                content: content.into(),
+                name: None,
+                value: None,
+                props,
+            };
+            event.encode(&mut record).expect("encodes");
+            // Behind his landing, as it comes through the same task.
+            tell(time, late, record);
+            known.push(token);
             continue;
         }
         if step.kind == Kind::Copy {
@@ -261,6 +299,9 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
         }
         visit.encode(&mut record).expect("encodes");
         tell(time, late, record);
+        if step.kind != Kind::Robot {
+            landed[step.content].push((number, visit.visitor, late));
+        }
         if visit.share_token.is_some() {
             known.push(given);
         }
@@ -343,7 +384,7 @@ fn in_order(told: &[Told], live: bool, comes: impl Fn(&Told) -> i64) -> Vec<Vec<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn the_order_of_moments_does_not_matter(

@@ -13,10 +13,19 @@ const T0: i64 = 1_760_000_000_000;
 /// Between two landings: longer than one waits for the owner of its token.
 const APART: i64 = HOLD_MS + 1_000;
 
+/// Marks of WhatsApp's own browser, and of LINE's.
+const WHATSAPP: &str = "[WAiOS/2.26.31]";
+const LINE: &str = "Safari Line/15.9.1";
+
 /// Landings of readers of their own: every `with_token`th carries a token, every tenth comes in
 /// WhatsApp's browser, where half of the links have one.
 fn landings(count: u64, with_token: u64) -> Vec<Vec<u8>> {
-    let in_app = format!("{IPHONE} [WAiOS/2.26.31]");
+    landings_in(WHATSAPP, count, with_token)
+}
+
+/// The same in the browser of another app.
+fn landings_in(app: &str, count: u64, with_token: u64) -> Vec<Vec<u8>> {
+    let in_app = format!("{IPHONE} {app}");
     let landing = |at: u64| {
         let known = at.is_multiple_of(10);
         let marked = match known {
@@ -151,6 +160,26 @@ fn records_are_written_as_time_goes_on_and_at_the_end() {
     assert!(last.ece.is_some() && last.brier.is_some());
     assert_eq!(last.bin_landings.iter().sum::<i64>(), last.landings);
     assert!(last.model_version.contains("+site."));
+}
+
+#[test]
+fn an_app_with_posts_is_no_witness_of_tokens() {
+    // LINE shows news and messages: with a token it is most probably a message, without one it may be either.
+    let (_directory, log) = world(&landings_in(LINE, 600, 4));
+    let batch = log.read(topic::VISITS, 0, usize::MAX).expect("reads");
+    let named = batch.iter().filter(|(_, bytes)| {
+        let Ok(Record::Visit(visit)) = Record::decode(bytes) else {
+            panic!("no visit");
+        };
+        visit.app == "line" && visit.method == Method::Token && visit.dark_probability > 0.9
+    });
+    assert_eq!(named.count(), 30, "as private as links of a messenger");
+    let batch = log.read(topic::CALIBRATIONS, 0, usize::MAX).expect("reads");
+    let (_, last) = batch.iter().last().expect("a record");
+    let Ok(Record::Calibration(last)) = Record::decode(last) else {
+        panic!("no calibration");
+    };
+    assert_eq!((last.known, last.known_with_token), (0, 0));
 }
 
 #[test]

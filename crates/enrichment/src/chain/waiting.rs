@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Landings that wait by each clock, at most: of more, the oldest wait no longer.
 const WAITING_MAX: usize = 4_096;
-/// A longer record does not wait, nor do more than so many bytes behind one landing: 32 MB in all.
+/// A longer record does not wait, nor do more than so many bytes behind one landing: 64 MB in all where
+/// each is as long as that.
 const RECORD_BYTES_MAX: usize = 4_096;
 /// Heartbeats of the collector after which a landing waits no longer, whatever clock it lives by: one
 /// of a wrong time, or of an import that never ends, would wait for ever. They come a second apart at

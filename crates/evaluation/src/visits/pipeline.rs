@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -19,7 +19,7 @@ use grapevine_producer::collector::{Collector, CollectorConfig, router};
 use grapevine_producer::import::{ImportOptions, Importer, Next, Source};
 use grapevine_producer::pseudonym::Pseudonyms;
 use grapevine_producer::{Site, TrustedProxies};
-use grapevine_signals::Signals;
+use grapevine_signals::{Signals, Surface};
 use serde::{Deserialize, Serialize};
 use tower::Service;
 
@@ -102,6 +102,8 @@ pub struct Judged {
 impl Judged {
     /// Whether it came by a private app that names itself, as the chain stage counts it.
     pub(super) fn names_private_app(&self) -> bool {
+        static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::builtin);
+        let app = SIGNALS.origin(&self.app);
         let named = [
             evidence::REQUESTED_WITH,
             evidence::IN_APP_BROWSER,
@@ -110,6 +112,7 @@ impl Judged {
         ];
         self.channel == Channel::DarkSocial
             && self.dark[1] >= 0.9
+            && app.is_some_and(|app| app.surface == Surface::Private)
             && self.facts.iter().any(|(name, _)| named.contains(name))
     }
 }
