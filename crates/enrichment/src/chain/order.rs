@@ -94,7 +94,7 @@ impl State {
                 while let Some(first) = self.waiting.due(Clock::Live) {
                     self.let_go(first, classifier, room, out);
                 }
-                while let Some(first) = self.waiting.outwaited() {
+                while let Some(first) = self.waiting.outwaited(time) {
                     self.let_go(first, classifier, room, out);
                 }
             }

@@ -19,9 +19,11 @@ const WAITING_MAX: usize = 4_096;
 /// each is as long as that.
 const RECORD_BYTES_MAX: usize = 4_096;
 /// Heartbeats of the collector after which a landing waits no longer, whatever clock it lives by: one
-/// of a wrong time, or of an import that never ends, would wait for ever. They come a second apart at
-/// the least.
+/// of a wrong time would wait for ever. They come a second apart at the least.
 const HEARTBEATS_MAX: u64 = 8;
+/// The same of one that the collector's clock has passed: an import may never end, and what came before
+/// the first heartbeat lives by the clock of imports.
+const HEARTBEATS_PASSED: u64 = 2;
 const CLOCKS: [Clock; 2] = [Clock::Live, Clock::Imported];
 /// One landing moves event time by no more than this.
 const STEP_MS: i64 = 24 * 3_600_000;
@@ -165,13 +167,22 @@ impl Waiting {
         due.then(|| self.remove(clock, place)).flatten()
     }
 
-    /// The oldest landing that so many heartbeats came after.
-    pub(super) fn outwaited(&mut self) -> Option<LetGo> {
-        let by = self.heartbeats.checked_sub(HEARTBEATS_MAX)?;
+    /// The oldest landing that so many heartbeats came after, the last of which says `time`.
+    pub(super) fn outwaited(&mut self, time: i64) -> Option<LetGo> {
+        let passed = time.saturating_sub(HOLD_MS);
+        let heartbeats = self.heartbeats;
+        let is_over = |(place, held): &(&Place, &Held)| {
+            let (time, _) = **place;
+            let most = match time <= passed {
+                true => HEARTBEATS_PASSED,
+                false => HEARTBEATS_MAX,
+            };
+            heartbeats.saturating_sub(held.since) >= most
+        };
         let (clock, place) = CLOCKS.into_iter().find_map(|clock| {
-            let held = self.queues[clock.index()].landings.iter();
-            let mut old = held.filter(|(_, held)| held.since <= by);
-            old.next().map(|(place, _)| (clock, *place))
+            let held = &self.queues[clock.index()].landings;
+            let over = held.iter().find(is_over);
+            over.map(|(place, _)| (clock, *place))
         })?;
         self.remove(clock, place)
     }
@@ -273,12 +284,14 @@ mod tests {
             waiting.pass(clock, T);
             // A clock that is ahead: time does not come there.
             assert!(put(&mut waiting, clock, T + 10 * STEP_MS, 1, 7));
-            for _ in 0..HEARTBEATS_MAX - 1 {
-                waiting.heartbeat(T);
-                assert_eq!(waiting.outwaited(), None);
+            assert!(put(&mut waiting, clock, T, 3, 7));
+            for number_of in 1..HEARTBEATS_MAX {
+                waiting.heartbeat(T + HOLD_MS);
+                let passed = (number_of == HEARTBEATS_PASSED).then_some(3);
+                assert_eq!(number(waiting.outwaited(T + HOLD_MS)), passed);
             }
             waiting.heartbeat(T);
-            assert_eq!(number(waiting.outwaited()), Some(1), "{clock:?}");
+            assert_eq!(number(waiting.outwaited(T)), Some(1), "{clock:?}");
             assert!(put(&mut waiting, clock, T + 10 * STEP_MS, 2, 7));
             assert_eq!(number(waiting.left()), Some(2), "an import has ended");
             assert_eq!(waiting.left(), None);
