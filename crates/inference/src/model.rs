@@ -78,6 +78,9 @@ pub(crate) struct Site {
     pub(crate) survival: f64,
     /// How many links that mean is worth.
     pub(crate) survival_weight: f64,
+    /// Odds that the link of a landing without deciding fact keeps its token, over those of links whose way is
+    /// known without it.
+    pub(crate) survival_to_known: f64,
     /// Own tokens that come back and are not recognised, for each that is, where readers have an id.
     pub(crate) own_to_again: f64,
     /// Part of landings that nobody passed on which come by the reader's own token, 0 to 1.
@@ -201,6 +204,7 @@ impl Model {
             ("intercept_spread", site.intercept_spread),
             ("slope_spread", site.slope_spread),
             ("survival_weight", site.survival_weight),
+            ("survival_to_known", site.survival_to_known),
             ("own_to_again", site.own_to_again),
             ("own_part", site.own_part * 100.0),
             ("own_spread", site.own_spread),

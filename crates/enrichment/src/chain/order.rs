@@ -5,8 +5,8 @@ use grapevine_event::{Channel, Heartbeat, Record, Share, ShareKind, Visit, Visit
 use grapevine_inference::chains::Chains;
 use grapevine_inference::{COLLECTOR, Classifier, Clock};
 
-use super::state::{Room, State, arrival_of, gives_token};
-use super::waiting::{Key, Keys, LetGo};
+use super::state::{Room, State, arrival_of, given_to};
+use super::waiting::{Behind, Key, Keys, LetGo};
 use crate::classify::emptied;
 use crate::outputs::Outputs;
 
@@ -27,16 +27,8 @@ impl State {
             room.evidence = emptied(visit.evidence);
             return;
         }
-        if self.waits(&visit, record) {
-            room.evidence = emptied(visit.evidence);
-            return;
-        }
-        let given = match self.waiting.is_empty() {
-            true => None,
-            false => token_given(&visit),
-        };
-        self.land(classifier, visit, room, out);
-        self.owned(given, classifier, room, out);
+        let given = self.visit_waits_or_lands(classifier, visit, record, room, out);
+        self.release_children(given, classifier, room, out);
     }
 
     /// Something that was done in a visit comes.
@@ -49,14 +41,8 @@ impl State {
         out: &mut Outputs,
     ) {
         self.time_passes(classifier, event.time, room, out);
-        if let Some(visit) = event.visit_id
-            && gives_token(&event)
-            && self.waiting.put_behind(Key::Visit(visit), record)
-        {
-            return;
-        }
-        let given = self.visit_event(classifier, event, record, out);
-        self.owned(given, classifier, room, out);
+        let given = self.visit_event_waits_or_counts(classifier, event, record, room, out);
+        self.release_children(given, classifier, room, out);
     }
 
     /// An act of sharing comes.
@@ -69,14 +55,8 @@ impl State {
         out: &mut Outputs,
     ) {
         self.time_passes(classifier, share.time, room, out);
-        if let Some(visit) = share.sharer_visit
-            && share.kind != ShareKind::Preview
-            && self.waiting.put_behind(Key::Visit(visit), record)
-        {
-            return;
-        }
-        let given = self.share(classifier, share, record, out);
-        self.owned(given, classifier, room, out);
+        let given = self.share_waits_or_counts(classifier, share, record, room, out);
+        self.release_children(given, classifier, room, out);
     }
 
     /// A heartbeat comes.
@@ -87,21 +67,21 @@ impl State {
         room: &mut Room,
         out: &mut Outputs,
     ) {
-        match heartbeat.source {
-            COLLECTOR => {
-                let time = heartbeat.event_time;
-                self.waiting.heartbeat(time);
-                while let Some(first) = self.waiting.due(Clock::Live) {
-                    self.let_go(first, classifier, room, out);
-                }
-                while let Some(first) = self.waiting.outwaited(time) {
-                    self.let_go(first, classifier, room, out);
-                }
+        let of_collector = heartbeat.source == COLLECTOR;
+        if of_collector {
+            let time = heartbeat.event_time;
+            self.waiting.heartbeat(time);
+            while let Some(first) = self.waiting.due(Clock::Live) {
+                self.release(first, classifier, room, out);
             }
-            _ => {
-                while let Some(first) = self.waiting.left() {
-                    self.let_go(first, classifier, room, out);
-                }
+            while let Some(first) = self.waiting.outwaited(time) {
+                self.release(first, classifier, room, out);
+            }
+        }
+        // What came before the first of the collector's was taken for an import's.
+        if !of_collector || !self.chains.is_live() {
+            while let Some(first) = self.waiting.left() {
+                self.release(first, classifier, room, out);
             }
         }
         self.heartbeat(classifier, heartbeat, out);
@@ -118,22 +98,107 @@ impl State {
         let clock = self.chains.clock_of(time);
         self.waiting.pass(clock, time);
         while let Some(first) = self.waiting.due(clock) {
-            self.let_go(first, classifier, room, out);
+            self.release(first, classifier, room, out);
         }
         self.pass(classifier, time, out);
     }
 
-    /// True where a landing waits now: for the owner of its token, or behind one of the same reader.
-    fn waits(&mut self, visit: &Visit<'_>, record: &[u8]) -> bool {
-        let content = || Chains::content_key(visit.site, &visit.content);
-        if !self.waiting.is_empty()
-            && let Some(visitor) = visit.visitor
-            && self
-                .waiting
-                .put_behind(Key::Reader(content(), visitor), record)
+    /// A landing waits for the owner of its token, or behind one of the same reader, or is placed. Gives the
+    /// token that it was given then, where somebody waits at all.
+    fn visit_waits_or_lands(
+        &mut self,
+        classifier: &Classifier,
+        visit: Visit<'_>,
+        record: &[u8],
+        room: &mut Room,
+        out: &mut Outputs,
+    ) -> Option<u64> {
+        let reader = reader_of(visit.site, visit.visitor);
+        if self.waits_behind(&[reader], record, classifier, room, out)
+            || self.waits_for_owner(&visit, reader, record)
         {
-            return true;
+            room.evidence = emptied(visit.evidence);
+            return None;
         }
+        let given = match self.waiting.is_empty() {
+            true => None,
+            false => token_given(&visit),
+        };
+        self.land(classifier, visit, room, out);
+        given
+    }
+
+    /// What was done in a visit waits behind its landing, or counts. Gives the token that it gave then.
+    fn visit_event_waits_or_counts(
+        &mut self,
+        classifier: &Classifier,
+        event: VisitEvent<'_>,
+        record: &[u8],
+        room: &mut Room,
+        out: &mut Outputs,
+    ) -> Option<u64> {
+        // Who is given no token changes nothing of chains.
+        if let Some(visitor) = given_to(&event) {
+            let keys = [
+                event.visit_id.map(Key::Visit),
+                reader_of(event.site, visitor),
+            ];
+            if self.waits_behind(&keys, record, classifier, room, out) {
+                return None;
+            }
+        }
+        self.visit_event(classifier, event, record, out)
+    }
+
+    /// The same of an act of sharing.
+    fn share_waits_or_counts(
+        &mut self,
+        classifier: &Classifier,
+        share: Share<'_>,
+        record: &[u8],
+        room: &mut Room,
+        out: &mut Outputs,
+    ) -> Option<u64> {
+        if share.kind != ShareKind::Preview {
+            let keys = [
+                share.sharer_visit.map(Key::Visit),
+                reader_of(share.site, share.visitor),
+            ];
+            if self.waits_behind(&keys, record, classifier, room, out) {
+                return None;
+            }
+        }
+        self.share(classifier, share, record, out)
+    }
+
+    /// True where a record waits behind the landing with one of these keys. Where there is no room, that
+    /// landing goes first.
+    fn waits_behind(
+        &mut self,
+        keys: &[Option<Key>],
+        record: &[u8],
+        classifier: &Classifier,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        loop {
+            match self.waiting.put_behind(keys, record) {
+                Behind::Nobody => return false,
+                Behind::Waits => return true,
+                Behind::Full(key) => {
+                    if let Some(first) = self.waiting.by_key(key) {
+                        self.release(first, classifier, room, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// True where a landing waits for the owner of its token.
+    fn waits_for_owner(&mut self, visit: &Visit<'_>, reader: Option<Key>, record: &[u8]) -> bool {
         let arrival = arrival_of(visit, &visit.content, visit.incoming_token.as_deref());
         let Some(token) = self.chains.awaited(&arrival) else {
             return false;
@@ -141,15 +206,27 @@ impl State {
         let keys = Keys {
             token,
             visit: visit.visit_id,
-            content: content(),
-            visitor: visit.visitor,
+            reader,
         };
         let clock = self.chains.clock_of(visit.time);
         self.waiting.put(clock, visit.time, keys, record)
     }
 
+    /// A landing waits no longer, nor does who came by what it gives.
+    fn release(
+        &mut self,
+        first: LetGo,
+        classifier: &Classifier,
+        room: &mut Room,
+        out: &mut Outputs,
+    ) {
+        let mut tokens = Vec::new();
+        self.place(first, &mut tokens, classifier, room, out);
+        self.release_by(tokens, classifier, room, out);
+    }
+
     /// Somebody was given a token, told by its key: who came by it waits no longer.
-    fn owned(
+    fn release_children(
         &mut self,
         token: Option<u64>,
         classifier: &Classifier,
@@ -158,26 +235,13 @@ impl State {
     ) {
         if !self.waiting.is_empty() {
             let tokens = token.into_iter().collect();
-            self.let_go_by(tokens, classifier, room, out);
+            self.release_by(tokens, classifier, room, out);
         }
-    }
-
-    /// A landing waits no longer, nor does who came by what it gives.
-    fn let_go(
-        &mut self,
-        first: LetGo,
-        classifier: &Classifier,
-        room: &mut Room,
-        out: &mut Outputs,
-    ) {
-        let mut tokens = Vec::new();
-        self.take(first, &mut tokens, classifier, room, out);
-        self.let_go_by(tokens, classifier, room, out);
     }
 
     /// Who came by one of these tokens waits no longer, nor who came by theirs. A list, as a chain that
     /// comes backwards would be as deep as the stack.
-    fn let_go_by(
+    fn release_by(
         &mut self,
         mut tokens: Vec<u64>,
         classifier: &Classifier,
@@ -185,14 +249,15 @@ impl State {
         out: &mut Outputs,
     ) {
         while let Some(token) = tokens.pop() {
-            while let Some(next) = self.waiting.of_key(Key::Token(token)) {
-                self.take(next, &mut tokens, classifier, room, out);
+            while let Some(next) = self.waiting.by_key(Key::Token(token)) {
+                self.place(next, &mut tokens, classifier, room, out);
             }
         }
     }
 
-    /// Takes a landing that has waited and what came behind it; adds the tokens that they give.
-    fn take(
+    /// Places a landing that has waited and takes what came behind it, of which another landing may have to
+    /// wait in its turn; adds the tokens that they give.
+    fn place(
         &mut self,
         let_go: LetGo,
         tokens: &mut Vec<u64>,
@@ -201,21 +266,33 @@ impl State {
         out: &mut Outputs,
     ) {
         let LetGo { record, behind } = let_go;
-        for record in std::iter::once(&record).chain(&behind) {
+        // Only visits are first.
+        if let Ok(Record::Visit(visit)) = Record::decode(&record) {
+            tokens.extend(token_given(&visit));
+            self.land(classifier, visit, room, out);
+        }
+        for record in &behind {
             let given = match Record::decode(record) {
                 Ok(Record::Visit(visit)) => {
-                    let given = token_given(&visit);
-                    self.land(classifier, visit, room, out);
-                    given
+                    self.visit_waits_or_lands(classifier, visit, record, room, out)
                 }
-                Ok(Record::VisitEvent(event)) => self.visit_event(classifier, event, record, out),
-                Ok(Record::Share(share)) => self.share(classifier, share, record, out),
+                Ok(Record::VisitEvent(event)) => {
+                    self.visit_event_waits_or_counts(classifier, event, record, room, out)
+                }
+                Ok(Record::Share(share)) => {
+                    self.share_waits_or_counts(classifier, share, record, room, out)
+                }
                 // Nothing else was put there.
                 _ => None,
             };
             tokens.extend(given);
         }
     }
+}
+
+/// Key of a reader of a site, where known.
+fn reader_of(site: &str, visitor: Option<i64>) -> Option<Key> {
+    visitor.map(|visitor| Key::Reader(Chains::site_key(site), visitor))
 }
 
 /// Key of the token that a visit was given.

@@ -324,10 +324,15 @@ impl State {
     }
 }
 
-/// True where something that was done in a visit gave it a token.
-pub(super) fn gives_token(event: &VisitEvent<'_>) -> bool {
-    let [token, _] = RESERVED_PROPERTIES;
-    event.props.iter().any(|property| property.name == token)
+/// Whom something that was done in a visit gave a token: his pseudonym, where known. None where it gave none.
+pub(super) fn given_to(event: &VisitEvent<'_>) -> Option<Option<i64>> {
+    let [token, visitor] = RESERVED_PROPERTIES;
+    let value = |name: &str| {
+        let property = event.props.iter().find(|property| property.name == name);
+        property.map(|property| &property.value)
+    };
+    value(token)?;
+    Some(value(visitor).and_then(|visitor| visitor.parse().ok()))
 }
 
 /// A visit as a landing, of an app that is not known yet.

@@ -19,11 +19,13 @@ const WAITING_MAX: usize = 4_096;
 /// each is as long as that.
 const RECORD_BYTES_MAX: usize = 4_096;
 /// Heartbeats of the collector after which a landing waits no longer, whatever clock it lives by: one
-/// of a wrong time would wait for ever. They come a second apart at the least.
+/// of a wrong time would wait for ever.
 const HEARTBEATS_MAX: u64 = 8;
-/// The same of one that the collector's clock has passed: an import may never end, and what came before
+/// The same of one whose time the last heartbeat has passed: an import may never end, and what came before
 /// the first heartbeat lives by the clock of imports.
 const HEARTBEATS_PASSED: u64 = 2;
+/// Heartbeats closer than this count once, milliseconds.
+const APART_MS: i64 = 1_000;
 const CLOCKS: [Clock; 2] = [Clock::Live, Clock::Imported];
 /// One landing moves event time by no more than this.
 const STEP_MS: i64 = 24 * 3_600_000;
@@ -38,8 +40,19 @@ pub(super) enum Key {
     Token(u64),
     /// The visit.
     Visit(Id),
-    /// Content and pseudonym of its reader.
+    /// Its reader, by site and pseudonym.
     Reader(u64, i64),
+}
+
+/// Where a record belongs that may have to wait behind a landing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// No such landing waits.
+    Nobody,
+    /// It waits there now.
+    Waits,
+    /// There is no room: the landing with that key has to go first.
+    Full(Key),
 }
 
 /// Everything that one landing is found by.
@@ -48,19 +61,14 @@ pub(super) struct Keys {
     /// Key of its token.
     pub(super) token: u64,
     pub(super) visit: Id,
-    /// Key of its content.
-    pub(super) content: u64,
-    pub(super) visitor: Option<i64>,
+    pub(super) reader: Option<Key>,
 }
 
 impl Keys {
     fn each(self) -> impl Iterator<Item = Key> {
-        let reader = self
-            .visitor
-            .map(|visitor| Key::Reader(self.content, visitor));
         [Key::Token(self.token), Key::Visit(self.visit)]
             .into_iter()
-            .chain(reader)
+            .chain(self.reader)
     }
 }
 
@@ -93,8 +101,10 @@ struct Queue {
 pub(super) struct Waiting {
     queues: [Queue; 2],
     /// Where each landing is, by all of its keys.
-    by_key: BTreeSet<(Key, Clock, Place)>,
+    places: BTreeSet<(Key, Clock, Place)>,
+    /// Heartbeats a second apart or more, and what the last of them said.
     heartbeats: u64,
+    counted: Option<i64>,
 }
 
 impl Waiting {
@@ -116,7 +126,12 @@ impl Waiting {
 
     /// The collector says what time it is.
     pub(super) fn heartbeat(&mut self, time: i64) {
-        self.heartbeats = self.heartbeats.saturating_add(1);
+        // Each collector has its own.
+        let next = |counted: i64| time >= counted.saturating_add(APART_MS);
+        if self.counted.is_none_or(next) {
+            self.heartbeats = self.heartbeats.saturating_add(1);
+            self.counted = Some(time);
+        }
         let newest = &mut self.queues[Clock::Live.index()].newest;
         *newest = Some(newest.map_or(time, |newest| newest.max(time)));
     }
@@ -140,22 +155,29 @@ impl Waiting {
         };
         queue.landings.insert(place, held);
         for key in keys.each() {
-            self.by_key.insert((key, clock, place));
+            self.places.insert((key, clock, place));
         }
         true
     }
 
-    /// Puts a record behind the landing with that key; false where none waits or too much is behind it.
-    pub(super) fn put_behind(&mut self, key: Key, record: &[u8]) -> bool {
-        let Some((clock, place)) = self.find(key) else {
-            return false;
-        };
-        let held = self.queues[clock.index()].landings.get_mut(&place);
-        let behind = held.map(|held| &mut held.behind).filter(|behind| {
-            let bytes: usize = behind.iter().map(Vec::len).sum();
-            bytes + record.len() <= RECORD_BYTES_MAX
+    /// Puts a record behind the landing with one of these keys, the first that is found.
+    pub(super) fn put_behind(&mut self, keys: &[Option<Key>], record: &[u8]) -> Behind {
+        let found = keys.iter().flatten().find_map(|key| {
+            let (clock, place) = self.find(*key)?;
+            Some((*key, clock, place))
         });
-        behind.map(|behind| behind.push(record.to_vec())).is_some()
+        let Some((key, clock, place)) = found else {
+            return Behind::Nobody;
+        };
+        let Some(held) = self.queues[clock.index()].landings.get_mut(&place) else {
+            return Behind::Nobody;
+        };
+        let bytes: usize = held.behind.iter().map(Vec::len).sum();
+        if bytes + record.len() > RECORD_BYTES_MAX {
+            return Behind::Full(key);
+        }
+        held.behind.push(record.to_vec());
+        Behind::Waits
     }
 
     /// The oldest landing of a clock, where it has waited long enough or too many wait.
@@ -188,35 +210,36 @@ impl Waiting {
     }
 
     /// The oldest landing with that key.
-    pub(super) fn of_key(&mut self, key: Key) -> Option<LetGo> {
+    pub(super) fn by_key(&mut self, key: Key) -> Option<LetGo> {
         let (clock, place) = self.find(key)?;
         self.remove(clock, place)
     }
 
-    /// The oldest landing, of an import first: one has ended, and nothing more of it comes.
+    /// An import has ended: the oldest landing of an import, then those by the collector's clock that no
+    /// heartbeat came after, since none may come any more.
     pub(super) fn left(&mut self) -> Option<LetGo> {
-        let first = |clock: Clock| {
-            let (place, _) = self.queues[clock.index()].landings.first_key_value()?;
-            Some((clock, *place))
-        };
-        let Some((clock, place)) = first(Clock::Imported).or_else(|| first(Clock::Live)) else {
-            // The next file may be older.
-            self.queues[Clock::Imported.index()].newest = None;
-            return None;
-        };
-        self.remove(clock, place)
+        let imported = self.queues[Clock::Imported.index()].landings.iter().next();
+        if let Some((&place, _)) = imported {
+            return self.remove(Clock::Imported, place);
+        }
+        // The next file may be older.
+        self.queues[Clock::Imported.index()].newest = None;
+        let heartbeats = self.heartbeats;
+        let mut live = self.queues[Clock::Live.index()].landings.iter();
+        let (&place, _) = live.find(|(_, held)| held.since == heartbeats)?;
+        self.remove(Clock::Live, place)
     }
 
     fn find(&self, key: Key) -> Option<(Clock, Place)> {
         let from = (key, Clock::Live, (i64::MIN, Id::default()));
-        let (known, clock, place) = self.by_key.range(from..).next()?;
+        let (known, clock, place) = self.places.range(from..).next()?;
         (*known == key).then_some((*clock, *place))
     }
 
     fn remove(&mut self, clock: Clock, place: Place) -> Option<LetGo> {
         let held = self.queues[clock.index()].landings.remove(&place)?;
         for key in held.keys.each() {
-            self.by_key.remove(&(key, clock, place));
+            self.places.remove(&(key, clock, place));
         }
         let Held { record, behind, .. } = held;
         Some(LetGo { record, behind })
@@ -234,8 +257,7 @@ mod tests {
         let keys = Keys {
             token,
             visit: Id([number; 16]),
-            content: 5,
-            visitor: Some(i64::from(number)),
+            reader: Some(Key::Reader(5, i64::from(number))),
         };
         waiting.put(clock, time, keys, &[number])
     }
@@ -254,16 +276,22 @@ mod tests {
         assert!(put(&mut waiting, clock, T + 2, 3, 8));
         assert!(!put(&mut waiting, clock, T + 2, 3, 9), "twice is once");
         assert_eq!((waiting.len(), waiting.due(clock)), (3, None));
-        assert_eq!(number(waiting.of_key(Key::Token(7))), Some(1));
-        assert_eq!(number(waiting.of_key(Key::Token(7))), Some(2));
+        assert_eq!(number(waiting.by_key(Key::Token(7))), Some(1));
+        assert_eq!(number(waiting.by_key(Key::Token(7))), Some(2));
         assert_eq!(
-            [7, 9].map(|token| waiting.of_key(Key::Token(token))),
+            [7, 9].map(|token| waiting.by_key(Key::Token(token))),
             [None, None]
         );
-        assert!(waiting.put_behind(Key::Visit(Id([3; 16])), b"a"));
-        assert!(waiting.put_behind(Key::Reader(5, 3), b"b"));
-        assert!(
-            !waiting.put_behind(Key::Visit(Id([1; 16])), b"c"),
+        let [third, first] = [3, 1].map(|visit| Some(Key::Visit(Id([visit; 16]))));
+        let reader = Some(Key::Reader(5, 3));
+        assert_eq!(waiting.put_behind(&[third], b"a"), Behind::Waits);
+        assert_eq!(
+            waiting.put_behind(&[first, None, reader], b"b"),
+            Behind::Waits
+        );
+        assert_eq!(
+            waiting.put_behind(&[first], b"c"),
+            Behind::Nobody,
             "it has gone"
         );
         waiting.pass(clock, T + HOLD_MS + 1);
@@ -273,7 +301,7 @@ mod tests {
         waiting.pass(clock, T + HOLD_MS + 2);
         let last = waiting.due(clock).expect("due");
         assert_eq!(last.behind, [b"a".to_vec(), b"b".to_vec()]);
-        assert!(waiting.is_empty() && waiting.by_key.is_empty());
+        assert!(waiting.is_empty() && waiting.places.is_empty());
         assert!(!put(&mut waiting, clock, T + 2, 4, 9), "too late to wait");
     }
 
@@ -285,13 +313,17 @@ mod tests {
             // A clock that is ahead: time does not come there.
             assert!(put(&mut waiting, clock, T + 10 * STEP_MS, 1, 7));
             assert!(put(&mut waiting, clock, T, 3, 7));
-            for number_of in 1..HEARTBEATS_MAX {
-                waiting.heartbeat(T + HOLD_MS);
-                let passed = (number_of == HEARTBEATS_PASSED).then_some(3);
-                assert_eq!(number(waiting.outwaited(T + HOLD_MS)), passed);
+            let mut time = T + HOLD_MS;
+            for counted in 1..HEARTBEATS_MAX {
+                time += APART_MS;
+                waiting.heartbeat(time);
+                // Another collector's.
+                waiting.heartbeat(time + APART_MS / 2);
+                let passed = (counted == HEARTBEATS_PASSED).then_some(3);
+                assert_eq!(number(waiting.outwaited(time)), passed);
             }
-            waiting.heartbeat(T);
-            assert_eq!(number(waiting.outwaited(T)), Some(1), "{clock:?}");
+            waiting.heartbeat(time + APART_MS);
+            assert_eq!(number(waiting.outwaited(time)), Some(1), "{clock:?}");
             assert!(put(&mut waiting, clock, T + 10 * STEP_MS, 2, 7));
             assert_eq!(number(waiting.left()), Some(2), "an import has ended");
             assert_eq!(waiting.left(), None);
@@ -313,15 +345,16 @@ mod tests {
         let keys = |visit: u8| Keys {
             token: 1,
             visit: Id([visit; 16]),
-            content: 5,
-            visitor: None,
+            reader: None,
         };
         let (time, long) = (T + 2 * STEP_MS, vec![0; RECORD_BYTES_MAX + 1]);
         assert!(!waiting.put(clock, time, keys(9), &long));
         assert!(waiting.put(clock, time, keys(9), &long[1..]));
         let key = Key::Visit(Id([9; 16]));
-        assert!(!waiting.put_behind(key, &long) && waiting.put_behind(key, &long[1..]));
-        assert!(!waiting.put_behind(key, b"more"));
+        let full = Behind::Full(key);
+        assert_eq!(waiting.put_behind(&[Some(key)], &long), full);
+        assert_eq!(waiting.put_behind(&[Some(key)], &long[1..]), Behind::Waits);
+        assert_eq!(waiting.put_behind(&[Some(key)], b"more"), full);
         let bytes = to_bytes(1, &waiting).expect("writes");
         let again: Waiting = from_bytes(1, &bytes).expect("reads");
         assert_eq!(to_bytes(1, &again).expect("writes"), bytes);

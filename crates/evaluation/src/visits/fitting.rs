@@ -9,6 +9,7 @@ use grapevine_event::Method;
 use grapevine_inference::{Model, Range, Weight, against_typed, evidence};
 
 use super::deciding::deciding;
+use super::known_way::survival_to_known;
 use super::own_tokens::own_tokens_law;
 use super::pipeline::{Judged, Outcome};
 use super::rivals::{Case, Figures, History, Prior, regress, sigmoid};
@@ -158,6 +159,9 @@ pub fn fit_visits(
         ] {
             text = with_line(&text, "site", key, &format!("{figure:.2}"));
         }
+    }
+    if let Some(ratio) = survival_to_known(marked) {
+        text = with_line(&text, "site", "survival_to_known", &format!("{ratio:.2}"));
     }
     text = with_line(&text, "", "version", &format!("{version:?}"));
     let fitted = format!(

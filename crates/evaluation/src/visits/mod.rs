@@ -11,6 +11,7 @@ mod deciding;
 mod fitting;
 mod found;
 mod half_life;
+mod known_way;
 mod lineage;
 mod measures;
 mod own_tokens;

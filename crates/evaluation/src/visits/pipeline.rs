@@ -114,6 +114,10 @@ impl Judged {
             && self.dark[1] >= 0.9
             && app.is_some_and(|app| app.surface == Surface::Private)
             && self.facts.iter().any(|(name, _)| named.contains(name))
+            && !self
+                .facts
+                .iter()
+                .any(|(name, _)| *name == evidence::TOKEN_AGAIN)
     }
 }
 

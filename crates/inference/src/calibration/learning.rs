@@ -296,9 +296,13 @@ struct Point {
 fn survival_law(seen: &Seen<'_>, model: &Model) -> (f64, f64) {
     let site = &model.site;
     let counts = (KNOWN_MAX / seen.known.max(1.0)).min(1.0 / seen.design_effect());
-    let with = site.survival * site.survival_weight + seen.known_with_token * counts;
-    let without = (1.0 - site.survival) * site.survival_weight
-        + (seen.known - seen.known_with_token) * counts;
+    // Of as many links that are no better known than those without a deciding fact.
+    let odds = (seen.known_with_token + 0.5) / (seen.known - seen.known_with_token + 0.5)
+        * site.survival_to_known;
+    let survived = odds / (1.0 + odds);
+    let known = seen.known * counts;
+    let with = site.survival * site.survival_weight + known * survived;
+    let without = (1.0 - site.survival) * site.survival_weight + known * (1.0 - survived);
     (with.max(0.05), without.max(0.05))
 }
 

@@ -173,6 +173,10 @@ impl Chains {
 
     /// The collector says what time it is: what has waited long enough for it is settled.
     pub fn heartbeat(&mut self, time: i64, emit: &mut dyn FnMut(Finding<'_>)) {
+        if self.live.is_none() {
+            // What came before the first went by the clock of imports, which may be of another year.
+            self.spreading.finish(self.forest.apps(), emit);
+        }
         self.live = Some(self.live.map_or(time, |live| live.max(time)));
         self.spreading.heartbeat(time, self.forest.apps(), emit);
     }
@@ -395,9 +399,9 @@ impl Chains {
         awaited.then_some(token)
     }
 
-    /// Key of a site's content.
-    pub fn content_key(site: &str, content: &str) -> u64 {
-        content_key(site, content)
+    /// Key of a site.
+    pub fn site_key(site: &str) -> u64 {
+        key("site", &[site.as_bytes()])
     }
 
     /// Key of a site's token.
@@ -425,6 +429,11 @@ impl Chains {
         self.contents.iter().map(Recent::len).sum::<usize>()
             + self.forest.entries()
             + self.spreading.entries()
+    }
+
+    /// True once the collector has said what time it is.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Which clock an event time lives by.
