@@ -1,19 +1,21 @@
-//! The order of moments does not matter: where records of `hits.classified` change places within the five
-//! seconds that things are held for, as the tasks that write them may let them, the chain stage finds the same
+//! Legal orders. Hits of one visitor come in order, those of several lie among each other as they may: the
+//! classify stage says the same of each (previews aside, of which the first sight of an act is told).
+//!
+//! The order of moments does not matter to the chain stage: where records of `hits.classified` change places within the five
+//! seconds that things are held for, as the tasks that write them may let them, it finds the same
 //! of chains, of what spreads and of surges.
 //!
 //! One visitor's records stay in order, as they come through one task. What a landing says of itself is given:
 //! the evidence of its content's history and of its site's tokens is as of the moment in which it is judged.
 
-#[allow(dead_code, reason = "other tests set up more")]
 mod support;
 
 use std::collections::BTreeMap;
 
-use grapevine_enrichment::{ChainStage, Outputs, Stage};
+use grapevine_enrichment::{ChainStage, ClassifyStage, Outputs, Stage};
 use grapevine_event::{
-    AddressOf, Channel, Device, Heartbeat, HitKind, Id, Method, Property, Record, Share, ShareKind,
-    SurgeState, Visit, VisitEvent, VisitorBasis, topic,
+    AddressOf, Channel, Device, Heartbeat, Hit, HitKind, Id, Method, Property, Protocol, Record,
+    Share, ShareKind, SurgeState, Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_inference::chains::HOLD_MS;
 use proptest::prelude::*;
@@ -426,5 +428,106 @@ fn a_rush_that_comes_mixed_up_is_found_whole() {
         assert_eq!(raised.count(), 1);
         assert!(calm[topic::CASCADES].len() > 1 && calm[topic::EDGES].len() > 400);
         assert!(calm[topic::SPREADS].len() > 5);
+    }
+}
+
+/// A hit of one of a few visitors.
+#[derive(Clone, Debug)]
+struct Said {
+    visitor: i64,
+    kind: HitKind,
+    path: &'static str,
+    token: Option<u8>,
+    given: bool,
+    referrer: &'static str,
+    after: i64,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let kinds = prop_oneof![
+        6 => Just(HitKind::PageView),
+        1 => Just(HitKind::Copy),
+        1 => Just(HitKind::Share),
+        1 => Just(HitKind::Conversion),
+    ];
+    let paths = prop::sample::select(vec!["/", "/a", "/story/of-a-town", "/sport"]);
+    let referrers = prop::sample::select(vec![
+        "",
+        "https://www.google.com/",
+        "https://example.org/",
+        "https://web.whatsapp.com/",
+    ]);
+    let after = prop_oneof![4 => 0i64..5_000, 2 => 5_000i64..900_000, 1 => 1_900_000i64..9_000_000];
+    let token = prop::option::weighted(0.4, 0u8..12);
+    (
+        0i64..5,
+        kinds,
+        paths,
+        token,
+        any::<bool>(),
+        referrers,
+        after,
+    )
+        .prop_map(
+            |(visitor, kind, path, token, given, referrer, after)| Said {
+                visitor,
+                kind,
+                path,
+                token,
+                given,
+                referrer,
+                after,
+            },
+        )
+}
+
+/// What the classify stage writes of hits, in order of its bytes.
+fn classified(hits: &[(i64, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let mut stage = support::classify();
+    let mut out = Outputs::new(ClassifyStage::NAME, ClassifyStage::INPUT);
+    for (offset, (_, hit)) in (0..).zip(hits) {
+        stage.process(offset, hit, &mut out);
+    }
+    let mut written: Vec<Vec<u8>> = out.records().map(|(_, record)| record.to_vec()).collect();
+    written.sort();
+    written
+}
+
+proptest! {
+    #[test]
+    fn visitors_may_lie_among_each_other_as_they_like(
+        hits in prop::collection::vec(said(), 1..80),
+        behind in prop::array::uniform5(0i64..20_000_000),
+    ) {
+        let mut time = T0;
+        let mut told: Vec<(i64, i64, Vec<u8>)> = Vec::new();
+        for (number, said) in (0u64..).zip(&hits) {
+            time += said.after;
+            let token = said.token.map_or(String::new(), |token| format!("?gv=token{token}"));
+            let url = format!("https://example.org{}{token}", said.path);
+            let given = format!("token{}", number % 12);
+            let hit = Hit {
+                kind: said.kind,
+                protocol: Protocol::Native,
+                visitor: Some(said.visitor),
+                visitor_basis: VisitorBasis::Client,
+                network: Some(said.visitor * 7),
+                user_agent: support::IPHONE,
+                referrer: Some(said.referrer),
+                share_token: said.given.then_some(given.as_str()),
+                ..Hit::page_view(id(number as usize), "example.org", time, &url)
+            };
+            let mut record = Vec::new();
+            hit.encode(&mut record).expect("encodes");
+            told.push((time, said.visitor, record));
+        }
+        let in_order = |comes: &dyn Fn(&(i64, i64, Vec<u8>)) -> i64| -> Vec<(i64, Vec<u8>)> {
+            let mut order: Vec<_> = told.iter().collect();
+            order.sort_by_key(|said| comes(said));
+            order.into_iter().map(|(time, _, hit)| (*time, hit.clone())).collect()
+        };
+        let calm = classified(&in_order(&|(time, ..)| *time));
+        let mixed = classified(&in_order(&|(time, visitor, _)| time + behind[*visitor as usize]));
+        prop_assert_eq!(calm, mixed);
     }
 }
