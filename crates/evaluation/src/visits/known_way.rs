@@ -2,7 +2,6 @@
 //! decides, on simulated sites.
 
 use grapevine_event::Method;
-use grapevine_inference::evidence;
 
 use super::pipeline::{Judged, Outcome};
 
@@ -35,7 +34,7 @@ impl Links {
 }
 
 /// Odds that a private link keeps its token where no fact decides, over those of links by private apps that
-/// name themselves: the geometric mean of `marked` sites, which carry tokens. `None` where no site has enough
+/// name themselves, .01 to 100: the geometric mean of `marked` sites, which carry tokens. `None` where no site has enough
 /// of both.
 pub(super) fn survival_to_known(marked: &[Outcome]) -> Option<f64> {
     let ratios: Vec<f64> = marked
@@ -46,7 +45,7 @@ pub(super) fn survival_to_known(marked: &[Outcome]) -> Option<f64> {
         .map(|[known, grey]| grey.log_odds() - known.log_odds())
         .collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
-    (!ratios.is_empty()).then(|| mean.exp())
+    (!ratios.is_empty()).then(|| mean.exp().clamp(0.01, 100.0))
 }
 
 /// Of known way, and of private landings that a token alone decided or no fact.
@@ -65,6 +64,7 @@ fn links(visits: &[Judged]) -> [Links; 2] {
 #[cfg(test)]
 mod tests {
     use grapevine_event::Channel;
+    use grapevine_inference::evidence;
 
     use super::super::lineage::tests::row;
     use super::*;
