@@ -39,7 +39,7 @@ fn sigmoid(log_odds: f64) -> f64 {
 }
 
 /// A site whose private links are `off` more likely than the facts say, of which `survival` keep
-/// their token; `known` links of known way beside them.
+/// their token; `known` links of known way beside them, which keep theirs as much oftener as the model says.
 fn site(off: f64, survival: f64, landings: usize, known: usize) -> Calibrations {
     site_of(4.0, off, survival, landings, known)
 }
@@ -49,9 +49,11 @@ fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) ->
     let model = Model::builtin();
     let mut calibrations = Calibrations::default();
     let mut dice = Dice(7);
+    let odds = survival / (1.0 - survival) / model.site.survival_to_known;
+    let survival_of_known = odds / (1.0 + odds);
     for at in 0..landings.max(known) {
         if at < known {
-            calibrations.known("s", dice.unit() < survival);
+            calibrations.known("s", dice.unit() < survival_of_known);
         }
         if at < landings {
             let facts = wide * (dice.unit() - 0.6);
