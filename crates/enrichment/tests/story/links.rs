@@ -71,10 +71,13 @@ fn a_link_passed_on_twice_is_a_chain() {
     );
     assert_eq!(visits[1].content, URL, "decorations are no content");
     read!(world, topic::EDGES, Edge, edge_bytes, edges);
-    let parents: Vec<_> = edges
+    // What came before the first heartbeat is settled with it: the first reader came from outside.
+    let (certain, inferred): (Vec<_>, Vec<_>) = edges
         .iter()
-        .map(|e| (e.child_visit, e.parent_visit, e.lag_ms))
-        .collect();
+        .map(|e| (e.method, (e.child_visit, e.parent_visit, e.lag_ms)))
+        .partition(|(method, _)| *method == EdgeMethod::Token);
+    assert_eq!(inferred, [(EdgeMethod::Inferred, (first, None, None))]);
+    let parents: Vec<_> = certain.into_iter().map(|(_, edge)| edge).collect();
     assert_eq!(
         parents,
         [
