@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use grapevine_event::{
     AddressOf, Heartbeat, Hit, Id, Protocol, Share, ShareKind, VisitorBasis, topic,
 };
+use grapevine_inference::chains::HOLD_MS;
 use grapevine_kafka_testing::Cluster;
 use grapevine_log::kafka::topics::{self, Creation, Wish};
 use grapevine_log::kafka::{Connection, Producer};
@@ -105,8 +106,9 @@ impl World {
                 (commit.append_keyed(topic::HITS_RAW, key, write)).expect("appends");
             }
         }
+        // Past all of them: nobody waits for the owner of his token any more.
         let heartbeat = Heartbeat {
-            event_time: time,
+            event_time: time + HOLD_MS,
             source: "collector",
         };
         (commit.append_to_every(topic::HITS_RAW, |out| heartbeat.encode(out))).expect("encodes");
