@@ -16,6 +16,7 @@ use grapevine_inference::{Classifier, StateError};
 use crate::classify::misplaced;
 use crate::outputs::{Outputs, Rejection};
 use crate::stage::Stage;
+use order::Desk;
 use state::{Room, State};
 
 /// Places visits into cascades and infers their causes. State: at most 123 MB for 459 thousand visits
@@ -56,25 +57,27 @@ impl Stage for ChainStage {
     const INPUT: &'static str = topic::HITS_CLASSIFIED;
 
     fn process(&mut self, _offset: u64, record: &[u8], out: &mut Outputs) {
-        let rejected = match Record::decode_into(record, &mut self.room.evidence) {
+        let decoded = Record::decode_into(record, &mut self.room.evidence);
+        let desk = &mut Desk {
+            classifier: &self.classifier,
+            room: &mut self.room,
+            out: &mut *out,
+        };
+        let rejected = match decoded {
             Ok(Record::Visit(visit)) => {
-                self.state
-                    .visit_comes(&self.classifier, visit, record, &mut self.room, out);
+                self.state.visit_comes(visit, record, desk);
                 None
             }
             Ok(Record::VisitEvent(event)) => {
-                self.state
-                    .visit_event_comes(&self.classifier, event, record, &mut self.room, out);
+                self.state.visit_event_comes(event, record, desk);
                 None
             }
             Ok(Record::Share(share)) => {
-                self.state
-                    .share_comes(&self.classifier, share, record, &mut self.room, out);
+                self.state.share_comes(share, record, desk);
                 None
             }
             Ok(Record::Heartbeat(heartbeat)) => {
-                self.state
-                    .heartbeat_comes(&self.classifier, &heartbeat, &mut self.room, out);
+                self.state.heartbeat_comes(&heartbeat, desk);
                 None
             }
             Ok(other) => Some(("unexpected_record", misplaced(Self::INPUT, &other))),
