@@ -279,6 +279,8 @@ impl Cluster {
 
     /// The same as rdkafka takes them.
     pub fn client_config(&self) -> ClientConfig {
+        // A test that ends does not crash in threads that close their connections.
+        openssl_sys::init();
         let mut config = ClientConfig::new();
         for (key, value) in self.client_properties() {
             config.set(key, value);

@@ -119,6 +119,9 @@ impl Connection {
         {
             return Err(ConnectionError::Reserved(reserved.clone()));
         }
+        // Before librdkafka does it: unless told otherwise by whoever is first, OpenSSL takes itself down
+        // when the process ends, while librdkafka's threads close their connections, and they crash.
+        openssl_sys::init();
         let connection = Connection {
             brokers: brokers.to_owned(),
             properties,
