@@ -12,7 +12,7 @@ use grapevine_event::{
 use grapevine_inference::chains::HOLD_MS;
 use grapevine_kafka_testing::Cluster;
 use grapevine_log::kafka::topics::{self, Creation, Wish};
-use grapevine_log::kafka::{Connection, Producer};
+use grapevine_log::kafka::{Connection, Onlooker, Producer};
 use grapevine_log::{Commit, Key};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -35,6 +35,7 @@ pub type Outputs = BTreeMap<(&'static str, i32), Vec<Vec<u8>>>;
 pub struct World {
     /// The brokers.
     pub cluster: Cluster,
+    onlooker: Onlooker,
     producer: Producer,
     partitions: i32,
 }
@@ -48,6 +49,7 @@ impl World {
         let cluster = Cluster::start().expect("a broker");
         let connection =
             Connection::new(&cluster.bootstrap(), BTreeMap::new(), None).expect("a connection");
+        let onlooker = Onlooker::new(&connection, "the judge").expect("an onlooker");
         let wishes = topic::ALL.map(|name| Wish {
             name,
             partitions: Some(partitions),
@@ -63,6 +65,7 @@ impl World {
         let producer = Producer::new(&connection, counts).expect("a producer");
         World {
             cluster,
+            onlooker,
             producer,
             partitions,
         }
@@ -182,7 +185,8 @@ impl World {
         outputs
     }
 
-    /// Waits until the chain stage has put out as many visits and events as there are.
+    /// Waits until the chain stage has put out as many visits and events as there are, and until
+    /// what was committed with them can be read on every topic.
     pub fn settled(&self, records: usize) -> Outputs {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -195,7 +199,12 @@ impl World {
             };
             let found = count(&[topic::VISITS, topic::EVENTS]);
             if found >= records {
-                return outputs;
+                // A broker says that a transaction is committed before each partition has been told.
+                for topic in topic::ALL {
+                    let settled = self.onlooker.settled(topic, 0..self.partitions);
+                    settled.expect("ends");
+                }
+                return self.outputs();
             }
             let classified = count(&[topic::HITS_CLASSIFIED]);
             assert!(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use grapevine_kafka_testing::Cluster;
 use grapevine_log::kafka::topics::{self, Creation, TopicsError, Wish};
 use grapevine_log::kafka::{
-    Connection, Group, GroupProtocol, KafkaPartition, Membership, Producer,
+    Connection, Group, GroupProtocol, KafkaPartition, Membership, Onlooker, Producer,
 };
 use grapevine_log::{Commit, Durability, Key, LogError, Partition, Position};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
@@ -135,6 +135,10 @@ fn copy(
 /// Every record of a topic, by a group of its own that commits nothing.
 fn read_all(topic: &'static str, partitions: usize) -> Vec<Vec<String>> {
     let connection = connection();
+    // A broker says that a transaction is committed before each partition has been told.
+    let onlooker = Onlooker::new(&connection, "nobody").expect("an onlooker");
+    let count = i32::try_from(partitions).expect("a number");
+    onlooker.settled(topic, 0..count).expect("ends");
     let membership = membership(
         &format!("reader of {topic}"),
         "reader",

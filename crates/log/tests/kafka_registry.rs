@@ -154,6 +154,8 @@ fn copy(partition: &KafkaPartition) -> Vec<Vec<u8>> {
 
 fn messages(connection: &Connection, name: &str) -> Vec<Vec<u8>> {
     let onlooker = Onlooker::new(connection, "nobody").expect("an onlooker");
+    // A broker says that a transaction is committed before each partition has been told.
+    onlooker.settled(name, 0..2).expect("ends");
     let mut messages = Vec::new();
     for partition in 0..2 {
         let mut take = |_: u64, message: &[u8]| messages.push(message.to_vec());

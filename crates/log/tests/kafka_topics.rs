@@ -137,6 +137,8 @@ fn stands_at(offset: u64) -> Position {
 /// Lengths of the committed records of a topic's one partition.
 fn lengths(topic: &str) -> Vec<usize> {
     let onlooker = Onlooker::new(&connection(), "who looks at lengths").expect("an onlooker");
+    // A broker says that a transaction is committed before each partition has been told.
+    onlooker.settled(topic, 0..1).expect("ends");
     let mut lengths = Vec::new();
     let mut take = |_: u64, record: &[u8]| lengths.push(record.len());
     (onlooker.read(topic, 0, 0..u64::MAX, &mut take)).expect("reads");

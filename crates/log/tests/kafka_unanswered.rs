@@ -210,6 +210,8 @@ fn a_commit_that_gets_no_answer_is_found_out_about() {
     let onlooker = Onlooker::new(&connection, "unanswered").expect("looks");
     let copied = || {
         let mut copied = Vec::new();
+        // A broker says that a transaction is committed before each partition has been told.
+        onlooker.settled("out", 0..1).expect("ends");
         let mut take = |_: u64, record: &[u8]| copied.push(record.to_vec());
         onlooker
             .read("out", 0, 0..u64::MAX, &mut take)
