@@ -30,12 +30,14 @@ pub(crate) struct Calibrating {
 }
 
 impl Calibrating {
-    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives
-    /// the version that it is then judged by; `None` where it stays as it was.
+    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that; `front`
+    /// says whether it is of a home page or a section's front. Gives the version that it is then judged by;
+    /// `None` where it stays as it was.
     pub(crate) fn visit(
         &mut self,
         classifier: &Classifier,
         visit: &mut Visit<'_>,
+        front: bool,
     ) -> Option<Arc<str>> {
         let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
         let marked = visit.incoming_token.is_some();
@@ -70,6 +72,7 @@ impl Calibrating {
         };
         let landing = Marked {
             log_odds,
+            front,
             token,
             with_id,
         };

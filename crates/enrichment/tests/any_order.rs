@@ -57,6 +57,8 @@ enum Reader {
 enum Kind {
     Grey,
     Searched,
+    /// In the browser of an app that shows messages.
+    Named,
     Robot,
     /// By the token of nobody who was ever seen.
     Forged,
@@ -78,6 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![
         8 => Just(Kind::Grey),
         2 => Just(Kind::Searched),
+        2 => Just(Kind::Named),
         1 => Just(Kind::Robot),
         1 => Just(Kind::Forged),
         1 => Just(Kind::Copy),
@@ -110,6 +113,7 @@ fn id(number: usize) -> Id {
 fn landing<'a>(number: usize, time: i64, content: &'a str, kind: Kind) -> Visit<'a> {
     let (channel, method, dark) = match kind {
         Kind::Searched => (Channel::Search, Method::Referrer, 0.004),
+        Kind::Named => (Channel::DarkSocial, Method::InAppBrowser, 0.97),
         Kind::Robot => (Channel::Bot, Method::Agent, 0.0),
         _ => (
             Channel::DarkSocial,
@@ -290,7 +294,7 @@ fn history(steps: &[Step], live: bool) -> Vec<Told> {
         if let (Some(token), true) = (&token, step.kind != Kind::Searched) {
             // A fact decides, so that no token teaches what grey landings are.
             (visit.channel, visit.method) = match step.kind {
-                Kind::Robot => (visit.channel, visit.method),
+                Kind::Robot | Kind::Named => (visit.channel, visit.method),
                 _ => (Channel::DarkSocial, Method::Referrer),
             };
             visit.incoming_token = Some(token.as_str().into());

@@ -142,7 +142,7 @@ fn names_parents_better(via: Via) {
         let name = baseline.name;
         // Of what is inferred beside many tokens, P(private) alone is about as good (docs/chains.md).
         let slack = match name.starts_with("P(private)") {
-            true => 0.03,
+            true => 0.05,
             false => 0.0,
         };
         for (ours, theirs, slack) in [

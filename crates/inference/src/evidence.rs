@@ -114,6 +114,26 @@ pub const NAMES: &[(&str, &str)] = &[
         "the content was first seen a short while ago",
     ),
     (OLD_CONTENT, "the content was first seen long ago"),
+    (
+        ONE_PRIVATE_READER,
+        "a private link that a fact tells brought somebody else to this content of late",
+    ),
+    (
+        FEW_PRIVATE_READERS,
+        "private links that facts tell brought a few others to this content of late",
+    ),
+    (
+        MANY_PRIVATE_READERS,
+        "private links that facts tell brought many others to this content of late",
+    ),
+    (
+        SOME_PUBLIC_READERS,
+        "search, networks, other sites or campaigns brought some others to this content of late",
+    ),
+    (
+        MANY_PUBLIC_READERS,
+        "search, networks, other sites or campaigns brought many others to this content of late",
+    ),
 ];
 
 macro_rules! names {
@@ -165,4 +185,9 @@ names! {
     PREVIEW_BEFORE = "preview_before",
     FRESH_CONTENT = "fresh_content",
     OLD_CONTENT = "old_content",
+    ONE_PRIVATE_READER = "one_private_reader",
+    FEW_PRIVATE_READERS = "few_private_readers",
+    MANY_PRIVATE_READERS = "many_private_readers",
+    SOME_PUBLIC_READERS = "some_public_readers",
+    MANY_PUBLIC_READERS = "many_public_readers",
 }

@@ -83,7 +83,8 @@ pub(crate) struct Site {
     pub(crate) survival_to_known: f64,
     /// Own tokens that come back and are not recognised, for each that is, where readers have an id.
     pub(crate) own_to_again: f64,
-    /// Part of landings that nobody passed on which come by the reader's own token, 0 to 1.
+    /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own token, 0
+    /// to 1.
     pub(crate) own_part: f64,
     /// Standard deviation, between sites, of the logarithm of either.
     pub(crate) own_spread: f64,
@@ -121,6 +122,11 @@ table!(Weights of Weight {
     rewritten_webview,
     fresh_content,
     old_content,
+    one_private_reader,
+    few_private_readers,
+    many_private_readers,
+    some_public_readers,
+    many_public_readers,
     preview_minute,
     preview_ten_minutes,
     preview_hour,

@@ -127,6 +127,25 @@ impl<V> Recent<V> {
         gone
     }
 
+    /// The same entries with other values.
+    pub(crate) fn map<W>(self, to: impl Fn(V) -> W) -> Recent<W> {
+        let slots = self.slots.into_iter();
+        Recent {
+            index: self.index,
+            slots: slots
+                .map(|slot| Slot {
+                    key: slot.key,
+                    older: slot.older,
+                    newer: slot.newer,
+                    value: to(slot.value),
+                })
+                .collect(),
+            oldest: self.oldest,
+            newest: self.newest,
+            capacity: self.capacity,
+        }
+    }
+
     /// Takes a key out.
     pub fn remove(&mut self, key: u64) -> Option<V> {
         let at = self.find(key)?;

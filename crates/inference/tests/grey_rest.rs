@@ -2,7 +2,7 @@
 
 mod support;
 
-use grapevine_event::{Channel, Hit, Method, VisitorBasis};
+use grapevine_event::{Hit, Method, VisitorBasis};
 use grapevine_inference::{Classification, Classifier, Model, VisitorContext};
 
 use support::{ARTICLE, DESKTOP, IPHONE, NEW, classifier, judge, landing, signals};
@@ -17,12 +17,10 @@ fn deep_landings_are_darker_than_home_pages() {
         ..NEW
     };
     let article = dark(ARTICLE, &NEW, IPHONE);
-    // The most probable of three rivals: a new visitor may well have searched.
-    let judged = judge(&landing(ARTICLE, "", IPHONE), &NEW);
-    assert_eq!(judged.channel, Channel::DarkSocial, "{judged:?}");
-    assert!(article > 0.4, "{article}");
-    assert!(dark("https://www.example.org/", &NEW, IPHONE) < 0.2);
-    assert!(dark("https://www.example.org/sport", &NEW, IPHONE) < 0.4);
+    // A new visitor may as well have searched, as long as nothing else is known of the article.
+    assert!((0.25..0.5).contains(&article), "{article}");
+    assert!(dark("https://www.example.org/", &NEW, IPHONE) < 0.1);
+    assert!(dark("https://www.example.org/sport", &NEW, IPHONE) < 0.1);
     assert!(dark(ARTICLE, &returning, IPHONE) < article);
     assert!(dark(ARTICLE, &NEW, DESKTOP) < article);
     let address = VisitorContext {
@@ -60,8 +58,8 @@ fn the_browser_tells_a_hidden_page_from_a_typed_address() {
     let rest = |judged: &Classification<'_>| 1.0 - judged.dark_probability;
     let of_rest = |judged: &Classification<'_>| judged.dark_search_probability / rest(judged);
     let by_hand = |judged: &Classification<'_>| rest(judged) - judged.dark_search_probability;
-    assert!(of_rest(&hidden) > of_rest(&silent) && of_rest(&silent) > of_rest(&typed));
-    assert!(by_hand(&hidden) < by_hand(&silent) && by_hand(&silent) < by_hand(&typed));
+    assert!(of_rest(&hidden) > of_rest(&typed) && of_rest(&silent) > of_rest(&typed));
+    assert!(by_hand(&hidden) < by_hand(&typed) && by_hand(&silent) < by_hand(&typed));
     assert!(typed.dark_search_probability < silent.dark_search_probability);
     assert!(fetched("same-origin").dark_probability < silent.dark_probability);
 }
@@ -168,13 +166,15 @@ fn every_weight_moves_the_probability_its_own_way() {
                             _ => name,
                         };
                         let named = before.evidence.iter().any(|found| found.name == fact);
+                        // Log-odds go down to -12.
+                        let sum: f32 = after.evidence.iter().map(|fact| fact.log_odds).sum();
                         assert_eq!(
                             after.dark_probability > before.dark_probability,
-                            named,
+                            named && sum > -12.0,
                             "{name}"
                         );
                         assert!(after.dark_probability >= before.dark_probability);
-                        moved |= named;
+                        moved |= named && sum > -12.0;
                     }
                 }
             }
@@ -189,6 +189,11 @@ fn every_weight_moves_the_probability_its_own_way() {
         [
             "fresh_content",
             "old_content",
+            "one_private_reader",
+            "few_private_readers",
+            "many_private_readers",
+            "some_public_readers",
+            "many_public_readers",
             "preview_minute",
             "preview_ten_minutes",
             "preview_hour",

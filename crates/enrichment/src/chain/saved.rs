@@ -10,8 +10,8 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 9 has landings that wait for the owner of their token. No release wrote 2 to 8.
-const FORMAT: u32 = 9;
+/// Format of the saved state: 10 has the ways by which others came to a content. No release wrote 2 to 9.
+const FORMAT: u32 = 10;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 
@@ -65,12 +65,14 @@ mod tests {
 
     #[test]
     fn a_state_of_the_last_release_goes_on() {
-        // As release 0.1.0 wrote an empty one: two maps of contents, starts, the forest, no live
+        // As release 0.1.0 wrote one, empty but for a content: two maps of contents, starts, the forest, no live
         // clock; nothing due, the time, three counts.
         let map = |capacity: u32| (capacity, Vec::new());
+        // Of a content: its first visit, its last sign, how many visits, no acts.
+        type Content = (Option<i64>, i64, u32, Vec<u8>);
         #[derive(Serialize)]
         struct Old {
-            contents: [(u32, Vec<u8>); 2],
+            contents: [(u32, Vec<(u64, Content)>); 2],
             starts: (u32, Vec<u8>),
             maps: [(u32, Vec<u8>); 4],
             changed: Vec<u64>,
@@ -82,7 +84,10 @@ mod tests {
             counts: [u64; 3],
         }
         let old = Old {
-            contents: [map(114_688), map(114_688)],
+            contents: [
+                (114_688, vec![(5, (Some(3), 7, 2, Vec::new()))]),
+                (114_688, Vec::new()),
+            ],
             starts: map(4_096),
             maps: [map(458_752), map(458_752), map(458_752), map(65_536)],
             changed: Vec::new(),

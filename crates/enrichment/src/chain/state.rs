@@ -28,6 +28,8 @@ const CHANGED_MS_MAX: i64 = 60_000;
 /// A fact that leaves more than this of P(privately passed on) does not say where a reader came
 /// from: an app that posts and messages share, say.
 const OUTSIDE_DARK_MAX: f32 = 0.02;
+/// Pages that everybody opens.
+const FRONTS: [&str; 2] = [evidence::HOME_PAGE, evidence::SECTION_FRONT];
 
 /// Room to work in, which says nothing of what was before.
 #[derive(Default)]
@@ -90,7 +92,11 @@ impl State {
         let content = visit.content.clone();
         let token = visit.incoming_token.clone();
         let arrival = arrival_of(&visit, &content, token.as_deref());
-        let hints = self.chains.landing(&arrival, classifier.model());
+        let mut hints = self.chains.landing(&arrival, classifier.model());
+        let front = is_front(&visit, classifier);
+        if front {
+            hints = hints.without_company();
+        }
         if visit.method == Method::Token {
             add_to_rest(&mut visit.evidence, &hints);
         } else if visit.method == Method::Prior {
@@ -104,7 +110,7 @@ impl State {
             let evidence = hints.evidence(&name_of, &mut room.words);
             visit.evidence.extend(evidence);
         }
-        let version = self.calibrating.visit(classifier, &mut visit);
+        let version = self.calibrating.visit(classifier, &mut visit, front);
         let mut visit = match &version {
             Some(version) => Visit {
                 model_version: Cow::Borrowed(version),
@@ -354,6 +360,20 @@ pub(super) fn arrival_of<'v>(
     }
 }
 
+/// True of a home page or a section's front. Where a token decided, the evidence does not say so.
+fn is_front(visit: &Visit<'_>, classifier: &Classifier) -> bool {
+    match visit.method {
+        Method::Token => {
+            let link = classifier.signals().link(&visit.content);
+            link.is_ok_and(|link| link.shape.is_home || link.shape.is_section_front)
+        }
+        _ => visit
+            .evidence
+            .iter()
+            .any(|fact| FRONTS.contains(&fact.name)),
+    }
+}
+
 /// What a visit says of itself to its content's chains.
 fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
     let dark = [
@@ -375,6 +395,7 @@ fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
     Judgement {
         outside: is_from_outside(visit),
         decided: visit.method != Method::Prior,
+        way_known: visit.method != Method::Prior && visit.channel != Channel::Internal,
         private: visit.channel == Channel::DarkSocial,
         dark,
         passed_on,

@@ -14,28 +14,33 @@ pub(super) struct Deciding {
     pub(super) table: &'static str,
     /// Its key there.
     pub(super) name: String,
-    /// As published: low, likely and high.
+    /// As the sites are driven with it: low, likely and high.
+    pub(super) used: Range,
+    /// As published.
     pub(super) published: Range,
 }
 
 /// All of a model.
 pub(super) fn deciding(model: &Model) -> Vec<Deciding> {
     let facts = model.facts().into_iter();
-    let facts = facts.map(|(name, _, published)| Deciding {
+    let facts = facts.map(|(name, used, published)| Deciding {
         table: "fact",
         name: name.to_owned(),
+        used,
         published,
     });
     let surfaces = model.surfaces().into_iter();
-    let surfaces = surfaces.map(|(app, _, published)| Deciding {
+    let surfaces = surfaces.map(|(app, used, published)| Deciding {
         table: "surface",
         name: app.to_owned(),
+        used,
         published,
     });
     let without = model.surfaces_without_referrer().into_iter();
-    let without = without.map(|(app, _, published)| Deciding {
+    let without = without.map(|(app, used, published)| Deciding {
         table: "surface_without_referrer",
         name: app.to_owned(),
+        used,
         published,
     });
     facts.chain(surfaces).chain(without).collect()
@@ -44,7 +49,7 @@ pub(super) fn deciding(model: &Model) -> Vec<Deciding> {
 impl Deciding {
     /// Whether it gave a visit its probability: by what decided, and by the figure.
     fn decided(&self, visit: &Judged) -> bool {
-        let same = (visit.dark[1] - self.published.likely).abs() < 1e-6;
+        let same = (visit.dark[1] - self.used.likely).abs() < 1e-6;
         let app = matches!(
             visit.method,
             Method::InAppBrowser | Method::RequestedWith | Method::Client | Method::Referrer

@@ -25,6 +25,12 @@ pub(super) const QUANTILE: f64 = 1.645;
 /// Part of sites whose range should hold the true part.
 const HELD: f64 = 0.9;
 pub(super) const STEPS: usize = 30;
+/// Facts that count half beside an act of sharing.
+const OF_PRIVATE_READERS: [&str; 3] = [
+    evidence::ONE_PRIVATE_READER,
+    evidence::FEW_PRIVATE_READERS,
+    evidence::MANY_PRIVATE_READERS,
+];
 
 /// Why no weights can be fitted.
 #[derive(Debug, thiserror::Error)]
@@ -37,24 +43,22 @@ pub enum FitError {
     Model(#[from] grapevine_inference::ModelError),
 }
 
-/// The model with every figure as published: what sites to fit on are driven with.
+/// The model that sites to fit on are driven with: weights as published, and facts that decide as they are in
+/// use, so that by private links and by public ways the same others come of late as will in use.
 ///
 /// # Errors
 /// None as long as the shipped model is one.
-pub fn published_model() -> Result<Model, FitError> {
+pub fn driving_model() -> Result<Model, FitError> {
     let model = Model::builtin();
     let mut text = Model::builtin_text().to_owned();
     for (name, weight) in named(&model) {
         let dark = weight.published;
         text = with_weight(&text, &name, dark, weight.published_search);
     }
-    for fact in deciding(&model) {
-        text = with_line(&text, fact.table, &fact.name, &as_text(fact.published));
-    }
     Ok(Model::parse(&text)?)
 }
 
-/// Fits a model on sites that were driven with [`published_model`]: `sites` without tokens, `marked`
+/// Fits a model on sites that were driven with [`driving_model`]: `sites` without tokens, `marked`
 /// with them, which only the probabilities where tokens decide are fitted on. `from` says in words
 /// what the sites are. Gives the text of the model.
 ///
@@ -66,7 +70,7 @@ pub fn fit_visits(
     version: &str,
     from: &str,
 ) -> Result<String, FitError> {
-    let model = published_model()?;
+    let model = driving_model()?;
     let weights = named(&model);
     let cases: Vec<Vec<Case>> = sites
         .iter()
@@ -201,7 +205,15 @@ fn against_typed_each(
 /// Whether the chain stage adds it, which knows a content's history.
 fn is_history(table: &str) -> bool {
     let name = table.strip_prefix("weight.").unwrap_or_default();
-    name.starts_with("preview_") || name == evidence::FRESH_CONTENT || name == evidence::OLD_CONTENT
+    name.starts_with("preview_")
+        || OF_PRIVATE_READERS.contains(&name)
+        || [
+            evidence::FRESH_CONTENT,
+            evidence::OLD_CONTENT,
+            evidence::SOME_PUBLIC_READERS,
+            evidence::MANY_PUBLIC_READERS,
+        ]
+        .contains(&name)
 }
 
 /// The prior first, then every weight, by the name of its table.
@@ -217,7 +229,9 @@ fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
     let mut history: Vec<History> = Vec::new();
     for (name, log_odds) in &visit.facts {
         if *name == evidence::PREVIEW_BEFORE {
-            history.extend(preview(*log_odds, weights));
+            history.extend(whole_or_half("preview_", *log_odds, weights));
+        } else if OF_PRIVATE_READERS.contains(name) {
+            history.extend(whole_or_half(name, *log_odds, weights));
         } else if let Some(at) = weights
             .iter()
             .position(|(table, _)| table.strip_prefix("weight.") == Some(weight_of(name, visit)))
@@ -250,11 +264,15 @@ fn weight_of(name: &'static str, visit: &Judged) -> &'static str {
     }
 }
 
-/// Which of the weights of previews it was: whole, or half where the app may have posted it.
-fn preview(log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
-    let previews = weights.iter().enumerate();
-    let previews = previews.filter(|(_, (name, _))| name.starts_with("weight.preview_"));
-    previews
+/// Which of the weights that begin like this it was: whole, or half, as where the app that fetched a preview may
+/// have posted the link, or where others' private links stand beside an act.
+fn whole_or_half(begin: &str, log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
+    let all = weights.iter().enumerate();
+    let possible = all.filter(|(_, (table, _))| {
+        let name = table.strip_prefix("weight.");
+        name.is_some_and(|name| name.starts_with(begin))
+    });
+    possible
         .flat_map(|(at, (_, weight))| [(at, 1.0, weight), (at, 0.5, weight)])
         .find(|(_, part, weight)| (weight.dark.likely * part - log_odds).abs() < 1e-3)
         .map(|(at, part, _)| (at, part))
@@ -523,9 +541,9 @@ mod tests {
 
     #[test]
     fn surfaces_of_apps_with_both_sides_follow_the_visits_inside_the_published_range() {
-        let model = published_model().expect("a model");
+        let model = driving_model().expect("a model");
         let mut sites = sites();
-        for (app, _, published) in model.surfaces() {
+        for (app, used, _) in model.surfaces() {
             for site in &mut sites {
                 // Two of three in private.
                 for at in 0..300 {
@@ -536,7 +554,7 @@ mod tests {
                     site.visits.push(Judged {
                         app: app.to_owned(),
                         method: Method::Referrer,
-                        dark: [published.low, published.likely, published.high],
+                        dark: [used.low, used.likely, used.high],
                         ..visit(&[], channel)
                     });
                 }
@@ -565,16 +583,16 @@ mod tests {
 
     #[test]
     fn what_a_missing_referrer_says_is_fitted_by_itself() {
-        let model = published_model().expect("a model");
+        let model = driving_model().expect("a model");
         let mut sites = sites();
         let published = model.surfaces_without_referrer();
-        for (app, _, published) in &published {
+        for (app, used, _) in &published {
             for visits in sites.iter_mut().map(|site| &mut site.visits) {
                 // Half in private.
                 visits.extend((0..300).map(|at| Judged {
                     app: (*app).to_owned(),
                     method: Method::InAppBrowser,
-                    dark: [published.low, published.likely, published.high],
+                    dark: [used.low, used.likely, used.high],
                     ..visit(&[], [Channel::Social, Channel::DarkSocial][at % 2])
                 }));
             }
@@ -590,7 +608,7 @@ mod tests {
 
     #[test]
     fn a_hidden_page_has_a_weight_of_its_own_on_phones() {
-        let model = published_model().expect("a model");
+        let model = driving_model().expect("a model");
         let weights = named(&model);
         let hidden = ("fetch_cross_site", 0.2);
         for (facts, name) in [
@@ -608,7 +626,7 @@ mod tests {
 
     #[test]
     fn a_preview_is_told_by_what_it_added() {
-        let model = published_model().expect("a model");
+        let model = driving_model().expect("a model");
         let weights = named(&model);
         let at = |name: &str| {
             let table = format!("weight.{name}");
@@ -624,13 +642,33 @@ mod tests {
             let likely = weights[place].1.dark.likely;
             for part in [1.0, 0.5] {
                 assert_eq!(
-                    preview(likely * part, &weights),
+                    whole_or_half("preview_", likely * part, &weights),
                     Some((place, part)),
                     "{name}"
                 );
             }
         }
-        assert_eq!(preview(0.01, &weights), None);
+        assert_eq!(whole_or_half("preview_", 0.01, &weights), None);
+    }
+
+    #[test]
+    fn others_private_links_are_told_from_half_of_them_beside_an_act() {
+        let model = driving_model().expect("a model");
+        let weights = named(&model);
+        for name in OF_PRIVATE_READERS {
+            let table = format!("weight.{name}");
+            let place = weights.iter().position(|(known, _)| *known == table);
+            let place = place.expect("there");
+            assert!(is_history(&table));
+            let likely = weights[place].1.dark.likely;
+            for part in [1.0, 0.5] {
+                assert_eq!(
+                    whole_or_half(name, likely * part, &weights),
+                    Some((place, part)),
+                    "{name}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod tokens;
 mod truth;
 
 pub use chains::{ChainMeasures, Chains, measure_chains};
-pub use fitting::{FitError, fit_visits, published_model};
+pub use fitting::{FitError, driving_model, fit_visits};
 pub use found::Found;
 pub use measures::{Baseline, Fit, Group, Point, VisitMeasures, ece_of_sites, measure};
 pub use parents::{Apart, GroupScores, MethodScores, ParentScores};

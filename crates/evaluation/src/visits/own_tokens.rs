@@ -10,7 +10,7 @@ use super::pipeline::{Judged, Outcome};
 pub(super) struct OwnTokensLaw {
     /// Those that are not recognised, for each that is, where readers have an id that the site keeps.
     pub(super) to_again: f64,
-    /// Part of landings that nobody passed on which come by one, where they have none.
+    /// Part of landings elsewhere than on fronts that nobody passed on which come by one, where they have none.
     pub(super) part: f64,
     /// Standard deviation, between sites, of the logarithm of either.
     pub(super) spread: f64,
@@ -68,7 +68,8 @@ fn counts(visits: &[Judged]) -> Counts {
         counts.again += f64::from(u8::from(has(evidence::TOKEN_AGAIN)));
         counts.own += f64::from(u8::from(marked && !is_passed_on));
         let undecided = marked || visit.method == Method::Prior;
-        counts.not_private += f64::from(u8::from(undecided && !visit.truth.is_dark()));
+        let counted = undecided && visit.deep && !visit.truth.is_dark();
+        counts.not_private += f64::from(u8::from(counted));
     }
     counts
 }

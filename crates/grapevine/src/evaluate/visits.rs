@@ -12,8 +12,8 @@ use std::sync::Arc;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use grapevine_evaluation::visits::{
     ChainMeasures, DriveError, Fit, Group, Judged, Outcome, SimulatedSite, Via, VisitMeasures,
-    drive, ece_of_sites, fit_visits, measure, measure_chains, published_model, read_truth,
-    scaled_to, simulated, token_rate,
+    drive, driving_model, ece_of_sites, fit_visits, measure, measure_chains, read_truth, scaled_to,
+    simulated, token_rate,
 };
 use grapevine_inference::Model;
 use grapevine_inference::causes::Weights;
@@ -182,7 +182,7 @@ impl Rows {
 }
 
 pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Result<(), Failure> {
-    let model = published_model().ends(ExitKind::Software)?;
+    let model = driving_model().ends(ExitKind::Software)?;
     let signals = Arc::new(judging::signals(settings)?);
     let by = By {
         signals: &signals,

@@ -47,6 +47,8 @@ const TOKENS_COUNTED_MAX: u32 = 32_768;
 pub struct Marked<'t> {
     /// What everything but the token says of a private link, log-odds.
     pub log_odds: f64,
+    /// Whether it is a home page or a section's front, to which hardly anybody comes back by his token.
+    pub front: bool,
     /// Its token, where it has one that is not known to be the reader's own.
     pub token: Option<&'t str>,
     /// Whether the reader has an id that the site keeps, by which own tokens are recognised.
@@ -88,7 +90,7 @@ impl Calibrations {
         });
         let site = self.site(site);
         site.learn_where_due(version, model);
-        site.count(landing.log_odds, label, landing.with_id);
+        site.count(&landing, label);
         site.learned()
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
 
+use super::Marked;
 use super::learning::{Learned, Seen, believe, learn};
 use super::tokens::OwnTokens;
 use crate::model::{Model, Range};
@@ -14,7 +15,7 @@ pub(super) const FACT_BINS: usize = 24;
 const FACT_BIN_WIDTH: f64 = 0.5;
 /// Bins of the reliability curve, each a tenth of P(private) wide.
 pub(super) const SCORE_BINS: usize = 10;
-/// Landings with a token before anything is learned: one link found in an old mail, or forged,
+/// Landings with a token, elsewhere than on fronts, before anything is learned: one link found in an old mail, or forged,
 /// makes no site that marks its links.
 const TOKENS_MIN: f64 = 2.0;
 /// Landings with a token before a record says what was learned from them: from fewer it is a guess.
@@ -46,15 +47,18 @@ struct Scored {
     predicted_squared: f64,
     /// Sum of what was predicted of those with a token.
     predicted_with_token: f64,
+    /// Those that nobody passed on, elsewhere than on fronts, as was predicted.
+    not_private: f64,
 }
 
 /// What is remembered of one site.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Site {
     name: String,
+    /// Of landings elsewhere than on fronts.
     facts: [Facts; FACT_BINS],
     scored: [Scored; SCORE_BINS],
-    /// Landings that have no id of the site's.
+    /// Of the same, those that have no id of the site's.
     without_id: f64,
     /// Landings by a token that is known to be the reader's own.
     again: f64,
@@ -98,23 +102,25 @@ impl Site {
         self.changed
     }
 
-    /// `label`: how many landings its token had before; `with_id`: whether the reader has an id that the
-    /// site keeps.
-    pub(super) fn count(&mut self, log_odds: f64, label: Option<f64>, with_id: bool) {
-        let log_odds = match log_odds.is_finite() {
-            true => log_odds.clamp(-12.0, 12.0),
+    /// `label`: how many landings its token had before.
+    pub(super) fn count(&mut self, landing: &Marked<'_>, label: Option<f64>) {
+        let log_odds = match landing.log_odds.is_finite() {
+            true => landing.log_odds.clamp(-12.0, 12.0),
             false => 0.0,
         };
-        self.without_id += f64::from(u8::from(!with_id));
-        if let Some(before) = label {
-            self.squares += 2.0 * before + 1.0;
-        }
+        let before = label;
         let label = f64::from(u8::from(label.is_some()));
-        let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
-        let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
-        facts.landings += 1.0;
-        facts.tokens += label;
-        facts.log_odds += log_odds;
+        let deep = f64::from(u8::from(!landing.front));
+        if !landing.front {
+            self.news += 1.0;
+            self.without_id += f64::from(u8::from(!landing.with_id));
+            self.squares += before.map_or(0.0, |before| 2.0 * before + 1.0);
+            let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
+            let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
+            facts.landings += 1.0;
+            facts.tokens += label;
+            facts.log_odds += log_odds;
+        }
         let learned = self.learned.as_ref();
         let added = learned.map_or(0.0, |learned| learned.adds(log_odds));
         let predicted = sigmoid(log_odds + added);
@@ -125,7 +131,7 @@ impl Site {
         scored.predicted += predicted;
         scored.predicted_squared += predicted * predicted;
         scored.predicted_with_token += label * predicted;
-        self.news += 1.0;
+        scored.not_private += deep * (1.0 - predicted);
         self.changed = true;
         if self.landings() >= LANDINGS_MAX {
             self.halve();
@@ -167,20 +173,30 @@ impl Site {
             scored.predicted /= 2.0;
             scored.predicted_squared /= 2.0;
             scored.predicted_with_token /= 2.0;
+            scored.not_private /= 2.0;
         }
     }
 
     fn landings(&self) -> f64 {
-        self.facts.iter().map(|facts| facts.landings).sum()
+        self.scored.iter().map(|bin| bin.landings).sum()
     }
 
     fn tokens(&self) -> f64 {
+        self.scored.iter().map(|bin| bin.tokens).sum()
+    }
+
+    /// Those that something is learned from: elsewhere than on fronts.
+    fn deep_landings(&self) -> f64 {
+        self.facts.iter().map(|facts| facts.landings).sum()
+    }
+
+    fn deep_tokens(&self) -> f64 {
         self.facts.iter().map(|facts| facts.tokens).sum()
     }
 
     /// Learns from what was counted, where there is enough and enough of it is new.
     pub(super) fn learn_where_due(&mut self, version: &str, model: &Model) {
-        if self.news < NEWS_MIN || self.news < NEWS * self.landings() {
+        if self.news < NEWS_MIN || self.news < NEWS * self.deep_landings() {
             return;
         }
         self.news = 0.0;
@@ -188,7 +204,7 @@ impl Site {
     }
 
     fn would_learn(&self, version: &str, model: &Model) -> Option<Learned> {
-        if self.tokens() >= TOKENS_MIN {
+        if self.deep_tokens() >= TOKENS_MIN {
             Some(learn(&self.seen(), version, model))
         } else if self.named >= NAMED_MIN {
             Some(believe(&self.seen(), version, model))
@@ -202,11 +218,11 @@ impl Site {
             facts: &self.facts,
             own: OwnTokens {
                 again: self.again,
-                without_id: self.without_id / self.landings().max(1.0),
+                without_id: self.without_id / self.deep_landings().max(1.0),
             },
             known: self.known,
             known_with_token: self.known_with_token,
-            landings_a_token: self.squares / self.tokens().max(1.0),
+            landings_a_token: self.squares / self.deep_tokens().max(1.0),
             visits: self.visits,
             named: if self.named >= NAMED_MIN {
                 Some(self.named)
@@ -228,8 +244,9 @@ impl Site {
         let tokens = self.tokens();
         // What would be learned now, which the next landings are judged by.
         let now = self.would_learn(version, model);
-        let is_shown =
-            |learned: &&Learned| learned.survival().is_none() || tokens >= TOKENS_SHOWN_MIN;
+        let is_shown = |learned: &&Learned| {
+            learned.survival().is_none() || self.deep_tokens() >= TOKENS_SHOWN_MIN
+        };
         let shown = now.as_ref().filter(is_shown);
         let survival = shown.and_then(Learned::survival);
         let intercept = shown.map(Learned::intercept);
@@ -310,9 +327,9 @@ impl Site {
 
 impl Scored {
     /// Tokens that were passed on, where the part `own` of landings that are not private have one of the
-    /// reader's own.
+    /// reader's own, fronts aside.
     fn passed_on(&self, own: f64) -> f64 {
-        (self.tokens - own * (self.landings - self.predicted)).max(0.0)
+        (self.tokens - own * self.not_private).max(0.0)
     }
 }
 

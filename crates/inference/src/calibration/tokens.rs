@@ -8,6 +8,9 @@
 //!
 //! P(private | token) = π · (ρ p / π) / (ρ p / π + ω (1 - p)).
 //!
+//! Home pages and sections' fronts, which people open by their plain address, are left out of ω: there half of
+//! what nobody passed on arrives, and hardly any of it by an own token.
+//!
 //! On a site whose readers copy tagged addresses ω hardly counts. Where few links keep their token, as
 //! when a browser shares the canonical address, most tokens that come are readers' own.
 
@@ -45,7 +48,7 @@ impl OwnTokens {
 pub struct TokenLaw {
     /// Part of privately passed links that arrive with their token.
     pub(crate) survival: f64,
-    /// Part of landings that nobody passed on which come by the reader's own token.
+    /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own token.
     pub(crate) own: Range,
     /// How far below what the rest of a visit says its true log-odds may be.
     pub(crate) below: f64,

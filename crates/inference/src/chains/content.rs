@@ -1,4 +1,5 @@
-//! What is remembered of one content: when it was first seen, and the latest share acts.
+//! What is remembered of one content: when it was first seen, the latest share acts, and by which ways
+//! others came.
 
 use std::borrow::Cow;
 
@@ -6,6 +7,7 @@ use grapevine_event::{AddressOf, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
 use super::Arrival;
+use super::company::{Company, Said, Way};
 use super::hints::{DAY_MS, HOUR_MS, Hint, Hints, MINUTE_MS, Words};
 use crate::evidence;
 use crate::model::{Model, Range, Weight};
@@ -20,6 +22,7 @@ const HISTORY_MS: i64 = 7 * DAY_MS;
 /// A page of the long tail is rarely seen too; what is fresh is seen several times in its day.
 const FRESH_VISITS_MIN: u32 = 3;
 const OLD_MS: i64 = 30 * DAY_MS;
+const PRIVATE_LINKS: &str = "private links";
 
 /// A share act.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -67,6 +70,28 @@ pub(super) struct Content {
     visits: u32,
     /// Oldest first.
     acts: Vec<Act>,
+    company: Company,
+}
+
+/// [`Content`] as release 0.1.0 saved it.
+#[derive(Deserialize)]
+pub(super) struct SavedContent {
+    first: Option<i64>,
+    last: i64,
+    visits: u32,
+    acts: Vec<Act>,
+}
+
+impl From<SavedContent> for Content {
+    fn from(saved: SavedContent) -> Self {
+        Content {
+            first: saved.first,
+            last: saved.last,
+            visits: saved.visits,
+            acts: saved.acts,
+            company: Company::default(),
+        }
+    }
 }
 
 impl Content {
@@ -76,6 +101,7 @@ impl Content {
             last: time,
             visits: 1,
             acts: Vec::new(),
+            company: Company::default(),
         }
     }
 
@@ -85,6 +111,7 @@ impl Content {
             last: act.time,
             visits: 0,
             acts: vec![act],
+            company: Company::default(),
         }
     }
 
@@ -111,6 +138,11 @@ impl Content {
         self.acts.insert(at, act);
     }
 
+    /// A reader came by a way that a fact tells.
+    pub(super) fn joined(&mut self, time: i64, way: Way) {
+        self.company.joined(time, way);
+    }
+
     pub(super) fn last_seen(&self) -> i64 {
         self.last
     }
@@ -122,9 +154,31 @@ impl Content {
         since: i64,
         model: &'m Model,
     ) -> Hints<'m> {
+        let company = self.company.says(arrival.time, model);
+        let hint = |said: Said<'m>, by| Hint {
+            name: said.name,
+            words: Words::Company {
+                by,
+                readers: said.readers,
+            },
+            weight: Cow::Borrowed(said.weight),
+        };
+        let [private, public] = company;
+        let act = self.preview(arrival, model);
+        // An act shortly before and the readers whom it brought are signs of the same: together they say
+        // less than each adds alone.
+        let private = private.map(|said| match &act {
+            Some(_) => Hint {
+                weight: Cow::Owned(halved(said.weight)),
+                ..hint(said, PRIVATE_LINKS)
+            },
+            None => hint(said, PRIVATE_LINKS),
+        });
         Hints {
-            act: self.preview(arrival, model),
+            act,
             age: self.age(arrival, since, model),
+            private,
+            public: public.map(|said| hint(said, "public ways")),
         }
     }
 
@@ -193,7 +247,8 @@ impl Content {
     }
 }
 
-/// The weight of an act whose fetcher serves posts and messages alike: half, down to nothing.
+/// Half of a weight, its range down to nothing: of an act whose fetcher serves posts and messages alike, of
+/// others' private links beside an act.
 fn halved(weight: &Weight) -> Weight {
     let half = |range: Range| Range {
         low: range.low.min(0.0),
@@ -202,9 +257,9 @@ fn halved(weight: &Weight) -> Weight {
     };
     Weight {
         dark: half(weight.dark),
-        search: weight.search,
+        search: weight.search / 2.0,
         published: half(weight.published),
-        published_search: weight.published_search,
+        published_search: weight.published_search / 2.0,
         source: String::new(),
     }
 }

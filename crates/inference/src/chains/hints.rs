@@ -12,19 +12,38 @@ pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// What a content's history says about a landing: two things at the most.
+/// What a content's history says about a landing: four things at the most.
 #[derive(Clone, Debug, Default)]
 pub struct Hints<'m> {
     /// Of an act of sharing shortly before.
     pub(super) act: Option<Hint<'m>>,
     /// Of the content's age.
     pub(super) age: Option<Hint<'m>>,
+    /// Of others whom private links brought there of late.
+    pub(super) private: Option<Hint<'m>>,
+    /// Of others who came there by public ways of late.
+    pub(super) public: Option<Hint<'m>>,
 }
 
 impl<'m> Hints<'m> {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Hint<'m>> {
-        self.act.iter().chain(&self.age)
+        self.each().into_iter().flatten()
+    }
+
+    fn each(&self) -> [Option<&Hint<'m>>; 4] {
+        [&self.act, &self.age, &self.private, &self.public].map(Option::as_ref)
+    }
+
+    /// Without what others say who came there: of a home page or a section's front, which everybody opens,
+    /// they say nothing.
+    #[must_use]
+    pub fn without_company(self) -> Hints<'m> {
+        Hints {
+            private: None,
+            public: None,
+            ..self
+        }
     }
 
     /// The hints as evidence, told in `words`, whatever was in them; `name_of` gives the name for
@@ -35,17 +54,16 @@ impl<'m> Hints<'m> {
         words: &'w mut String,
     ) -> impl Iterator<Item = Evidence<'w>> {
         words.clear();
-        if let Some(act) = &self.act {
-            act.tell(name_of, words);
-        }
-        let of_act = words.len();
-        if let Some(age) = &self.age {
-            age.tell(name_of, words);
-        }
-        let (of_act, of_age) = words.split_at(of_act);
-        let act = self.act.as_ref().map(|act| act.evidence(of_act));
-        let age = self.age.as_ref().map(|age| age.evidence(of_age));
-        act.into_iter().chain(age)
+        let told = self.each().map(|hint| {
+            let from = words.len();
+            if let Some(hint) = hint {
+                hint.tell(name_of, words);
+            }
+            (hint, from..words.len())
+        });
+        let words: &'w str = words;
+        told.into_iter()
+            .filter_map(move |(hint, place)| Some(hint?.evidence(&words[place])))
     }
 }
 
@@ -70,6 +88,10 @@ pub(super) enum Words {
     },
     Old {
         age_ms: i64,
+    },
+    Company {
+        by: &'static str,
+        readers: f32,
     },
 }
 
@@ -97,6 +119,12 @@ impl Hint<'_> {
             }
             Words::Fresh { age_ms } | Words::Old { age_ms } => {
                 write!(words, "content first seen {} ago", InWords(age_ms))
+            }
+            Words::Company { by, readers } => {
+                write!(
+                    words,
+                    "others came to this content by {by} of late: {readers:.1}, each counting half after 12 h"
+                )
             }
         };
     }

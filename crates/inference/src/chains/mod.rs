@@ -8,6 +8,7 @@
 //! Edges without token are inferred by [`crate::causes`], content by content: [`Chains::read`] and
 //! [`Chains::pass_on`] say what they find.
 
+mod company;
 mod content;
 mod forest;
 mod hints;
@@ -22,7 +23,8 @@ use crate::causes::Marks;
 use crate::clock::{Clock, key, short};
 use crate::model::Model;
 use crate::recent::Recent;
-use content::{Act, Content};
+use company::Way;
+use content::{Act, Content, SavedContent};
 use forest::Forest;
 use forest::token_key;
 pub use forest::{Cause, Place};
@@ -30,7 +32,7 @@ pub use hints::{Hint, Hints, add_to_rest};
 pub use spreading::{Finding, HOLD_MS, IDLE_MS, NotFollowed, Reproductions, SETTLE_MS};
 use spreading::{Origin, Orphan, Owner, Reading, Rise, Sharing, Spreading};
 
-/// Contents remembered of each clock: with eight acts each, at most 60 MB together.
+/// Contents remembered of each clock: with eight acts each, at most 68 MB together.
 const CONTENTS_MAX: u32 = 114_688;
 /// Sites whose first event time is remembered.
 const SITES_MAX: u32 = 4_096;
@@ -88,6 +90,8 @@ pub struct Judgement {
     pub outside: bool,
     /// True where a fact decided its channel.
     pub decided: bool,
+    /// True where a fact tells by which way it came, or leaves it open: not of a page of the site itself.
+    pub way_known: bool,
     /// True where it is booked as dark social.
     pub private: bool,
     /// P(privately passed on): low, likely and high, 0 to 1.
@@ -134,7 +138,7 @@ pub struct Chains {
 /// [`Chains`] as release 0.1.0 saved it, without what spreads.
 #[derive(Deserialize)]
 pub struct SavedChains {
-    contents: [Recent<Content>; 2],
+    contents: [Recent<SavedContent>; 2],
     starts: Recent<i64>,
     forest: Forest,
     live: Option<i64>,
@@ -143,7 +147,7 @@ pub struct SavedChains {
 impl From<SavedChains> for Chains {
     fn from(saved: SavedChains) -> Self {
         Chains {
-            contents: saved.contents,
+            contents: saved.contents.map(|contents| contents.map(Content::from)),
             starts: saved.starts,
             forest: saved.forest,
             live: saved.live,
@@ -354,7 +358,11 @@ impl Chains {
         if let Some(known) = contents.get(content) {
             let hints = known.hints(arrival, since, model);
             known.visited(arrival.time);
-            return hints;
+            // Who comes again may be among those who came of late.
+            return match self.forest.knows(content, arrival.visitor) {
+                true => hints.without_company(),
+                false => hints,
+            };
         }
         contents.set(content, Content::visited_first(arrival.time));
         Hints::default()
@@ -377,10 +385,18 @@ impl Chains {
         self.forest.owner(share.site, &share.content, token)
     }
 
-    /// Gives a landing its place. Who more likely came by an own token, which P(it was passed on) says,
+    /// Gives a landing its place, and remembers by which way it came, where a fact says so. Who more likely came by an own token, which P(it was passed on) says,
     /// begins a cascade.
     pub fn arrive(&mut self, arrival: &Arrival<'_>, judgement: &Judgement) -> Place {
         let content = content_key(arrival.site, arrival.content);
+        if let Some(way) = Way::known(judgement)
+            && !self.forest.knows(content, arrival.visitor)
+        {
+            let contents = &mut self.contents[self.clock_of(arrival.time).index()];
+            if let Some(known) = contents.peek_mut(content) {
+                known.joined(arrival.time, way);
+            }
+        }
         self.forest.arrive(content, arrival, judgement.sure())
     }
 

@@ -140,6 +140,7 @@ impl World {
         let judgement = Judgement {
             outside: landing.outside,
             decided: landing.outside || landing.token.is_some(),
+            way_known: false,
             private: !landing.outside,
             dark: [landing.dark * 0.5, landing.dark, 0.5 + landing.dark * 0.5],
             passed_on: [landing.passed_on; 3],

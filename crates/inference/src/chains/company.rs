@@ -1,0 +1,318 @@
+//! By which ways others came to a content of late.
+//!
+//! Readers without a trace come to an article when those of one known source do (Chartbeat 2015). So whoever
+//! comes while an app that names itself, a token or a mark brings others, is likelier one of theirs, and while
+//! search, networks or a campaign do, likelier one of those. Only facts count: whose way is itself guessed
+//! says nothing of the next.
+
+use serde::{Deserialize, Serialize};
+
+use super::Judgement;
+use super::hints::HOUR_MS;
+use crate::evidence;
+use crate::model::{Model, Weight};
+
+/// Readers are counted in slots of so long. Whoever comes within one after a landing was sent may be told
+/// before it (hits come out of order by seconds), so he is counted from the slot after the next on.
+const SLOT_MS: i64 = super::HOLD_MS;
+/// Slots that may still be counted without one another.
+const SLOTS: usize = 3;
+/// What an hour leaves of a reader: half after 12 hours. Of 3, 6, 12, 24 and 48 that told most on simulated
+/// sites, with little between 6 and 24.
+const HOUR_LEAVES: f32 = 0.943_874_36;
+/// Readers fewer than so many are none.
+const LEAST: f32 = 1e-3;
+/// A reader who comes so many hours before those that were counted is of another time: the count begins anew
+/// with him, so that one clock of another year does not silence a content.
+const ANEW_HOURS: i64 = 10 * 24;
+/// P(private link) from which on a fact tells of a private way.
+const PRIVATE_MIN: f32 = 0.85;
+/// Up to which it tells of a public one.
+const PUBLIC_MAX: f32 = 0.15;
+/// Readers by private links, from which on there is one, are few, are many.
+const PRIVATE: [f32; 3] = [0.5, 1.5, 4.0];
+/// Readers by public ways, from which on they are some, are many.
+const PUBLIC: [f32; 2] = [4.0, 10.0];
+
+/// A way that a fact tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Private,
+    Public,
+}
+
+impl Way {
+    /// None where no fact told, or left it open. A reader's own token tells of no way.
+    pub(super) fn known(judgement: &Judgement) -> Option<Way> {
+        let private = judgement.dark[1];
+        if !judgement.way_known {
+            None
+        } else if private >= PRIVATE_MIN {
+            Some(Way::Private)
+        } else if private <= PUBLIC_MAX && judgement.sure() >= 1.0 {
+            Some(Way::Public)
+        } else {
+            None
+        }
+    }
+}
+
+/// Readers of a content by each known way, each of whom counts half after 12 hours.
+///
+/// The same whatever the order of moments was: what is counted falls slot by slot from `latest` to `before`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Company {
+    /// Number of the newest slot with a reader.
+    slot: i64,
+    /// Readers by way of the newest slot, and of those before it.
+    latest: [[u16; 2]; SLOTS],
+    /// Those of all slots before, as of the hour of the newest of these.
+    before: [f32; 2],
+}
+
+impl Company {
+    pub(super) fn joined(&mut self, time: i64, way: Way) {
+        let slot = time.div_euclid(SLOT_MS);
+        self.pass(slot);
+        let at = way as usize;
+        match usize::try_from(self.slot - slot)
+            .ok()
+            .filter(|age| *age < SLOTS)
+        {
+            Some(age) => {
+                let readers = &mut self.latest[age][at];
+                *readers = readers.saturating_add(1);
+            }
+            None if self.hour_before() - hour(slot) > ANEW_HOURS => {
+                *self = Company {
+                    slot,
+                    ..Company::default()
+                };
+                self.latest[0][at] = 1;
+            }
+            // Long ago, as in an import of several logs.
+            None => self.before[at] += left(1.0, hour(slot), self.hour_before()),
+        }
+    }
+
+    /// Until a slot is the newest.
+    fn pass(&mut self, slot: i64) {
+        let steps = slot.saturating_sub(self.slot);
+        if steps <= 0 {
+            return;
+        }
+        let mut hour_before = self.hour_before();
+        for gone in (0..SLOTS as i64).take(steps.min(SLOTS as i64) as usize) {
+            let age = SLOTS - 1 - gone as usize;
+            let readers = self.latest[age];
+            let hour_of = hour(self.slot - age as i64);
+            self.before = [0, 1]
+                .map(|way| left(self.before[way], hour_before, hour_of) + f32::from(readers[way]));
+            hour_before = hour_of;
+        }
+        let kept = SLOTS.saturating_sub(steps.min(SLOTS as i64) as usize);
+        self.latest.copy_within(0..kept, SLOTS - kept);
+        self.latest[..SLOTS - kept].fill([0; 2]);
+        self.slot = slot;
+        let now = self.hour_before();
+        self.before = self.before.map(|readers| left(readers, hour_before, now));
+    }
+
+    /// The hour that `before` is as of.
+    fn hour_before(&self) -> i64 {
+        hour(self.slot.saturating_sub(SLOTS as i64))
+    }
+
+    /// Readers by private links and by public ways before a moment; none where somebody came later already, so
+    /// that nobody is counted for those before him.
+    fn at(mut self, time: i64) -> [f32; 2] {
+        let slot = time.div_euclid(SLOT_MS);
+        let over = slot.saturating_add(1);
+        if self.slot > over {
+            return [0.0; 2];
+        }
+        // Only slots that are over for whoever comes now.
+        self.pass(over);
+        let as_of = self.hour_before();
+        self.before.map(|readers| left(readers, as_of, hour(slot)))
+    }
+
+    /// What it says about a landing: of readers by private links, and by public ways.
+    pub(super) fn says<'m>(self, time: i64, model: &'m Model) -> [Option<Said<'m>>; 2] {
+        let [private, public] = self.at(time);
+        let weights = &model.weight;
+        let of = |readers: f32, from: &[f32], named: &[(&'static str, &'m Weight)]| {
+            let reached = from.iter().filter(|from| readers >= **from).count();
+            let (name, weight) = *named.get(reached.checked_sub(1)?)?;
+            Some(Said {
+                name,
+                weight,
+                readers,
+            })
+        };
+        [
+            of(
+                private,
+                &PRIVATE,
+                &[
+                    (evidence::ONE_PRIVATE_READER, &weights.one_private_reader),
+                    (evidence::FEW_PRIVATE_READERS, &weights.few_private_readers),
+                    (
+                        evidence::MANY_PRIVATE_READERS,
+                        &weights.many_private_readers,
+                    ),
+                ],
+            ),
+            of(
+                public,
+                &PUBLIC,
+                &[
+                    (evidence::SOME_PUBLIC_READERS, &weights.some_public_readers),
+                    (evidence::MANY_PUBLIC_READERS, &weights.many_public_readers),
+                ],
+            ),
+        ]
+    }
+}
+
+/// One thing that is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'m> {
+    pub(super) name: &'static str,
+    pub(super) weight: &'m Weight,
+    pub(super) readers: f32,
+}
+
+fn hour(slot: i64) -> i64 {
+    slot.saturating_mul(SLOT_MS).div_euclid(HOUR_MS)
+}
+
+/// What is left of readers of one hour in a later one. Hour by hour, so that it is the same whether it was
+/// asked for between or not.
+fn left(readers: f32, from: i64, to: i64) -> f32 {
+    let mut readers = readers;
+    for _ in from..to {
+        if readers < LEAST {
+            return 0.0;
+        }
+        readers *= HOUR_LEAVES;
+    }
+    readers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    fn told(readers: &[(i64, Way)]) -> Company {
+        let mut company = Company::default();
+        for (time, way) in readers {
+            company.joined(*time, *way);
+        }
+        company
+    }
+
+    #[test]
+    fn a_reader_counts_half_after_twelve_hours() {
+        let company = told(&[
+            (0, Way::Private),
+            (MINUTE_MS, Way::Private),
+            (0, Way::Public),
+        ]);
+        let near = |found: [f32; 2], private: f32, public: f32| {
+            assert!(
+                (found[0] - private).abs() < 1e-3 && (found[1] - public).abs() < 1e-3,
+                "{found:?}"
+            );
+        };
+        near(company.at(30_000), 0.0, 0.0);
+        near(company.at(2 * MINUTE_MS), 2.0, 1.0);
+        near(company.at(12 * HOUR_MS + MINUTE_MS), 1.0, 0.5);
+        near(company.at(24 * HOUR_MS), 0.5, 0.25);
+        near(company.at(60 * 24 * HOUR_MS), 0.0, 0.0);
+    }
+
+    #[test]
+    fn who_comes_within_seconds_of_a_landing_is_not_counted_for_it() {
+        let company = told(&[(100_000, Way::Private)]);
+        assert_eq!(company.at(100_000 + SLOT_MS)[0], 0.0);
+        assert_eq!(company.at(100_000 + 2 * SLOT_MS)[0], 1.0);
+    }
+
+    #[test]
+    fn clocks_at_both_ends_of_time_silence_nobody() {
+        let mut company = told(&[
+            (i64::MAX, Way::Private),
+            (i64::MIN, Way::Public),
+            (0, Way::Public),
+        ]);
+        company.joined(i64::MIN, Way::Private);
+        for time in [i64::MIN, 0, i64::MAX] {
+            assert!(company.at(time).iter().all(|readers| *readers <= 4.0));
+        }
+        let mut company = told(&[(0, Way::Private), (i64::MAX, Way::Private)]);
+        assert_eq!(
+            company.at(MINUTE_MS),
+            [0.0; 2],
+            "nobody is counted for those before him"
+        );
+        company.joined(MINUTE_MS, Way::Private);
+        assert_eq!(company.at(2 * MINUTE_MS), [1.0, 0.0], "begun anew");
+    }
+
+    fn way() -> impl Strategy<Value = Way> {
+        prop_oneof![Just(Way::Private), Just(Way::Public)]
+    }
+
+    proptest! {
+        /// What is told within a slot of its moment says the same to the bit in any order.
+        #[test]
+        fn the_order_of_moments_makes_no_difference(
+            mut readers in prop::collection::vec((0i64..4_000_000, way()), 1..60),
+            late in prop::collection::vec(0i64..SLOT_MS, 60),
+            asked in 0i64..4_000_000,
+        ) {
+            readers.sort_by_key(|(time, _)| *time);
+            let mut late: Vec<(i64, (i64, Way))> = readers
+                .iter()
+                .zip(&late)
+                .map(|((time, way), late)| (time + late, (*time, *way)))
+                .collect();
+            late.sort_by_key(|(told, _)| *told);
+            let until = |told: i64, all: &[(i64, (i64, Way))]| {
+                let all = all.iter().filter(|(at, _)| *at <= told);
+                Company::at(super::tests::told(&all.map(|(_, reader)| *reader).collect::<Vec<_>>()), asked)
+            };
+            let in_order: Vec<(i64, (i64, Way))> =
+                readers.iter().map(|reader| (reader.0, *reader)).collect();
+            // Whatever of the others has come when the landing does, in its order or late.
+            prop_assert_eq!(until(asked + SLOT_MS, &late), until(asked, &in_order));
+            prop_assert_eq!(until(asked, &late), until(asked + SLOT_MS, &in_order));
+        }
+
+        /// As a sum over all readers, each by his own age to the hour.
+        #[test]
+        fn it_is_the_sum_over_all_readers(
+            mut readers in prop::collection::vec((0i64..400 * HOUR_MS, way()), 0..60),
+            asked in 0i64..420 * HOUR_MS,
+        ) {
+            readers.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);
+            readers.sort_by_key(|(time, _)| *time);
+            let found = told(&readers).at(asked);
+            for (at, wanted) in [Way::Private, Way::Public].into_iter().enumerate() {
+                let sum: f64 = readers
+                    .iter()
+                    .filter(|(_, way)| *way == wanted)
+                    .map(|(time, _)| {
+                        let hours = hour(asked.div_euclid(SLOT_MS)) - hour(time.div_euclid(SLOT_MS));
+                        0.5f64.powf(hours as f64 / 12.0)
+                    })
+                    .sum();
+                prop_assert!((f64::from(found[at]) - sum).abs() < 1e-3 * sum.max(1.0));
+            }
+        }
+    }
+}
