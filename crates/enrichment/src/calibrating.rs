@@ -55,7 +55,7 @@ impl Calibrating {
             return None;
         }
         let with_id = visit.visitor_basis == VisitorBasis::Client;
-        if with_id && has(evidence::TOKEN_AGAIN) {
+        if with_id && !front && has(evidence::TOKEN_AGAIN) {
             self.sites.again(visit.site);
         }
         let (log_odds, token) = match visit.method {

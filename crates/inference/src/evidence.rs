@@ -116,23 +116,23 @@ pub const NAMES: &[(&str, &str)] = &[
     (OLD_CONTENT, "the content was first seen long ago"),
     (
         ONE_PRIVATE_READER,
-        "a private link that a fact tells brought somebody else to this content of late",
+        "a private link that a fact tells brought a reader to this content of late",
     ),
     (
         FEW_PRIVATE_READERS,
-        "private links that facts tell brought a few others to this content of late",
+        "private links that facts tell brought a few readers to this content of late",
     ),
     (
         MANY_PRIVATE_READERS,
-        "private links that facts tell brought many others to this content of late",
+        "private links that facts tell brought many readers to this content of late",
     ),
     (
         SOME_PUBLIC_READERS,
-        "search, networks, other sites or campaigns brought some others to this content of late",
+        "search, networks, other sites or campaigns brought some readers to this content of late",
     ),
     (
         MANY_PUBLIC_READERS,
-        "search, networks, other sites or campaigns brought many others to this content of late",
+        "search, networks, other sites or campaigns brought many readers to this content of late",
     ),
 ];
 

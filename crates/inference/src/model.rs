@@ -83,8 +83,8 @@ pub(crate) struct Site {
     pub(crate) survival_to_known: f64,
     /// Own tokens that come back and are not recognised, for each that is, where readers have an id.
     pub(crate) own_to_again: f64,
-    /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own token, 0
-    /// to 1.
+    /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own
+    /// token, 0 to 1.
     pub(crate) own_part: f64,
     /// Standard deviation, between sites, of the logarithm of either.
     pub(crate) own_spread: f64,

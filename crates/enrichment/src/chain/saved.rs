@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_state_of_the_last_release_goes_on() {
-        // As release 0.1.0 wrote one, empty but for a content: two maps of contents, starts, the forest, no live
-        // clock; nothing due, the time, three counts.
+        // As release 0.1.0 wrote one, empty but for a content: two maps of contents, starts, the forest, no
+        // live clock; nothing due, the time, three counts.
         let map = |capacity: u32| (capacity, Vec::new());
         // Of a content: its first visit, its last sign, how many visits, no acts.
         type Content = (Option<i64>, i64, u32, Vec<u8>);
@@ -102,6 +102,7 @@ mod tests {
         let state = read(&bytes).expect("reads");
         assert_eq!((state.time, state.counts.dead_letters), (7, 3));
         assert_eq!(state.chains.app_name(1), "whatsapp");
+        assert_eq!(state.chains.entries(), 1, "the content");
         let again = read(&write(&state).expect("writes")).expect("reads");
         assert_eq!(write(&again), write(&state));
     }

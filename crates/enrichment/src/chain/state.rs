@@ -360,17 +360,19 @@ pub(super) fn arrival_of<'v>(
     }
 }
 
-/// True of a home page or a section's front. Where a token decided, the evidence does not say so.
+/// True of a home page or a section's front, where nothing or a token alone decided. Of a token's landing the
+/// evidence does not say so.
 fn is_front(visit: &Visit<'_>, classifier: &Classifier) -> bool {
+    let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
     match visit.method {
         Method::Token => {
+            if !has(evidence::WITHOUT_TOKEN) && !has(evidence::TOKEN_AGAIN) {
+                return false;
+            }
             let link = classifier.signals().link(&visit.content);
             link.is_ok_and(|link| link.shape.is_home || link.shape.is_section_front)
         }
-        _ => visit
-            .evidence
-            .iter()
-            .any(|fact| FRONTS.contains(&fact.name)),
+        _ => FRONTS.into_iter().any(has),
     }
 }
 

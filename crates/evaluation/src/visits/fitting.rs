@@ -44,7 +44,7 @@ pub enum FitError {
 }
 
 /// The model that sites to fit on are driven with: weights as published, and facts that decide as they are in
-/// use, so that by private links and by public ways the same others come of late as will in use.
+/// use. These say who counts as one of the readers of late, in the fit as later.
 ///
 /// # Errors
 /// None as long as the shipped model is one.

@@ -16,7 +16,7 @@ pub(super) struct OwnTokensLaw {
     pub(super) spread: f64,
 }
 
-/// What one site has.
+/// What one site has elsewhere than on home pages and sections' fronts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     own: f64,
@@ -65,11 +65,11 @@ fn counts(visits: &[Judged]) -> Counts {
         counts.with_id |= has(evidence::NEW_VISITOR);
         let is_passed_on = visit.truth.cause == "share";
         let marked = visit.rest.is_some();
-        counts.again += f64::from(u8::from(has(evidence::TOKEN_AGAIN)));
-        counts.own += f64::from(u8::from(marked && !is_passed_on));
         let undecided = marked || visit.method == Method::Prior;
-        let counted = undecided && visit.deep && !visit.truth.is_dark();
-        counts.not_private += f64::from(u8::from(counted));
+        let count = |is_so: bool| f64::from(u8::from(visit.deep && is_so));
+        counts.again += count(has(evidence::TOKEN_AGAIN));
+        counts.own += count(marked && !is_passed_on);
+        counts.not_private += count(undecided && !visit.truth.is_dark());
     }
     counts
 }

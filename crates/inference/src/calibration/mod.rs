@@ -100,8 +100,8 @@ impl Calibrations {
         self.sites.peek(key)?.learned()
     }
 
-    /// Takes a landing by a token that the reader, known by an id of the site, was given or came with
-    /// before.
+    /// Takes a landing elsewhere than on a front, by a token that the reader, known by an id of the site, was
+    /// given or came with before.
     pub fn again(&mut self, site: &str) {
         self.site(site).count_again();
     }

@@ -15,10 +15,10 @@ pub(super) const FACT_BINS: usize = 24;
 const FACT_BIN_WIDTH: f64 = 0.5;
 /// Bins of the reliability curve, each a tenth of P(private) wide.
 pub(super) const SCORE_BINS: usize = 10;
-/// Landings with a token, elsewhere than on fronts, before anything is learned: one link found in an old mail, or forged,
-/// makes no site that marks its links.
+/// Landings with a token, elsewhere than on fronts, before anything is learned: one link found in an old
+/// mail, or forged, makes no site that marks its links.
 const TOKENS_MIN: f64 = 2.0;
-/// Landings with a token before a record says what was learned from them: from fewer it is a guess.
+/// The same before a record says what was learned from them: from fewer it is a guess.
 const TOKENS_SHOWN_MIN: f64 = 20.0;
 /// New landings before anything is learned anew.
 const NEWS_MIN: f64 = 20.0;

@@ -8,8 +8,8 @@
 //!
 //! P(private | token) = π · (ρ p / π) / (ρ p / π + ω (1 - p)).
 //!
-//! Home pages and sections' fronts, which people open by their plain address, are left out of ω: there half of
-//! what nobody passed on arrives, and hardly any of it by an own token.
+//! Home pages and sections' fronts, which people open by their plain address, are left out of what is learned:
+//! on simulated sites half of what nobody passed on arrives there, and none of it by an own token.
 //!
 //! On a site whose readers copy tagged addresses ω hardly counts. Where few links keep their token, as
 //! when a browser shares the canonical address, most tokens that come are readers' own.

@@ -3,7 +3,7 @@
 //! Readers without a trace come to an article when those of one known source do (Chartbeat 2015). So whoever
 //! comes while an app that names itself, a token or a mark brings others, is likelier one of theirs, and while
 //! search, networks or a campaign do, likelier one of those. Only facts count: whose way is itself guessed
-//! says nothing of the next.
+//! says nothing of the next (a token is a fact, though whether it was passed on hangs on the rest of its visit).
 
 use serde::{Deserialize, Serialize};
 
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_at_both_ends_of_time_silence_nobody() {
+    fn clocks_at_both_ends_of_time_are_counted_and_outlived() {
         let mut company = told(&[
             (i64::MAX, Way::Private),
             (i64::MIN, Way::Public),

@@ -35,8 +35,13 @@ impl<'m> Hints<'m> {
         [&self.act, &self.age, &self.private, &self.public].map(Option::as_ref)
     }
 
-    /// Without what others say who came there: of a home page or a section's front, which everybody opens,
-    /// they say nothing.
+    /// True where readers of late say something.
+    pub(super) fn has_company(&self) -> bool {
+        self.private.is_some() || self.public.is_some()
+    }
+
+    /// Without what readers of late say: they say nothing of a home page or a section's front, which everybody
+    /// opens, nor of whoever may be one of them.
     #[must_use]
     pub fn without_company(self) -> Hints<'m> {
         Hints {
@@ -123,7 +128,7 @@ impl Hint<'_> {
             Words::Company { by, readers } => {
                 write!(
                     words,
-                    "others came to this content by {by} of late: {readers:.1}, each counting half after 12 h"
+                    "readers came to this content by {by} of late: {readers:.1}, each counting half after 12 h"
                 )
             }
         };

@@ -90,7 +90,8 @@ pub struct Judgement {
     pub outside: bool,
     /// True where a fact decided its channel.
     pub decided: bool,
-    /// True where a fact tells by which way it came, or leaves it open: not of a page of the site itself.
+    /// True where a fact decided, and it is no page of the site itself: `dark` says by which way it came, or
+    /// leaves that open.
     pub way_known: bool,
     /// True where it is booked as dark social.
     pub private: bool,
@@ -359,7 +360,7 @@ impl Chains {
             let hints = known.hints(arrival, since, model);
             known.visited(arrival.time);
             // Who comes again may be among those who came of late.
-            return match self.forest.knows(content, arrival.visitor) {
+            return match hints.has_company() && self.forest.knows(content, arrival.visitor) {
                 true => hints.without_company(),
                 false => hints,
             };
@@ -385,8 +386,8 @@ impl Chains {
         self.forest.owner(share.site, &share.content, token)
     }
 
-    /// Gives a landing its place, and remembers by which way it came, where a fact says so. Who more likely came by an own token, which P(it was passed on) says,
-    /// begins a cascade.
+    /// Gives a landing its place, and remembers by which way it came, where a fact says so. Who more likely
+    /// came by an own token, which P(it was passed on) says, begins a cascade.
     pub fn arrive(&mut self, arrival: &Arrival<'_>, judgement: &Judgement) -> Place {
         let content = content_key(arrival.site, arrival.content);
         if let Some(way) = Way::known(judgement)
