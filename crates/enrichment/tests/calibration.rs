@@ -41,24 +41,29 @@ fn landings_in(app: &str, count: u64, with_token: u64) -> Vec<Vec<u8>> {
             "https://example.org/politics/a-long-story-{}{token}",
             at % 9
         );
-        let hit = Hit {
-            protocol: Protocol::Native,
-            visitor: Some(at as i64),
-            visitor_basis: VisitorBasis::Client,
-            network: Some(at as i64),
-            user_agent: if known { &in_app } else { IPHONE },
-            ..Hit::page_view(
-                Id::builder("calibration").number(at).finish(),
-                "example.org",
-                T0 + at as i64 * APART,
-                &url,
-            )
-        };
-        let mut record = Vec::new();
-        hit.encode(&mut record).expect("encodes");
-        record
+        landing_at(at, if known { &in_app } else { IPHONE }, &url)
     };
     (0..count).map(landing).collect()
+}
+
+/// A landing of a reader of its own.
+fn landing_at(at: u64, user_agent: &str, url: &str) -> Vec<u8> {
+    let hit = Hit {
+        protocol: Protocol::Native,
+        visitor: Some(at as i64),
+        visitor_basis: VisitorBasis::Client,
+        network: Some(at as i64),
+        user_agent,
+        ..Hit::page_view(
+            Id::builder("calibration").number(at).finish(),
+            "example.org",
+            T0 + at as i64 * APART,
+            url,
+        )
+    };
+    let mut record = Vec::new();
+    hit.encode(&mut record).expect("encodes");
+    record
 }
 
 /// Runs both stages; the log afterwards.
@@ -153,23 +158,7 @@ fn a_site_is_judged_by_its_own_tokens_once_there_are_enough() {
 fn of_a_front_page_others_of_late_say_nothing() {
     let in_app = format!("{IPHONE} {WHATSAPP}");
     let landing = |at: u64, agent: &str, path: &str| {
-        let url = format!("https://example.org/{path}");
-        let hit = Hit {
-            protocol: Protocol::Native,
-            visitor: Some(at as i64),
-            visitor_basis: VisitorBasis::Client,
-            network: Some(at as i64),
-            user_agent: agent,
-            ..Hit::page_view(
-                Id::builder("fronts").number(at).finish(),
-                "example.org",
-                T0 + at as i64 * APART,
-                &url,
-            )
-        };
-        let mut record = Vec::new();
-        hit.encode(&mut record).expect("encodes");
-        record
+        landing_at(at, agent, &format!("https://example.org/{path}"))
     };
     let mut records = Vec::new();
     let mut told = Vec::new();
