@@ -262,3 +262,55 @@ fn the_label_is_no_feature_of_itself() {
     );
     assert_eq!(with[..904], without[..904]);
 }
+
+/// Tokens that come back to a home page say nothing of how often they come back to stories, recognised or not.
+#[test]
+fn own_tokens_on_a_front_page_teach_nothing() {
+    // Forty readers come to the home page by a token; who comes by it two hours later is the same, or another.
+    let dark = |again: bool| {
+        let readers = 5_000u64;
+        let visit = |second: bool, number: u64| {
+            let visitor = match second && !again {
+                true => readers + 1_000 + number,
+                false => readers + number,
+            };
+            let hours = if second { 1 } else { 3 };
+            let url = format!("https://example.org/?gv=home{number}");
+            let hit = Hit {
+                visitor: Some(visitor as i64),
+                visitor_basis: VisitorBasis::Client,
+                user_agent: IPHONE,
+                ..Hit::page_view(
+                    Id::builder("again")
+                        .number(number)
+                        .number(u64::from(second))
+                        .finish(),
+                    "example.org",
+                    T0 - hours * 3_600_000 + number as i64 * APART,
+                    &url,
+                )
+            };
+            let mut record = Vec::new();
+            hit.encode(&mut record).expect("encodes");
+            record
+        };
+        let home = [false, true]
+            .into_iter()
+            .flat_map(|second| (0..40).map(move |number| (second, number)));
+        let mut records: Vec<Vec<u8>> =
+            home.map(|(second, number)| visit(second, number)).collect();
+        records.extend(landings(600, 4));
+        let (_directory, log) = world(&records);
+        let visits = visits(&log);
+        let recognised = visits
+            .iter()
+            .filter(|visit| fact(&visit.2, "token_again").is_some());
+        assert_eq!(recognised.count(), if again { 40 } else { 0 });
+        let by_token = visits
+            .iter()
+            .rev()
+            .find(|visit| fact(&visit.2, "without_token").is_some());
+        by_token.expect("a token decided").1
+    };
+    assert_eq!(dark(true), dark(false));
+}
