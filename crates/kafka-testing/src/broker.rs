@@ -14,6 +14,11 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Lines of its log that an error shows.
 pub(crate) const WORDS_LINES: usize = 25;
 
+/// How long Java may take to say what its threads do.
+const DUMP_WITHIN: Duration = Duration::from_secs(3);
+/// Lines of that, at most.
+const DUMP_LINES: usize = 2_000;
+
 /// Only what goes wrong, on standard error.
 const LOGGING: &str = "status = error
 rootLogger.level = warn
@@ -185,9 +190,18 @@ impl Broker {
         })
     }
 
-    pub(crate) fn last_words(&self) -> String {
-        let process = self.process.as_ref();
-        process.map_or_else(String::new, |process| process.last_words(WORDS_LINES))
+    /// Its last words, and what its threads stand at: of one that neither ends nor answers.
+    pub(crate) fn what_it_does(&mut self) -> String {
+        let Some(process) = self.process.as_mut() else {
+            return format!("{} is not running", self.name());
+        };
+        let words = process.last_words(WORDS_LINES);
+        // Java writes them to its standard output.
+        process.quit();
+        std::thread::sleep(DUMP_WITHIN);
+        let dump = process.last_words(DUMP_LINES);
+        let at = dump.find("Full thread dump").unwrap_or_default();
+        format!("{words}\n{}", &dump[at..])
     }
 
     fn name(&self) -> String {

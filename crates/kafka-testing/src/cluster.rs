@@ -23,6 +23,8 @@ use crate::security::{self, Certificates, Security};
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one look may take. It ends as soon as a broker answers.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -337,19 +339,22 @@ impl Cluster {
     /// A broker that ended, or that does not answer in time, with its own last words.
     pub fn wait_until_ready(&mut self) -> Result<(), TestingError> {
         let deadline = Instant::now() + READY_WITHIN;
-        let consumer: BaseConsumer = self
-            .own_config()
-            // Its complaints while nobody listens yet are no news.
-            .set("log_level", "0")
-            .create()
-            .map_err(|error| self.refused("a client", &error))?;
         loop {
             for broker in &mut self.brokers {
                 if let Some(complaint) = broker.complaint() {
                     return Err(complaint);
                 }
             }
-            let seen = consumer.fetch_metadata(None, Duration::from_secs(1));
+            // Another at each look: what became of the connections of the last is no concern of this.
+            let consumer: BaseConsumer = self
+                .own_config()
+                // Its complaints while nobody listens yet are no news.
+                .set("log_level", "0")
+                .set("reconnect.backoff.ms", "50")
+                .set("reconnect.backoff.max.ms", "200")
+                .create()
+                .map_err(|error| self.refused("a client", &error))?;
+            let seen = consumer.fetch_metadata(None, LOOK_WITHIN);
             let reason = match &seen {
                 Ok(metadata) => {
                     let leaderless = metadata
@@ -370,7 +375,8 @@ impl Cluster {
                 Err(error) => error.to_string(),
             };
             if Instant::now() > deadline {
-                let words: Vec<String> = self.brokers.iter().map(Broker::last_words).collect();
+                let words = self.brokers.iter_mut().map(Broker::what_it_does);
+                let words: Vec<String> = words.collect();
                 return Err(TestingError::Start {
                     part: "Kafka".to_owned(),
                     reason,

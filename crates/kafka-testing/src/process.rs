@@ -158,6 +158,11 @@ impl GuardedProcess {
         self.signal(Signal::CONT);
     }
 
+    /// SIGQUIT, at which Java says what its threads do.
+    pub(crate) fn quit(&self) {
+        self.signal(Signal::QUIT);
+    }
+
     /// The end of what it wrote, `lines` at most.
     pub fn last_words(&self, lines: usize) -> String {
         let text = std::fs::read(&self.output).unwrap_or_default();
