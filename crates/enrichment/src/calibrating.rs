@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grapevine_event::{
     AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit, VisitorBasis,
 };
-use grapevine_inference::calibration::{Calibrations, Learned, Marked, TokenLaw};
+use grapevine_inference::calibration::{Calibrations, Learned, Marked, PrivateReaders, TokenLaw};
 use grapevine_inference::{COLLECTOR, Classifier, evidence};
 use grapevine_signals::Surface;
 use serde::{Deserialize, Serialize};
@@ -29,15 +29,28 @@ pub(crate) struct Calibrating {
     newest: i64,
 }
 
+/// What a visit's evidence does not say by itself.
+pub(crate) struct Beside {
+    /// Whether it is of a home page or a section's front.
+    pub(crate) front: bool,
+    /// What others who came to its content of late add to the log-odds of a private link.
+    pub(crate) company: f64,
+    /// How many of them came by private links.
+    pub(crate) private_readers: PrivateReaders,
+}
+
 impl Calibrating {
-    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that; `front`
-    /// says whether it is of a home page or a section's front. Gives the version that it is then judged by;
+    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives the version that it is then judged by;
     /// `None` where it stays as it was.
     pub(crate) fn visit(
         &mut self,
         classifier: &Classifier,
         visit: &mut Visit<'_>,
-        front: bool,
+        Beside {
+            front,
+            company,
+            private_readers,
+        }: Beside,
     ) -> Option<Arc<str>> {
         let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
         let marked = visit.incoming_token.is_some();
@@ -70,24 +83,32 @@ impl Calibrating {
             }
             _ => return None,
         };
+        let (version, model) = (classifier.version(), classifier.model());
         let landing = Marked {
             log_odds,
+            company,
+            private_readers,
             front,
             token,
             with_id,
         };
+        let alone = landing.alone();
         self.newest = self.newest.max(visit.time);
         self.due
             .get_or_insert(visit.time.saturating_add(CHANGED_MS));
-        let (version, model) = (classifier.version(), classifier.model());
         let learned = self.sites.landing(visit.site, version, landing, model);
         if visit.method == Method::Token {
             let usual = || TokenLaw::usual(visit.visitor_basis, model);
             let law = learned.and_then(Learned::token_law).unwrap_or_else(usual);
-            let adds = learned.map_or(0.0, |learned| learned.adds(log_odds));
+            let law = law.beside(private_readers, model);
+            let law = match front {
+                true => law.on_fronts(model),
+                false => law,
+            };
+            let adds = learned.map_or(0.0, |learned| learned.adds(alone));
             law.judge(visit, adds, model);
         } else if let Some(learned) = learned {
-            learned.apply(visit, log_odds, model);
+            learned.apply(visit, alone, private_readers, model);
         }
         Some(learned?.version().clone())
     }

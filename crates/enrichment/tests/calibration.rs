@@ -312,5 +312,7 @@ fn own_tokens_on_a_front_page_teach_nothing() {
             .find(|visit| fact(&visit.2, "without_token").is_some());
         by_token.expect("a token decided").1
     };
-    assert_eq!(dark(true), dark(false));
+    // They are landings like others in that a site learns anew now and then, which moves a figure a little.
+    let [recognised, not] = [true, false].map(dark);
+    assert!((recognised - not).abs() < 0.01, "{recognised} {not}");
 }

@@ -25,7 +25,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (
         WITHOUT_TOKEN,
-        "what is known of the visit besides its token: its log-odds, had the token been missing",
+        "what is known of the visit besides its token: its log-odds, had the token been missing; what the content's history says of it stands beside it, and is part of it",
     ),
     (
         SITE,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+use crate::calibration::PrivateReaders;
 use thiserror::Error;
 
 const BUILTIN: &str = include_str!("../data/model.toml");
@@ -59,6 +61,9 @@ pub struct Weight {
     pub source: String,
 }
 
+/// Steps to a survival, each of which halves what it is off by.
+const HALVINGS: usize = 40;
+
 /// What is believed of a site before its own tokens say more.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +79,11 @@ pub(crate) struct Site {
     pub(crate) named_slope: f64,
     /// What `intercept_spread` is once that part is known.
     pub(crate) named_spread: f64,
+    /// What must be added to the log-odds of every landing where others who came to its content of late are not
+    /// looked at, for each unit that they add on the average.
+    pub(crate) company_worth: f64,
+    /// Standard deviation of that between sites.
+    pub(crate) company_spread: f64,
     /// Part of privately passed links that arrive with their token: mean, 0 to 1.
     pub(crate) survival: f64,
     /// How many links that mean is worth.
@@ -81,6 +91,11 @@ pub(crate) struct Site {
     /// Odds that the link of a landing without deciding fact keeps its token, over those of links whose way is
     /// known without it.
     pub(crate) survival_to_known: f64,
+    /// Odds that a link keeps its token beside a few who came by private links of late, over those beside nobody:
+    /// who came there is known by tokens most of all, and links that others share lose theirs together.
+    pub(crate) survival_beside_few: f64,
+    /// The same beside many.
+    pub(crate) survival_beside_many: f64,
     /// Own tokens that come back and are not recognised, for each that is, where readers have an id.
     pub(crate) own_to_again: f64,
     /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own
@@ -88,6 +103,47 @@ pub(crate) struct Site {
     pub(crate) own_part: f64,
     /// Standard deviation, between sites, of the logarithm of either.
     pub(crate) own_spread: f64,
+    /// How much more seldom they come by it on fronts: what to multiply either by, 0 to 1.
+    pub(crate) own_on_fronts: Range,
+}
+
+impl Site {
+    /// The survival beside so many who came by private links of late, where it is `alone` beside nobody.
+    pub(crate) fn survival_beside(&self, alone: f64, private_readers: PrivateReaders) -> f64 {
+        let times = match private_readers {
+            PrivateReaders::None => return alone,
+            PrivateReaders::Few => self.survival_beside_few,
+            PrivateReaders::Many => self.survival_beside_many,
+        };
+        let odds = alone / (1.0 - alone) * times;
+        odds / (1.0 + odds)
+    }
+
+    /// The survival beside nobody where it is `survival` of all links, `private` of which came beside nobody, a
+    /// few and many.
+    pub(crate) fn survival_alone(
+        &self,
+        survival: f64,
+        private: [f64; PrivateReaders::ALL.len()],
+    ) -> f64 {
+        let links: f64 = private.iter().sum();
+        if links <= 0.0 {
+            return survival;
+        }
+        let [mut low, mut high] = [0.0, 1.0];
+        for _ in 0..HALVINGS {
+            let alone = (low + high) / 2.0;
+            let each = PrivateReaders::ALL.iter().zip(private);
+            let kept: f64 = each
+                .map(|(readers, links)| links * self.survival_beside(alone, *readers))
+                .sum();
+            match kept < survival * links {
+                true => low = alone,
+                false => high = alone,
+            }
+        }
+        (low + high) / 2.0
+    }
 }
 
 macro_rules! table {
@@ -202,15 +258,20 @@ impl Model {
         let site = &model.site;
         is_probability("site.survival", Range::from([site.survival; 3]))?;
         is_probability("site.own_part", Range::from([site.own_part; 3]))?;
+        is_probability("site.own_on_fronts", site.own_on_fronts)?;
         is_probability("site.named_part", Range::from([site.named_part; 3]))?;
         for (name, figure) in [
             ("named_part", site.named_part * 100.0),
             ("named_slope", site.named_slope),
             ("named_spread", site.named_spread),
+            ("company_worth", site.company_worth),
+            ("company_spread", site.company_spread),
             ("intercept_spread", site.intercept_spread),
             ("slope_spread", site.slope_spread),
             ("survival_weight", site.survival_weight),
             ("survival_to_known", site.survival_to_known),
+            ("survival_beside_few", site.survival_beside_few),
+            ("survival_beside_many", site.survival_beside_many),
             ("own_to_again", site.own_to_again),
             ("own_part", site.own_part * 100.0),
             ("own_spread", site.own_spread),

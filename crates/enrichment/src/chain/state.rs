@@ -17,7 +17,7 @@ use grapevine_inference::{COLLECTOR, Classifier, Clock, Model, evidence};
 use serde::{Deserialize, Serialize};
 
 use super::waiting::Waiting;
-use crate::calibrating::Calibrating;
+use crate::calibrating::{Beside, Calibrating};
 use crate::classify::{RESERVED_PROPERTIES, emptied};
 use crate::outputs::Outputs;
 
@@ -97,20 +97,26 @@ impl State {
         if front {
             hints = hints.without_company();
         }
-        if visit.method == Method::Token {
-            add_to_rest(&mut visit.evidence, &hints);
-        } else if visit.method == Method::Prior {
+        let by_token = visit.method == Method::Token && add_to_rest(&mut visit.evidence, &hints);
+        if visit.method == Method::Prior {
+            hints.iter().for_each(|hint| hint.apply(&mut visit));
+        }
+        if by_token || visit.method == Method::Prior {
             let chains = &self.chains;
             let name_of = |app: u16| {
                 let id = chains.app_name(app);
                 let origin = classifier.signals().origin(id);
                 Cow::Borrowed(origin.map_or(id, |origin| &origin.name))
             };
-            hints.iter().for_each(|hint| hint.apply(&mut visit));
             let evidence = hints.evidence(&name_of, &mut room.words);
             visit.evidence.extend(evidence);
         }
-        let version = self.calibrating.visit(classifier, &mut visit, front);
+        let beside = Beside {
+            front,
+            company: hints.company(),
+            private_readers: hints.private_readers(),
+        };
+        let version = self.calibrating.visit(classifier, &mut visit, beside);
         let mut visit = match &version {
             Some(version) => Visit {
                 model_version: Cow::Borrowed(version),

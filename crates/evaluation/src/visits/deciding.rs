@@ -125,3 +125,40 @@ impl Deciding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fitting::driving_model;
+    use super::*;
+
+    /// Who decided is told by the figure, so that no two facts of one way may share theirs.
+    #[test]
+    fn facts_of_one_way_have_figures_of_their_own() {
+        let facts = deciding(&driving_model().expect("a model"));
+        let ways: [&[&str]; 6] = [
+            &["token_private", "token_again", "token_public"],
+            &[
+                "share_mark_private",
+                "share_mark_public",
+                "share_mark_unknown",
+            ],
+            &["private_app", "public_app", "unknown_surface"],
+            &["mail_referrer", "public_referrer"],
+            &["click_id", "paid_without_referrer"],
+            &["campaign_without_referrer", "campaign_messenger"],
+        ];
+        for way in ways {
+            let mut figures: Vec<f64> = facts
+                .iter()
+                .filter(|fact| way.contains(&fact.name.as_str()))
+                .map(|fact| fact.used.likely)
+                .collect();
+            assert_eq!(figures.len(), way.len(), "{way:?}");
+            figures.sort_by(f64::total_cmp);
+            assert!(
+                figures.windows(2).all(|two| two[1] - two[0] > 1e-5),
+                "{way:?}"
+            );
+        }
+    }
+}

@@ -8,8 +8,10 @@
 use grapevine_event::Method;
 use grapevine_inference::{Model, Range, Weight, against_typed, evidence};
 
+use super::company::survival_beside;
 use super::deciding::deciding;
 use super::known_way::survival_to_known;
+use super::needs::site_law;
 use super::own_tokens::own_tokens_law;
 use super::pipeline::{Judged, Outcome};
 use super::rivals::{Case, Figures, History, Prior, regress, sigmoid};
@@ -31,6 +33,8 @@ const OF_PRIVATE_READERS: [&str; 3] = [
     evidence::FEW_PRIVATE_READERS,
     evidence::MANY_PRIVATE_READERS,
 ];
+
+const OF_PUBLIC_READERS: [&str; 2] = [evidence::SOME_PUBLIC_READERS, evidence::MANY_PUBLIC_READERS];
 
 /// Why no weights can be fitted.
 #[derive(Debug, thiserror::Error)]
@@ -118,16 +122,7 @@ pub fn fit_visits(
             .collect(),
         search: search.clone(),
     };
-    let needs: Vec<Need> = cases.iter().map(|site| need_of(site, &figures)).collect();
-    let intercepts: Vec<(f64, f64)> = needs
-        .iter()
-        .map(|need| (need.intercept, need.intercept_noise))
-        .collect();
-    let slopes: Vec<(f64, f64)> = needs
-        .iter()
-        .map(|need| (need.slope, need.slope_noise))
-        .collect();
-    let [named_part, named_slope, named_spread] = named_law(sites, &needs);
+    let law = site_law(sites, &cases, &figures, |at| is_company(&weights[at].0));
     let wider = widening(&cases, &figures, &published);
     let mut text = Model::builtin_text().to_owned();
     for (at, (name, _)) in weights.iter().enumerate() {
@@ -146,12 +141,15 @@ pub fn fit_visits(
         };
         text = with_line(&text, fact.table, &fact.name, &as_text(range));
     }
+    let [named_part, named_slope, named_spread] = law.named;
     for (key, figure, digits) in [
-        ("intercept_spread", spread(&intercepts, 0.2), 2),
-        ("slope_spread", spread(&slopes, 0.05), 2),
+        ("intercept_spread", law.intercept_spread, 2),
+        ("slope_spread", law.slope_spread, 2),
         ("named_part", named_part, 4),
         ("named_slope", named_slope, 2),
         ("named_spread", named_spread, 2),
+        ("company_worth", law.company.worth, 2),
+        ("company_spread", law.company.spread, 2),
     ] {
         text = with_line(&text, "site", key, &format!("{figure:.digits$}"));
     }
@@ -166,6 +164,11 @@ pub fn fit_visits(
     }
     if let Some(ratio) = survival_to_known(marked) {
         text = with_line(&text, "site", "survival_to_known", &format!("{ratio:.2}"));
+    }
+    if let Some([few, many]) = survival_beside(marked) {
+        for (key, figure) in [("survival_beside_few", few), ("survival_beside_many", many)] {
+            text = with_line(&text, "site", key, &format!("{figure:.2}"));
+        }
     }
     text = with_line(&text, "", "version", &format!("{version:?}"));
     let fitted = format!(
@@ -206,14 +209,14 @@ fn against_typed_each(
 fn is_history(table: &str) -> bool {
     let name = table.strip_prefix("weight.").unwrap_or_default();
     name.starts_with("preview_")
-        || OF_PRIVATE_READERS.contains(&name)
-        || [
-            evidence::FRESH_CONTENT,
-            evidence::OLD_CONTENT,
-            evidence::SOME_PUBLIC_READERS,
-            evidence::MANY_PUBLIC_READERS,
-        ]
-        .contains(&name)
+        || [evidence::FRESH_CONTENT, evidence::OLD_CONTENT].contains(&name)
+        || is_company(table)
+}
+
+/// Whether it says what others who came of late say.
+fn is_company(table: &str) -> bool {
+    let name = table.strip_prefix("weight.").unwrap_or_default();
+    OF_PRIVATE_READERS.contains(&name) || OF_PUBLIC_READERS.contains(&name)
 }
 
 /// The prior first, then every weight, by the name of its table.
@@ -281,92 +284,6 @@ fn whole_or_half(begin: &str, log_odds: f64, weights: &[(String, Weight)]) -> Op
 fn as_text(range: Range) -> String {
     let Range { low, likely, high } = range;
     format!("[{low:?}, {likely:?}, {high:?}]")
-}
-
-/// What each site would need for itself: an intercept, and a slope of what its facts say around their
-/// mean, with the variance of both by sampling.
-struct Need {
-    intercept: f64,
-    intercept_noise: f64,
-    slope: f64,
-    slope_noise: f64,
-}
-
-fn need_of(site: &[Case], figures: &Figures) -> Need {
-    let said: Vec<f64> = site.iter().map(|case| figures.private(case)).collect();
-    let intercept = |mean: f64, with_slope: bool| {
-        let mut found = [0.0; 2];
-        let mut information = [1.0, 0.0, 1.0];
-        for _ in 0..STEPS {
-            let mut up = [0.0; 2];
-            information = [1e-3, 0.0, 1e-3];
-            for (case, said) in site.iter().zip(&said) {
-                let off = if with_slope { said - mean } else { 0.0 };
-                let p = sigmoid(said + found[0] + found[1] * off);
-                let pull = f64::from(u8::from(case.dark)) - p;
-                let bend = p * (1.0 - p);
-                up[0] += pull;
-                up[1] += pull * off;
-                information[0] += bend;
-                information[1] += bend * off;
-                information[2] += bend * off * off;
-            }
-            let [a, b, c] = information;
-            let determinant = a * c - b * b;
-            found[0] += ((c * up[0] - b * up[1]) / determinant).clamp(-1.0, 1.0);
-            found[1] += ((a * up[1] - b * up[0]) / determinant).clamp(-0.5, 0.5);
-        }
-        (found, information)
-    };
-    let mean = said.iter().sum::<f64>() / said.len().max(1) as f64;
-    let (alone, information) = intercept(mean, false);
-    let (both, [a, b, c]) = intercept(mean, true);
-    Need {
-        intercept: alone[0],
-        intercept_noise: 1.0 / information[0],
-        slope: both[1],
-        slope_noise: a / (a * c - b * b),
-    }
-}
-
-/// Standard deviation around 0, which is where a site starts, sampling noise taken off.
-fn spread(found: &[(f64, f64)], least: f64) -> f64 {
-    let square: f64 = found
-        .iter()
-        .map(|(figure, noise)| figure * figure - noise)
-        .sum();
-    (square / found.len().max(1) as f64)
-        .max(0.0)
-        .sqrt()
-        .max(least)
-}
-
-/// How the intercepts of sites hang on the part of their visits that comes by private apps that name
-/// themselves: that part where none is needed, the slope on its logarithm, and what is left of the
-/// spread.
-fn named_law(sites: &[Outcome], needs: &[Need]) -> [f64; 3] {
-    let part = |site: &Outcome| {
-        let named = site.visits.iter().filter(|visit| visit.names_private_app());
-        ((named.count() + 1) as f64 / (site.visits.len() + 10) as f64).ln()
-    };
-    let pairs: Vec<(f64, &Need)> = sites.iter().map(part).zip(needs).collect();
-    let count = pairs.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&(f64, &Need)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
-    let middle = mean(&|(part, _)| *part);
-    let needed = mean(&|(_, need)| need.intercept);
-    let wide = mean(&|(part, _)| (part - middle).powi(2)).max(1e-6);
-    let together = mean(&|(part, need)| (part - middle) * (need.intercept - needed));
-    // Held as one site of a spread of 1 that says 0 would.
-    let slope = (together / (wide + 1.0 / count)).clamp(0.05, 3.0);
-    let left: Vec<(f64, f64)> = pairs
-        .iter()
-        .map(|(part, need)| {
-            let off = need.intercept - needed - slope * (part - middle);
-            (off, need.intercept_noise)
-        })
-        .collect();
-    let part = (middle - needed / slope).exp().clamp(0.002, 0.9);
-    [part, slope, spread(&left, 0.1)]
 }
 
 /// How many times the published widths hold the true part of [`HELD`] of the sites; at least once.

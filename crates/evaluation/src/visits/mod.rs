@@ -7,6 +7,7 @@
 //! that the method finds what is there, under behaviour that is assumed.
 
 mod chains;
+mod company;
 mod deciding;
 mod fitting;
 mod found;
@@ -14,6 +15,7 @@ mod half_life;
 mod known_way;
 mod lineage;
 mod measures;
+mod needs;
 mod own_tokens;
 mod parents;
 mod pipeline;

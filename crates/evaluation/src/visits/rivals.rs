@@ -24,6 +24,16 @@ impl Case {
         let facts = self.facts.iter().map(|at| (*at, 1.0));
         facts.chain(self.history.iter().copied())
     }
+
+    /// The same but for some of what its content's history says.
+    pub(super) fn without(&self, left_out: &impl Fn(usize) -> bool) -> Case {
+        let history = self.history.iter().copied();
+        Case {
+            facts: self.facts.clone(),
+            history: history.filter(|(at, _)| !left_out(*at)).collect(),
+            ..*self
+        }
+    }
 }
 
 /// Log-odds of each fact against a typed address.

@@ -1,7 +1,7 @@
 //! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
-//! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + b + s (f -
-//! mean)) where f is what the facts say. For one survival ρ, the intercept b, the slope s and ln ω have
+//! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + c + b + s (f -
+//! mean)) where f is what the facts say but for others who came of late, and c what these add on the average. For one survival ρ, the intercept b, the slope s and ln ω have
 //! the likelihood Π q^t (1 - q)^(n-t) over the bins, and normal priors; their mode by Fisher scoring,
 //! their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
 //! whose way is known. The slope keeps facts that are worth less on a site than the model says from being
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use grapevine_event::{Evidence, Visit};
 use serde::{Deserialize, Serialize};
 
+use super::PrivateReaders;
 use super::site::{FACT_BINS, Facts, sigmoid};
 use super::solve::solved;
 use super::tokens::{OwnTokens, TokenLaw};
@@ -38,11 +39,18 @@ const INTERCEPT_MAX: f64 = 4.0;
 const SLOPES: [f64; 2] = [-0.9, 2.0];
 /// Natural logarithm of the part of landings that nobody passed on which come by an own token.
 const LOG_OWN: [f64; 2] = [-12.0, -0.1];
+/// Part of the landings on either side of those that what facts are worth is taken to be learned from.
+const REACH_BEYOND: f64 = 0.05;
 const STEPS: usize = 15;
 
 /// What is known of a site's tokens.
 pub(super) struct Seen<'s> {
     pub(super) facts: &'s [Facts; FACT_BINS],
+    /// What others who came of late add to the log-odds of a private link, on the average over landings by how
+    /// little is known without.
+    pub(super) company: f64,
+    /// Private landings, as was predicted, by how many others came by private links of late.
+    pub(super) private: [f64; PrivateReaders::ALL.len()],
     /// What tells of readers' own tokens.
     pub(super) own: OwnTokens,
     pub(super) known: f64,
@@ -87,10 +95,14 @@ pub struct Learned {
     version: Arc<str>,
     intercept: [f64; 3],
     slope: f64,
-    /// Log-odds of the mean landing, of which `intercept` is.
+    /// Log-odds of the mean landing, of which `intercept` is; others of late not looked at, as in `reach`.
     mean: f64,
+    /// Log-odds of most landings that `slope` was learned from: the least and the most.
+    reach: [f64; 2],
     /// `None` where the site's links carry no tokens.
     survival: Option<[f64; 3]>,
+    /// The same beside nobody who came by a private link of late.
+    survival_alone: Option<[f64; 3]>,
     /// Part of landings that nobody passed on which come by the reader's own token; `None` likewise.
     own: Option<[f64; 3]>,
 }
@@ -101,9 +113,13 @@ impl Learned {
         &self.version
     }
 
-    /// What the site adds to the log-odds of a private link where the facts say `log_odds`.
-    pub fn adds(&self, log_odds: f64) -> f64 {
-        self.intercept[1] + self.slope * (log_odds - self.mean)
+    /// What the site adds to the log-odds of a private link where the facts say `alone`
+    /// ([`Marked::alone`](super::Marked::alone)). What facts are
+    /// worth was learned between the log-odds of landings that were seen, and is not drawn on beyond:
+    /// home pages, of which nothing was learned, are far below.
+    pub fn adds(&self, alone: f64) -> f64 {
+        let [least, most] = self.reach;
+        self.intercept[1] + self.slope * (alone.clamp(least, most) - self.mean)
     }
 
     /// What the site adds to the log-odds of its mean landing, -4 to 4, with its 90 % range.
@@ -123,15 +139,21 @@ impl Learned {
     }
 
     /// Puts what the site's tokens say into the judgement of a visit without one, which was made
-    /// by log-odds: by facts that say `log_odds`.
-    pub fn apply(&self, visit: &mut Visit<'_>, log_odds: f64, model: &Model) {
+    /// by log-odds: by facts that say `alone` ([`Marked::alone`](super::Marked::alone)), beside so many who came by private links.
+    pub fn apply(
+        &self,
+        visit: &mut Visit<'_>,
+        alone: f64,
+        private_readers: PrivateReaders,
+        model: &Model,
+    ) {
         let before = [
             visit.dark_probability_low,
             visit.dark_probability,
             visit.dark_probability_high,
             visit.dark_search_probability,
         ];
-        let adds = self.adds(log_odds);
+        let adds = self.adds(alone);
         let [low, likely, high] = self.intercept;
         let site = Range {
             low: adds - (likely - low),
@@ -139,7 +161,10 @@ impl Learned {
             high: adds + (high - likely),
         };
         let after = replace_prior_by(before, model, site);
-        let missing = self.survival.map(missing_token);
+        let beside = |survival| model.site.survival_beside(survival, private_readers);
+        let missing = self
+            .survival_alone
+            .map(|survival| missing_token(survival.map(beside)));
         let after = match &missing {
             Some(missing) => add_to_odds(after, missing),
             None => after,
@@ -174,11 +199,11 @@ impl Learned {
 
     /// What a token says on this site; `None` where its links carry none.
     pub fn token_law(&self) -> Option<TokenLaw> {
-        let survival = Range::from(self.survival?);
+        let [_, survival, _] = self.survival_alone?;
         let own = Range::from(self.own?);
         let [low, likely, high] = self.intercept;
         Some(TokenLaw {
-            survival: survival.likely,
+            survival,
             own,
             below: likely - low,
             above: high - likely,
@@ -213,7 +238,9 @@ pub(super) fn believe(seen: &Seen<'_>, version: &str, model: &Model) -> Learned 
         intercept: [mean - reach, mean, mean + reach],
         slope: 0.0,
         mean: 0.0,
+        reach: [0.0; 2],
         survival: None,
+        survival_alone: None,
         own: None,
     }
 }
@@ -251,7 +278,8 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
         sum.sum::<f64>() / total
     };
     let likely = mean(&|point| point.intercept);
-    let variance = mean(&|point| point.variance + (point.intercept - likely).powi(2));
+    let variance = mean(&|point| point.variance + (point.intercept - likely).powi(2))
+        + (model.site.company_spread * seen.company).powi(2);
     let reach = QUANTILE * variance.sqrt();
     let survival = mean(&|point| point.survival);
     let own = mean(&|point| point.log_own);
@@ -265,18 +293,37 @@ pub(super) fn learn(seen: &Seen<'_>, version: &str, model: &Model) -> Learned {
         });
         found.map_or(survival, |point| point.survival)
     };
+    let survival = [
+        quantile(0.05).min(survival),
+        survival,
+        quantile(0.95).max(survival),
+    ];
     Learned {
         version: format!("{version}+site.{landings:.0}").into(),
         intercept: [likely - reach, likely, likely + reach],
         slope: mean(&|point| point.slope),
         mean: mean_landing,
-        survival: Some([
-            quantile(0.05).min(survival),
-            survival,
-            quantile(0.95).max(survival),
-        ]),
+        reach: reach_of(seen.facts, landings),
+        survival: Some(survival),
+        survival_alone: Some(survival.map(|all| model.site.survival_alone(all, seen.private))),
         own: Some([own - own_reach, own, own + own_reach].map(|own| own.exp().min(1.0))),
     }
+}
+
+/// Log-odds that all but a twentieth of the landings are above, and those that all but a twentieth are below.
+fn reach_of(facts: &[Facts; FACT_BINS], landings: f64) -> [f64; 2] {
+    fn end<'f>(bins: impl Iterator<Item = &'f Facts>, beyond: f64) -> f64 {
+        let mut sum = 0.0;
+        let mut filled = bins.filter(|facts| facts.landings > 0.0);
+        let found = filled.find(|facts| {
+            sum += facts.landings;
+            sum >= beyond
+        });
+        found.map_or(0.0, |facts| facts.log_odds / facts.landings)
+    }
+    let beyond = REACH_BEYOND * landings;
+    let least = end(facts.iter(), beyond);
+    [least, end(facts.iter().rev(), beyond).max(least)]
 }
 
 #[derive(Clone, Copy, Default)]
@@ -311,10 +358,11 @@ fn mode(seen: &Seen<'_>, survival: f64, mean: f64, model: &Model) -> Point {
     let [expected, spread] = seen.before_tokens(model);
     let design_effect = seen.design_effect();
     let passed_on = survival / model.token().likely;
+    let company = model.site.company_worth * seen.company;
     let private_at = |facts: &Facts, intercept: f64, slope: f64| {
         let log_odds = facts.log_odds / facts.landings;
         let off = log_odds - mean;
-        let p = sigmoid(log_odds + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);
+        let p = sigmoid(log_odds + company + intercept + slope * off).clamp(1e-6, 1.0 - 1e-6);
         (p, off)
     };
     let filled = || seen.facts.iter().filter(|facts| facts.landings > 0.0);

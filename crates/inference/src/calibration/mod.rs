@@ -19,7 +19,12 @@
 //! is learned weigh less, as much as they do.
 //!
 //! The label is never a feature: a landing is scored as if its token were missing, by what was
-//! learned from landings before it.
+//! learned from landings before it. Nor are others' labels: that many came to a content by private links of
+//! late is mostly known by their tokens, so that among landings where nobody did, links without tokens are many, and
+//! a site would seem less private than it is. So a site learns from what is said of landings but for that
+//! ([`Marked::alone`]), with what it adds on the average added to all alike (`company_worth` of the model's
+//! `[site]`). And a link loses its token more often where nobody came by a private link of late than beside many who
+//! did (`survival_beside_*`, [`TokenLaw::beside`]).
 
 mod learning;
 mod site;
@@ -37,22 +42,58 @@ use site::Site;
 pub use tokens::TokenLaw;
 pub(crate) use tokens::{dark_or_own, what_it_says};
 
-/// Sites remembered: about 1.5 MB.
+/// Sites remembered: about 2 MB.
 const SITES_MAX: u32 = 1_024;
 /// Tokens whose landings are counted: about 1 MB.
 const TOKENS_COUNTED_MAX: u32 = 32_768;
+
+/// How many others came to a content by private links of late, half of whom count after half a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrivateReaders {
+    /// Nobody, as far as is known.
+    #[default]
+    None,
+    /// A few: what evidence calls `one_private_reader` and `few_private_readers`.
+    Few,
+    /// More: `many_private_readers`.
+    Many,
+}
+
+impl PrivateReaders {
+    /// Every one.
+    pub(crate) const ALL: [PrivateReaders; 3] = [
+        PrivateReaders::None,
+        PrivateReaders::Few,
+        PrivateReaders::Many,
+    ];
+}
 
 /// A landing without referrer that could carry a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Marked<'t> {
     /// What everything but the token says of a private link, log-odds.
     pub log_odds: f64,
+    /// Of these, what others say who came to the content of late.
+    pub company: f64,
+    /// How many of those came by private links.
+    pub private_readers: PrivateReaders,
     /// Whether it is a home page or a section's front, to which hardly anybody comes back by his token.
     pub front: bool,
     /// Its token, where it has one that is not known to be the reader's own.
     pub token: Option<&'t str>,
     /// Whether the reader has an id that the site keeps, by which own tokens are recognised.
     pub with_id: bool,
+}
+
+impl Marked<'_> {
+    /// What everything but the token and others who came of late says, log-odds: -12 to 12.
+    pub fn alone(&self) -> f64 {
+        let alone = self.log_odds - self.company;
+        match alone.is_finite() {
+            true => alone.clamp(-12.0, 12.0),
+            false => 0.0,
+        }
+    }
 }
 
 /// What is remembered of every site.
@@ -90,7 +131,7 @@ impl Calibrations {
         });
         let site = self.site(site);
         site.learn_where_due(version, model);
-        site.count(&landing, label);
+        site.count(&landing, label, model);
         site.learned()
     }
 

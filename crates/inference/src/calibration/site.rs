@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
 
-use super::Marked;
 use super::learning::{Learned, Seen, believe, learn};
-use super::tokens::OwnTokens;
+use super::tokens::{OwnTokens, TokenLaw};
+use super::{Marked, PrivateReaders};
 use crate::model::{Model, Range};
 
 /// Bins of what the facts say, each half a unit of log-odds wide, around 0.
@@ -34,7 +34,7 @@ const NAMED_MIN: f64 = 20.0;
 pub(super) struct Facts {
     pub(super) landings: f64,
     pub(super) tokens: f64,
-    /// Sum of the log-odds.
+    /// Sum of the log-odds, others of late not looked at.
     pub(super) log_odds: f64,
 }
 
@@ -42,13 +42,18 @@ pub(super) struct Facts {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Scored {
     landings: f64,
-    tokens: f64,
+    /// Those that carry a token elsewhere than on fronts, by how many others came by private links of late.
+    tokens: [f64; PrivateReaders::ALL.len()],
+    /// The same of fronts.
+    tokens_fronts: f64,
     predicted: f64,
     predicted_squared: f64,
     /// Sum of what was predicted of those with a token.
     predicted_with_token: f64,
-    /// Those that nobody passed on, elsewhere than on fronts, as was predicted.
-    not_private: f64,
+    /// Those that nobody passed on, as was predicted: elsewhere than on fronts, by the same.
+    not_private: [f64; PrivateReaders::ALL.len()],
+    /// The same of fronts.
+    not_private_fronts: f64,
 }
 
 /// What is remembered of one site.
@@ -58,7 +63,13 @@ pub(super) struct Site {
     /// Of landings elsewhere than on fronts.
     facts: [Facts; FACT_BINS],
     scored: [Scored; SCORE_BINS],
-    /// Of the same, those that have no id of the site's.
+    /// Sum of how little is known of them without others who came of late, p (1 - p), and of what these add to their
+    /// log-odds times that.
+    unknown: f64,
+    company: f64,
+    /// Of the same, those that are private, as was predicted, by how many others came by private links of late.
+    private: [f64; PrivateReaders::ALL.len()],
+    /// Of landings elsewhere than on fronts, those that have no id of the site's.
     without_id: f64,
     /// Landings by a token that is known to be the reader's own.
     again: f64,
@@ -81,6 +92,9 @@ impl Site {
             name: name.to_owned(),
             facts: [Facts::default(); FACT_BINS],
             scored: [Scored::default(); SCORE_BINS],
+            unknown: 0.0,
+            company: 0.0,
+            private: [0.0; PrivateReaders::ALL.len()],
             without_id: 0.0,
             again: 0.0,
             squares: 0.0,
@@ -103,35 +117,52 @@ impl Site {
     }
 
     /// `label`: how many landings its token had before.
-    pub(super) fn count(&mut self, landing: &Marked<'_>, label: Option<f64>) {
+    pub(super) fn count(&mut self, landing: &Marked<'_>, label: Option<f64>, model: &Model) {
         let log_odds = match landing.log_odds.is_finite() {
             true => landing.log_odds.clamp(-12.0, 12.0),
             false => 0.0,
         };
+        let alone = landing.alone();
         let before = label;
         let label = f64::from(u8::from(label.is_some()));
-        let deep = f64::from(u8::from(!landing.front));
+        self.news += 1.0;
         if !landing.front {
-            self.news += 1.0;
             self.without_id += f64::from(u8::from(!landing.with_id));
             self.squares += before.map_or(0.0, |before| 2.0 * before + 1.0);
-            let bin = log_odds / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
+            let bin = alone / FACT_BIN_WIDTH + FACT_BINS as f64 / 2.0;
             let facts = &mut self.facts[(bin.max(0.0) as usize).min(FACT_BINS - 1)];
             facts.landings += 1.0;
             facts.tokens += label;
-            facts.log_odds += log_odds;
+            facts.log_odds += alone;
         }
         let learned = self.learned.as_ref();
-        let added = learned.map_or(0.0, |learned| learned.adds(log_odds));
+        let added = learned.map_or(0.0, |learned| learned.adds(alone));
         let predicted = sigmoid(log_odds + added);
         let bin = (predicted * SCORE_BINS as f64) as usize;
+        let readers = landing.private_readers as usize;
+        if !landing.front {
+            self.private[readers] += predicted;
+            let company = model.site.company_worth * self.company_mean();
+            let private = sigmoid(alone + company + added);
+            let unknown = private * (1.0 - private);
+            self.unknown += unknown;
+            self.company += unknown * (log_odds - alone);
+        }
         let scored = &mut self.scored[bin.min(SCORE_BINS - 1)];
         scored.landings += 1.0;
-        scored.tokens += label;
         scored.predicted += predicted;
         scored.predicted_squared += predicted * predicted;
         scored.predicted_with_token += label * predicted;
-        scored.not_private += deep * (1.0 - predicted);
+        match landing.front {
+            true => {
+                scored.tokens_fronts += label;
+                scored.not_private_fronts += 1.0 - predicted;
+            }
+            false => {
+                scored.tokens[readers] += label;
+                scored.not_private[readers] += 1.0 - predicted;
+            }
+        }
         self.changed = true;
         if self.landings() >= LANDINGS_MAX {
             self.halve();
@@ -158,6 +189,9 @@ impl Site {
 
     fn halve(&mut self) {
         self.without_id /= 2.0;
+        self.unknown /= 2.0;
+        self.company /= 2.0;
+        self.private = self.private.map(|landings| landings / 2.0);
         self.again /= 2.0;
         self.squares /= 2.0;
         self.visits /= 2.0;
@@ -169,12 +203,19 @@ impl Site {
         }
         for scored in &mut self.scored {
             scored.landings /= 2.0;
-            scored.tokens /= 2.0;
+            scored.tokens = scored.tokens.map(|tokens| tokens / 2.0);
             scored.predicted /= 2.0;
             scored.predicted_squared /= 2.0;
             scored.predicted_with_token /= 2.0;
-            scored.not_private /= 2.0;
+            scored.not_private = scored.not_private.map(|landings| landings / 2.0);
+            scored.tokens_fronts /= 2.0;
+            scored.not_private_fronts /= 2.0;
         }
+    }
+
+    /// What others who came of late add to the log-odds of a landing, on the average by how little is known without.
+    fn company_mean(&self) -> f64 {
+        self.company / self.unknown.max(1e-9)
     }
 
     fn landings(&self) -> f64 {
@@ -182,7 +223,7 @@ impl Site {
     }
 
     fn tokens(&self) -> f64 {
-        self.scored.iter().map(|bin| bin.tokens).sum()
+        self.scored.iter().map(Scored::all_tokens).sum()
     }
 
     /// Those that something is learned from: elsewhere than on fronts.
@@ -196,7 +237,7 @@ impl Site {
 
     /// Learns from what was counted, where there is enough and enough of it is new.
     pub(super) fn learn_where_due(&mut self, version: &str, model: &Model) {
-        if self.news < NEWS_MIN || self.news < NEWS * self.deep_landings() {
+        if self.news < NEWS_MIN || self.news < NEWS * self.landings() {
             return;
         }
         self.news = 0.0;
@@ -216,6 +257,8 @@ impl Site {
     fn seen(&self) -> Seen<'_> {
         Seen {
             facts: &self.facts,
+            company: self.company_mean(),
+            private: self.private,
             own: OwnTokens {
                 again: self.again,
                 without_id: self.without_id / self.deep_landings().max(1.0),
@@ -252,8 +295,10 @@ impl Site {
         let intercept = shown.map(Learned::intercept);
         let private = model.token().likely;
         let law = shown.and_then(Learned::token_law);
-        let own = law.map_or(0.0, |law| law.own.likely);
-        let passed_on: Vec<f64> = self.each(|bin| bin.passed_on(own));
+        let own = law.map_or([0.0; 2], |law| {
+            [law, law.on_fronts(model)].map(|law| law.own.likely)
+        });
+        let passed_on = self.passed_on(own, law, model);
         let measures = survival.map(|survival| self.measures(survival, &passed_on, private));
         emit(&Calibration {
             site: &self.name,
@@ -287,6 +332,24 @@ impl Site {
         });
     }
 
+    /// Tokens of each bin that were passed on: as many in all, but each counts the more the more seldom links like
+    /// its own keep theirs.
+    fn passed_on(&self, own: [f64; 2], law: Option<TokenLaw>, model: &Model) -> Vec<f64> {
+        let counted = self.each(|bin| bin.passed_on(own));
+        let Some(law) = law else {
+            return counted.iter().map(|bin| bin.iter().sum()).collect();
+        };
+        let kept = PrivateReaders::ALL.map(|readers| law.beside(readers, model).survival);
+        let links = |bin: &[f64; PrivateReaders::ALL.len()]| {
+            let each = bin.iter().zip(kept).map(|(tokens, kept)| tokens / kept);
+            each.sum::<f64>()
+        };
+        let tokens: f64 = counted.iter().flatten().sum();
+        let all: f64 = counted.iter().map(links).sum();
+        let kept_of_all = tokens / all.max(1e-9);
+        counted.iter().map(|bin| links(bin) * kept_of_all).collect()
+    }
+
     fn each<T>(&self, of: impl Fn(&Scored) -> T) -> Vec<T> {
         self.scored.iter().map(of).collect()
     }
@@ -317,7 +380,7 @@ impl Site {
     fn brier(&self, passed_on: &[f64], weight: f64) -> f64 {
         let of = |(bin, tokens): (&Scored, &f64)| {
             // Those of a bin are alike in what was predicted.
-            let predicted = bin.predicted_with_token / bin.tokens.max(1e-9);
+            let predicted = bin.predicted_with_token / bin.all_tokens().max(1e-9);
             bin.predicted_squared + weight * tokens * (1.0 - 2.0 * predicted)
         };
         let brier = self.scored.iter().zip(passed_on).map(of).sum::<f64>();
@@ -326,10 +389,19 @@ impl Site {
 }
 
 impl Scored {
-    /// Tokens that were passed on, where the part `own` of landings that are not private have one of the
-    /// reader's own, fronts aside.
-    fn passed_on(&self, own: f64) -> f64 {
-        (self.tokens - own * self.not_private).max(0.0)
+    fn all_tokens(&self) -> f64 {
+        self.tokens_fronts + self.tokens.iter().sum::<f64>()
+    }
+
+    /// Tokens that were passed on, by how many others came by private links of late, where the part `own` of landings
+    /// that are not private have one of the reader's own, and `on_fronts` of fronts.
+    fn passed_on(&self, [own, on_fronts]: [f64; 2]) -> [f64; PrivateReaders::ALL.len()] {
+        let own_tokens = self.not_private.map(|landings| own * landings);
+        let mut passed_on: [f64; PrivateReaders::ALL.len()] =
+            std::array::from_fn(|readers| (self.tokens[readers] - own_tokens[readers]).max(0.0));
+        let of_fronts = self.tokens_fronts - on_fronts * self.not_private_fronts;
+        passed_on[PrivateReaders::None as usize] += of_fronts.max(0.0);
+        passed_on
     }
 }
 

@@ -16,6 +16,8 @@ fn label(at: usize) -> String {
 fn marked(log_odds: f64, token: Option<&str>) -> Marked<'_> {
     Marked {
         log_odds,
+        company: 0.0,
+        private_readers: PrivateReaders::None,
         front: false,
         token,
         with_id: true,
@@ -414,6 +416,152 @@ fn what_is_usual_of_tokens_hangs_on_the_rest_and_on_whether_readers_have_an_id()
     assert!(private(kept, -1.0) > private(none, -1.0) + 0.05);
     assert!(private(none, 1.0) > private(none, -3.0) + 0.2);
     assert!(private(kept, 3.0) <= model.token().likely);
+}
+
+/// A page that is its site's only one is a front: what named apps say of the site still reaches it.
+#[test]
+fn a_site_of_fronts_only_is_judged_as_its_record_says() {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut versions = Vec::new();
+    for at in 0..400 {
+        calibrations.visit("s", at % 4 == 0);
+        let landing = Marked {
+            front: true,
+            ..marked(-3.0, None)
+        };
+        let learned = calibrations.landing("s", "v", landing, &model);
+        versions.push(learned.map(|learned| learned.version().to_string()));
+    }
+    assert_eq!(versions[0], None);
+    let last = versions.last().expect("some").as_deref();
+    assert!(
+        last.is_some_and(|version| version.starts_with("v+site.")),
+        "{last:?}"
+    );
+    let intercept = record(&mut calibrations, |record| record.intercept);
+    assert!(intercept.expect("believed") > 0.1, "{intercept:?}");
+}
+
+/// To a home page hardly anybody comes back by his own token, and how hardly is not known.
+#[test]
+fn a_token_on_a_front_is_likelier_passed_on_and_less_certain() {
+    let model = Model::builtin();
+    let law = TokenLaw::usual(VisitorBasis::None, &model);
+    let [elsewhere, front] = [law, law.on_fronts(&model)].map(|law| law.private(-3.0, &model));
+    assert!(
+        front.likely > elsewhere.likely + 0.2,
+        "{front:?} {elsewhere:?}"
+    );
+    assert!(front.high - front.low > elsewhere.high - elsewhere.low);
+    assert!(front.low <= elsewhere.likely, "{front:?} {elsewhere:?}");
+}
+
+/// Fronts are far below all that a site learned from.
+#[test]
+fn what_facts_are_worth_is_not_drawn_on_beyond_what_was_seen() {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut dice = Dice(13);
+    for at in 0..12_000 {
+        if at % 20 == 0 {
+            calibrations.known("s", dice.unit() < 0.5);
+        }
+        // Worth twice what they claim.
+        let facts = 4.0 * (dice.unit() - 0.5);
+        let private = dice.unit() < sigmoid(2.0 * facts);
+        let token = (private && dice.unit() < 0.5 / PRIVATE).then(|| label(at));
+        calibrations.landing("s", "v", marked(facts, token.as_deref()), &model);
+    }
+    let learned = calibrations.learned("s").expect("learned");
+    assert!(learned.slope() > 0.3, "{learned:?}");
+    let [low, high] = [-1.9, 1.9].map(|log_odds| learned.adds(log_odds));
+    assert!(high - low > 1.0, "{low} {high}");
+    assert_eq!(learned.adds(-9.0), learned.adds(-12.0));
+    assert_eq!(learned.adds(9.0), learned.adds(12.0));
+    assert!((learned.adds(-9.0) - low).abs() < 0.25, "{learned:?}");
+    assert!((learned.adds(9.0) - high).abs() < 0.25, "{learned:?}");
+}
+
+/// A site where others who came of late are known by their tokens, of links that lose theirs together: half of all
+/// groups keep them. Beside it the part that keeps its token beside nobody, and beside many.
+fn site_of_groups(off: f64) -> (Calibrations, [f64; 2]) {
+    let model = Model::builtin();
+    let mut calibrations = Calibrations::default();
+    let mut dice = Dice(5);
+    let weight = 3.0;
+    let [mut links, mut kept] = [[0.0; 2]; 2];
+    for at in 0..12_000 {
+        if at % 20 == 0 {
+            calibrations.known("s", dice.unit() < 0.5);
+        }
+        let facts = 4.0 * (dice.unit() - 0.6);
+        let private = dice.unit() < sigmoid(facts + off);
+        // Of those that are private in a group that keeps its tokens, nearly all are beside others of it.
+        let group_keeps = dice.unit() < 0.5;
+        let known = private && group_keeps && dice.unit() < 0.9;
+        let token = private && group_keeps && dice.unit() < 0.95;
+        let readers = match known {
+            true => PrivateReaders::Many,
+            false => PrivateReaders::None,
+        };
+        let company = if known { weight } else { 0.0 };
+        let label = label(at);
+        let landing = Marked {
+            log_odds: facts + company,
+            company,
+            private_readers: readers,
+            ..marked(0.0, token.then_some(label.as_str()))
+        };
+        calibrations.landing("s", "v", landing, &model);
+        links[usize::from(known)] += f64::from(u8::from(private));
+        kept[usize::from(known)] += f64::from(u8::from(token));
+    }
+    (calibrations, [kept[0] / links[0], kept[1] / links[1]])
+}
+
+#[test]
+fn links_beside_others_keep_their_token_more_often() {
+    let model = Model::builtin();
+    let (mut calibrations, [alone, beside]) = site_of_groups(0.5);
+    let learned = calibrations.landing("s", "v", marked(0.0, None), &model);
+    let law = learned.and_then(Learned::token_law).expect("tokens came");
+    let found = [
+        PrivateReaders::None,
+        PrivateReaders::Few,
+        PrivateReaders::Many,
+    ]
+    .map(|readers| law.beside(readers, &model).survival);
+    assert!(found[0] < found[1] && found[1] < found[2], "{found:?}");
+    // Where nobody is beside it, a landing is ln .55 less likely to be private: .9 of half of the private ones are known.
+    let intercept = learned.expect("learned").intercept();
+    let truth = 0.5 + 0.55f64.ln();
+    assert!(
+        (intercept.likely - truth).abs() < 0.4,
+        "{truth} {intercept:?}"
+    );
+    // Between what is so of all links and what is so of each kind here.
+    let all = learned_survival(&mut calibrations);
+    assert!(
+        alone < found[0] && found[0] < all,
+        "{alone} {found:?} {all}"
+    );
+    assert!(
+        all < found[2] && found[2] < beside,
+        "{beside} {found:?} {all}"
+    );
+    // Where nobody came, those beside nobody are all.
+    let mut lonely = site(0.0, 0.5, 8_000, 800);
+    let learned = lonely.landing("s", "v", marked(0.0, None), &model);
+    let learned = learned.expect("learned");
+    let survival = learned.survival().expect("tokens came").likely;
+    let law = learned.token_law().expect("tokens came");
+    assert!((law.survival - survival).abs() < 1e-6, "{survival} {law:?}");
+}
+
+fn learned_survival(calibrations: &mut Calibrations) -> f64 {
+    let learned = calibrations.learned("s").expect("learned");
+    learned.survival().expect("tokens came").likely
 }
 
 proptest! {

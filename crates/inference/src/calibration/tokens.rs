@@ -9,13 +9,16 @@
 //! P(private | token) = π · (ρ p / π) / (ρ p / π + ω (1 - p)).
 //!
 //! Home pages and sections' fronts, which people open by their plain address, are left out of what is learned:
-//! on simulated sites half of what nobody passed on arrives there, and none of it by an own token.
+//! on simulated sites half of what nobody passed on arrives there, and none of it by an own token. How many do
+//! on true ones nobody has measured: fewer than elsewhere, `own_on_fronts` of the model says, in a wide range
+//! ([`TokenLaw::on_fronts`]).
 //!
 //! On a site whose readers copy tagged addresses ω hardly counts. Where few links keep their token, as
 //! when a browser shares the canonical address, most tokens that come are readers' own.
 
 use grapevine_event::{Channel, Evidence, Visit, VisitorBasis};
 
+use super::PrivateReaders;
 use super::site::sigmoid;
 use crate::evidence;
 use crate::model::{Model, Range};
@@ -46,7 +49,8 @@ impl OwnTokens {
 /// What a token says on a site.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenLaw {
-    /// Part of privately passed links that arrive with their token.
+    /// Part of privately passed links that arrive with their token: beside nobody who came by a private link of
+    /// late ([`TokenLaw::beside`]).
     pub(crate) survival: f64,
     /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own token.
     pub(crate) own: Range,
@@ -76,6 +80,29 @@ impl TokenLaw {
             },
             below: prior.likely - prior.low,
             above: prior.high - prior.likely,
+        }
+    }
+
+    /// The same beside so many who came by private links of late.
+    #[must_use]
+    pub fn beside(self, private_readers: PrivateReaders, model: &Model) -> TokenLaw {
+        TokenLaw {
+            survival: model.site.survival_beside(self.survival, private_readers),
+            ..self
+        }
+    }
+
+    /// The same of home pages and sections' fronts, to which fewer come back by their own token.
+    #[must_use]
+    pub fn on_fronts(self, model: &Model) -> TokenLaw {
+        let part = model.site.own_on_fronts;
+        TokenLaw {
+            own: Range {
+                low: self.own.low * part.low,
+                likely: self.own.likely * part.likely,
+                high: self.own.high * part.high,
+            },
+            ..self
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use grapevine_event::{Evidence, Visit};
 
+use crate::calibration::PrivateReaders;
 use crate::evidence;
 use crate::model::Weight;
 
@@ -33,6 +34,21 @@ impl<'m> Hints<'m> {
 
     fn each(&self) -> [Option<&Hint<'m>>; 4] {
         [&self.act, &self.age, &self.private, &self.public].map(Option::as_ref)
+    }
+
+    /// What readers of late say, log-odds; 0 where they say nothing.
+    pub fn company(&self) -> f64 {
+        let both = [&self.private, &self.public].into_iter().flatten();
+        both.map(|hint| hint.weight.dark.likely).sum()
+    }
+
+    /// How many others came by private links of late, as far as that says something.
+    pub fn private_readers(&self) -> PrivateReaders {
+        match self.private.as_ref().map(|hint| hint.name) {
+            None => PrivateReaders::None,
+            Some(evidence::MANY_PRIVATE_READERS) => PrivateReaders::Many,
+            Some(_) => PrivateReaders::Few,
+        }
     }
 
     /// True where readers of late say something.
@@ -163,19 +179,22 @@ impl Hint<'_> {
     }
 }
 
-/// Adds hints to what the rest of a visit says whose token decided.
-pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &Hints<'_>) {
+/// Adds hints to what the rest of a visit says whose token decided; false where it has no such rest, since
+/// something besides its token decided.
+pub fn add_to_rest(facts: &mut [Evidence<'_>], hints: &Hints<'_>) -> bool {
     let rest = facts
         .iter_mut()
         .find(|fact| fact.name == evidence::WITHOUT_TOKEN);
-    if let Some(rest) = rest {
-        let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
-        rest.log_odds += hints.iter().fold(0.0, add) as f32;
-        if let Some(search) = &mut rest.search_log_odds {
-            let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.search;
-            *search += hints.iter().fold(0.0, add) as f32;
-        }
+    let Some(rest) = rest else {
+        return false;
+    };
+    let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.dark.likely;
+    rest.log_odds += hints.iter().fold(0.0, add) as f32;
+    if let Some(search) = &mut rest.search_log_odds {
+        let add = |sum: f64, hint: &Hint<'_>| sum + hint.weight.search;
+        *search += hints.iter().fold(0.0, add) as f32;
     }
+    true
 }
 
 /// A duration of so many milliseconds in words, its largest unit only.

@@ -64,6 +64,11 @@ impl Classifier {
         if another_fact.is_none() {
             let [private, search] = self.log_odds(landing);
             let law = TokenLaw::usual(landing.visitor.basis, self.model());
+            let shape = landing.link.shape;
+            let law = match shape.is_home || shape.is_section_front {
+                true => law.on_fronts(self.model()),
+                false => law,
+            };
             let dark = law.private(private, self.model());
             (judged.channel, judged.app) = dark_or_own(dark);
             let token = |fact: &&mut Evidence<'_>| fact.name == evidence::TOKEN;
