@@ -190,6 +190,8 @@ fn of_a_front_page_others_of_late_say_nothing() {
             // they would leave of it.
             Some(rest) => {
                 assert_eq!(rest > 0.0, says, "{facts:?}");
+                // It is told beside what it is a part of.
+                assert_eq!(fact(facts, "many_private_readers").is_some(), says);
                 assert!(says || rest < -4.0, "{facts:?}");
             }
         }

@@ -115,6 +115,7 @@ impl Site {
             PrivateReaders::Few => self.survival_beside_few,
             PrivateReaders::Many => self.survival_beside_many,
         };
+        let alone = alone.clamp(1e-9, 1.0 - 1e-9);
         let odds = alone / (1.0 - alone) * times;
         odds / (1.0 + odds)
     }

@@ -62,6 +62,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     22 "0022_own_tokens",
     23 "0023_token_edges",
     24 "0024_site_laws",
+    25 "0025_fronts",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -10,8 +10,8 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 10 has the ways by which others came to a content. No release wrote 2 to 9.
-const FORMAT: u32 = 10;
+/// Format of the saved state: 11 has what sites learned but for others of late. No release wrote 2 to 10.
+const FORMAT: u32 = 11;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 

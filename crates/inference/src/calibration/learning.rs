@@ -1,9 +1,9 @@
 //! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
 //! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + c + b + s (f -
-//! mean)) where f is what the facts say but for others who came of late, and c what these add on the average. For one survival ρ, the intercept b, the slope s and ln ω have
-//! the likelihood Π q^t (1 - q)^(n-t) over the bins, and normal priors; their mode by Fisher scoring,
-//! their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
+//! mean)) where f is what the facts say but for others who came of late, and c what these add on the average.
+//! For one survival ρ, the intercept b, the slope s and ln ω have the likelihood Π q^t (1 - q)^(n-t) over the
+//! bins, and normal priors; their mode by Fisher scoring, their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
 //! whose way is known. The slope keeps facts that are worth less on a site than the model says from being
 //! taken for another survival; ω, that tokens of readers who come back are taken for links passed on.
 
@@ -114,9 +114,9 @@ impl Learned {
     }
 
     /// What the site adds to the log-odds of a private link where the facts say `alone`
-    /// ([`Marked::alone`](super::Marked::alone)). What facts are
-    /// worth was learned between the log-odds of landings that were seen, and is not drawn on beyond:
-    /// home pages, of which nothing was learned, are far below.
+    /// ([`Marked::alone`](super::Marked::alone)). What facts are worth was learned between the log-odds of
+    /// landings that were seen, and is not drawn on beyond: home pages, of which nothing was learned, are far
+    /// below.
     pub fn adds(&self, alone: f64) -> f64 {
         let [least, most] = self.reach;
         self.intercept[1] + self.slope * (alone.clamp(least, most) - self.mean)
@@ -139,7 +139,8 @@ impl Learned {
     }
 
     /// Puts what the site's tokens say into the judgement of a visit without one, which was made
-    /// by log-odds: by facts that say `alone` ([`Marked::alone`](super::Marked::alone)), beside so many who came by private links.
+    /// by log-odds: by facts that say `alone` ([`Marked::alone`](super::Marked::alone)), beside so many who
+    /// came by private links.
     pub fn apply(
         &self,
         visit: &mut Visit<'_>,

@@ -47,7 +47,7 @@ const SITES_MAX: u32 = 1_024;
 /// Tokens whose landings are counted: about 1 MB.
 const TOKENS_COUNTED_MAX: u32 = 32_768;
 
-/// How many others came to a content by private links of late, half of whom count after half a day.
+/// How many others came to a content by private links of late, each of whom counts half after 12 h.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrivateReaders {
     /// Nobody, as far as is known.

@@ -50,8 +50,8 @@ struct Scored {
     predicted_squared: f64,
     /// Sum of what was predicted of those with a token.
     predicted_with_token: f64,
-    /// Those that nobody passed on, as was predicted: elsewhere than on fronts, by the same.
-    not_private: [f64; PrivateReaders::ALL.len()],
+    /// Those that nobody passed on, as was predicted: elsewhere than on fronts.
+    not_private: f64,
     /// The same of fronts.
     not_private_fronts: f64,
 }
@@ -160,7 +160,7 @@ impl Site {
             }
             false => {
                 scored.tokens[readers] += label;
-                scored.not_private[readers] += 1.0 - predicted;
+                scored.not_private += 1.0 - predicted;
             }
         }
         self.changed = true;
@@ -207,7 +207,7 @@ impl Site {
             scored.predicted /= 2.0;
             scored.predicted_squared /= 2.0;
             scored.predicted_with_token /= 2.0;
-            scored.not_private = scored.not_private.map(|landings| landings / 2.0);
+            scored.not_private /= 2.0;
             scored.tokens_fronts /= 2.0;
             scored.not_private_fronts /= 2.0;
         }
@@ -285,7 +285,7 @@ impl Site {
     ) {
         self.changed = false;
         let tokens = self.tokens();
-        // What would be learned now, which the next landings are judged by.
+        // What would be learned now; landings are judged by it from the next time that enough of them are new.
         let now = self.would_learn(version, model);
         let is_shown = |learned: &&Learned| {
             learned.survival().is_none() || self.deep_tokens() >= TOKENS_SHOWN_MIN
@@ -347,7 +347,9 @@ impl Site {
         let tokens: f64 = counted.iter().flatten().sum();
         let all: f64 = counted.iter().map(links).sum();
         let kept_of_all = tokens / all.max(1e-9);
-        counted.iter().map(|bin| links(bin) * kept_of_all).collect()
+        let bins = counted.iter().zip(&self.scored);
+        bins.map(|(tokens, bin)| (links(tokens) * kept_of_all).min(bin.landings))
+            .collect()
     }
 
     fn each<T>(&self, of: impl Fn(&Scored) -> T) -> Vec<T> {
@@ -396,9 +398,11 @@ impl Scored {
     /// Tokens that were passed on, by how many others came by private links of late, where the part `own` of landings
     /// that are not private have one of the reader's own, and `on_fronts` of fronts.
     fn passed_on(&self, [own, on_fronts]: [f64; 2]) -> [f64; PrivateReaders::ALL.len()] {
-        let own_tokens = self.not_private.map(|landings| own * landings);
-        let mut passed_on: [f64; PrivateReaders::ALL.len()] =
-            std::array::from_fn(|readers| (self.tokens[readers] - own_tokens[readers]).max(0.0));
+        let tokens: f64 = self.tokens.iter().sum();
+        let own_tokens = own * self.not_private;
+        // Taken off once: in each kind by itself, what is below 0 would be lost to the others.
+        let part = (tokens - own_tokens).max(0.0) / tokens.max(1e-9);
+        let mut passed_on = self.tokens.map(|tokens| part * tokens);
         let of_fronts = self.tokens_fronts - on_fronts * self.not_private_fronts;
         passed_on[PrivateReaders::None as usize] += of_fronts.max(0.0);
         passed_on

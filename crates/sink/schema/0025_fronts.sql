@@ -1,0 +1,6 @@
+-- Sites learn from tokens elsewhere than on fronts, and tokens of the curve stand for the links that are like theirs.
+ALTER TABLE grapevine.calibrations
+    COMMENT COLUMN IF EXISTS model_version 'Version of model, signals and of what was learned of the site by then; visits carry that of the last time that an eighth of its landings was new.',
+    COMMENT COLUMN IF EXISTS token_survival 'Estimated part of privately passed links that arrive with their token, 0 to 1; null while fewer than 20 tokens were seen elsewhere than on home pages and sections\' fronts, of which nothing is learned.',
+    COMMENT COLUMN IF EXISTS intercept 'What the site\'s own tokens add to the log-odds of a private link, of the site\'s mean landing elsewhere than on fronts; where no two came, what apps that name themselves say of it. Null while from 2 to 19 tokens were seen there, and before twenty such apps.',
+    COMMENT COLUMN IF EXISTS bin_tokens 'Landings with a token by bin, without those that are expected to be readers\' own, come back on another device or under a new id. Those beside which nobody came by a private link of late count for more, those beside many for less, as links of either kind keep their token; the sum stays.';
