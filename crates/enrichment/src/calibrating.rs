@@ -40,8 +40,8 @@ pub(crate) struct Beside {
 }
 
 impl Calibrating {
-    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives the version that it is then judged by;
-    /// `None` where it stays as it was.
+    /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives the
+    /// version that it is then judged by; `None` where it stays as it was.
     pub(crate) fn visit(
         &mut self,
         classifier: &Classifier,

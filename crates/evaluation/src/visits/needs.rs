@@ -39,6 +39,7 @@ pub(super) fn site_law(
     }
 }
 
+/// What a site needs where others who came of late are not looked at; `beside`: where they are.
 fn needed(
     site: &[Case],
     beside: f64,
