@@ -33,10 +33,10 @@ pub(crate) struct Calibrating {
 pub(crate) struct Beside {
     /// Whether it is of a home page or a section's front.
     pub(crate) front: bool,
-    /// What others who came to its content of late add to the log-odds of a private link.
+    /// What others who came to its content of late by known ways add to the log-odds of a private link.
     pub(crate) company: f64,
-    /// How many of them came by private links.
-    pub(crate) private_readers: PrivateReaders,
+    /// How many of them came by private links; `None` where others are not looked at.
+    pub(crate) private_readers: Option<PrivateReaders>,
 }
 
 impl Calibrating {
@@ -87,7 +87,7 @@ impl Calibrating {
         let landing = Marked {
             log_odds,
             company,
-            private_readers,
+            private_readers: private_readers.unwrap_or_default(),
             front,
             token,
             with_id,
@@ -100,7 +100,7 @@ impl Calibrating {
         if visit.method == Method::Token {
             let usual = || TokenLaw::usual(visit.visitor_basis, model);
             let law = learned.and_then(Learned::token_law).unwrap_or_else(usual);
-            let law = law.beside(private_readers, model);
+            let law = private_readers.map_or(law, |readers| law.beside(readers, model));
             let law = match front {
                 true => law.on_fronts(model),
                 false => law,

@@ -198,6 +198,48 @@ fn of_a_front_page_others_of_late_say_nothing() {
     }
 }
 
+/// An address and browser that come again are most probably the same reader; of a reader with an id the stage before
+/// has said so.
+#[test]
+fn who_read_it_before_is_told_so_where_the_site_keeps_no_id() {
+    let url = "https://example.org/politics/a-long-story-to-read";
+    let visit = |number: u64, hours: i64, visitor: i64, basis: VisitorBasis| {
+        let hit = Hit {
+            visitor: Some(visitor),
+            visitor_basis: basis,
+            user_agent: IPHONE,
+            ..Hit::page_view(
+                Id::builder("again").number(number).finish(),
+                "example.org",
+                T0 + hours * 3_600_000,
+                url,
+            )
+        };
+        let mut record = Vec::new();
+        hit.encode(&mut record).expect("encodes");
+        record
+    };
+    let (address, id) = (VisitorBasis::Address, VisitorBasis::Client);
+    let (_directory, log) = world(&[
+        visit(0, 0, 1, address),
+        visit(1, 1, 2, id),
+        visit(2, 2, 1, address),
+        visit(3, 3, 2, id),
+    ]);
+    let told: Vec<bool> = visits(&log)
+        .iter()
+        .map(|visit| fact(&visit.2, "read_before").is_some())
+        .collect();
+    assert_eq!(told, [false, false, true, false]);
+    // Others of late say nothing of either who comes again.
+    let of_others = |visit: &Judged| {
+        let mut facts = visit.2.iter();
+        facts.any(|(name, _)| name.ends_with("_traceless_readers"))
+    };
+    let told: Vec<bool> = visits(&log).iter().map(of_others).collect();
+    assert_eq!(told, [false, true, false, false]);
+}
+
 #[test]
 fn records_are_written_as_time_goes_on_and_at_the_end() {
     let (_directory, log) = world(&landings(600, 4));

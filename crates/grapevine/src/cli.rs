@@ -486,8 +486,8 @@ pub struct EvaluateVisitsArgs {
     /// Model to judge by [default: the key model, else as shipped].
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Write every judged visit there too, one JSON object a line: what is true, what was found,
-    /// and the facts with their log-odds.
+    /// Write every judged visit there too, one JSON object a line: what is true, what was read, what was
+    /// found, and the facts with their log-odds.
     #[arg(long, value_name = "FILE")]
     pub rows: Option<PathBuf>,
     /// How to write it.

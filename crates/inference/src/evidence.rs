@@ -115,6 +115,10 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (OLD_CONTENT, "the content was first seen long ago"),
     (
+        READ_BEFORE,
+        "a visitor of the same address and browser read this content before; where the site keeps no id",
+    ),
+    (
         ONE_PRIVATE_READER,
         "a private link that a fact tells brought a reader to this content of late",
     ),
@@ -133,6 +137,18 @@ pub const NAMES: &[(&str, &str)] = &[
     (
         MANY_PUBLIC_READERS,
         "search, networks, other sites or campaigns brought many readers to this content of late",
+    ),
+    (
+        FEW_TRACELESS_READERS,
+        "no more readers came to this content of late without a trace of how than by public ways",
+    ),
+    (
+        SOME_TRACELESS_READERS,
+        "more readers came to this content of late without a trace of how than by public ways",
+    ),
+    (
+        MANY_TRACELESS_READERS,
+        "more than twice as many readers came to this content of late without a trace of how as by public ways",
     ),
 ];
 
@@ -185,9 +201,13 @@ names! {
     PREVIEW_BEFORE = "preview_before",
     FRESH_CONTENT = "fresh_content",
     OLD_CONTENT = "old_content",
+    READ_BEFORE = "read_before",
     ONE_PRIVATE_READER = "one_private_reader",
     FEW_PRIVATE_READERS = "few_private_readers",
     MANY_PRIVATE_READERS = "many_private_readers",
     SOME_PUBLIC_READERS = "some_public_readers",
     MANY_PUBLIC_READERS = "many_public_readers",
+    FEW_TRACELESS_READERS = "few_traceless_readers",
+    SOME_TRACELESS_READERS = "some_traceless_readers",
+    MANY_TRACELESS_READERS = "many_traceless_readers",
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use grapevine_event::{
     Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Share, ShareKind, Surge,
-    Visit, VisitEvent, topic,
+    Visit, VisitEvent, VisitorBasis, topic,
 };
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
@@ -92,10 +92,15 @@ impl State {
         let content = visit.content.clone();
         let token = visit.incoming_token.clone();
         let arrival = arrival_of(&visit, &content, token.as_deref());
+        let (chains, mut found) = self.finding(classifier, out);
+        chains.reach(arrival.time, &mut |finding| found.put(finding));
         let mut hints = self.chains.landing(&arrival, classifier.model());
         let front = is_front(&visit, classifier);
         if front {
-            hints = hints.without_company();
+            hints = hints.on_front();
+        }
+        if visit.visitor_basis == VisitorBasis::Client {
+            hints = hints.of_a_visitor_with_id();
         }
         let by_token = visit.method == Method::Token && add_to_rest(&mut visit.evidence, &hints);
         if visit.method == Method::Prior {
@@ -404,6 +409,9 @@ fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
         outside: is_from_outside(visit),
         decided: visit.method != Method::Prior,
         way_known: visit.method != Method::Prior && visit.channel != Channel::Internal,
+        traceless: visit.method == Method::Prior
+            || has(evidence::WITHOUT_TOKEN)
+            || has(evidence::TOKEN_AGAIN),
         private: visit.channel == Channel::DarkSocial,
         dark,
         passed_on,

@@ -115,6 +115,7 @@ mod tests {
         let visit = |fact: &'static str, token: bool| Judged {
             truth: row(1, "share", None),
             time: 0,
+            content: String::new(),
             conventional: Channel::Direct,
             channel: Channel::DarkSocial,
             app: "unknown".to_owned(),

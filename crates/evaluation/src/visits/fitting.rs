@@ -27,11 +27,16 @@ pub(super) const QUANTILE: f64 = 1.645;
 /// Part of sites whose range should hold the true part.
 const HELD: f64 = 0.9;
 pub(super) const STEPS: usize = 30;
-/// Facts that count half beside an act of sharing.
 const OF_PRIVATE_READERS: [&str; 3] = [
     evidence::ONE_PRIVATE_READER,
     evidence::FEW_PRIVATE_READERS,
     evidence::MANY_PRIVATE_READERS,
+];
+
+const OF_TRACELESS_READERS: [&str; 3] = [
+    evidence::FEW_TRACELESS_READERS,
+    evidence::SOME_TRACELESS_READERS,
+    evidence::MANY_TRACELESS_READERS,
 ];
 
 const OF_PUBLIC_READERS: [&str; 2] = [evidence::SOME_PUBLIC_READERS, evidence::MANY_PUBLIC_READERS];
@@ -122,7 +127,9 @@ pub fn fit_visits(
             .collect(),
         search: search.clone(),
     };
-    let law = site_law(sites, &cases, &figures, |at| is_company(&weights[at].0));
+    let law = site_law(sites, &cases, &figures, |at, part| {
+        alone(&weights[at].0, part)
+    });
     let wider = widening(&cases, &figures, &published);
     let mut text = Model::builtin_text().to_owned();
     for (at, (name, _)) in weights.iter().enumerate() {
@@ -181,8 +188,9 @@ pub fn fit_visits(
     Ok(text)
 }
 
+/// To two places; 0 without a sign.
 fn rounded(figure: f64) -> f64 {
-    (figure * 100.0).round() / 100.0
+    (figure * 100.0).round() / 100.0 + 0.0
 }
 
 /// What must be added to a weight's `dark` to be against a typed address alone: the prior's first.
@@ -209,14 +217,33 @@ fn against_typed_each(
 fn is_history(table: &str) -> bool {
     let name = table.strip_prefix("weight.").unwrap_or_default();
     name.starts_with("preview_")
-        || [evidence::FRESH_CONTENT, evidence::OLD_CONTENT].contains(&name)
+        || [
+            evidence::FRESH_CONTENT,
+            evidence::OLD_CONTENT,
+            evidence::READ_BEFORE,
+        ]
+        .contains(&name)
+        || OF_TRACELESS_READERS.contains(&name)
         || is_company(table)
 }
 
-/// Whether it says what others who came of late say.
+/// Whether it says what others who came of late by a known way say.
 fn is_company(table: &str) -> bool {
     let name = table.strip_prefix("weight.").unwrap_or_default();
     OF_PRIVATE_READERS.contains(&name) || OF_PUBLIC_READERS.contains(&name)
+}
+
+/// How much of a weight counts where others who came of late by a known way are not looked at, of which so much did:
+/// those without a trace count whole, half of whom is lost beside private links.
+fn alone(table: &str, part: f64) -> f64 {
+    let name = table.strip_prefix("weight.").unwrap_or_default();
+    if is_company(table) {
+        0.0
+    } else if OF_TRACELESS_READERS.contains(&name) {
+        1.0
+    } else {
+        part
+    }
 }
 
 /// The prior first, then every weight, by the name of its table.
@@ -233,7 +260,7 @@ fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
     for (name, log_odds) in &visit.facts {
         if *name == evidence::PREVIEW_BEFORE {
             history.extend(whole_or_half("preview_", *log_odds, weights));
-        } else if OF_PRIVATE_READERS.contains(name) {
+        } else if OF_PRIVATE_READERS.contains(name) || OF_TRACELESS_READERS.contains(name) {
             history.extend(whole_or_half(name, *log_odds, weights));
         } else if let Some(at) = weights
             .iter()
@@ -248,6 +275,7 @@ fn case(visit: &Judged, weights: &[(String, Weight)]) -> Case {
     Case {
         facts,
         history,
+        front: !visit.deep,
         dark: visit.truth.is_dark(),
         search: visit.truth.is_search(),
     }
@@ -268,7 +296,8 @@ fn weight_of(name: &'static str, visit: &Judged) -> &'static str {
 }
 
 /// Which of the weights that begin like this it was: whole, or half, as where the app that fetched a preview may
-/// have posted the link, or where others' private links stand beside an act.
+/// have posted the link, where others' private links stand beside an act, or others without a trace beside private
+/// links.
 fn whole_or_half(begin: &str, log_odds: f64, weights: &[(String, Weight)]) -> Option<History> {
     let all = weights.iter().enumerate();
     let possible = all.filter(|(_, (table, _))| {
@@ -375,6 +404,7 @@ mod tests {
                 parent: None,
             },
             time: 0,
+            content: String::new(),
             conventional: Channel::Direct,
             channel: Channel::Direct,
             app: String::new(),
@@ -593,5 +623,28 @@ mod tests {
         let fitted = || fit_visits(&sites(), &[], "test.1", "made up sites").expect("fits");
         assert_eq!(fitted(), fitted());
         assert!(fit_visits(&[], &[], "v", "nothing").is_err());
+    }
+
+    /// What halves those without a trace is told by tokens, so that without it they count whole.
+    #[test]
+    fn without_others_of_known_ways_those_without_a_trace_count_whole() {
+        let model = Model::builtin();
+        let weights = named(&model);
+        let log_odds = |name: &str| {
+            let weight = model
+                .weights()
+                .into_iter()
+                .find(|(known, _)| *known == name);
+            weight.expect("there").1.dark.likely
+        };
+        let many = "many_traceless_readers";
+        let one = "one_private_reader";
+        let facts = [(many, log_odds(many) / 2.0), (one, log_odds(one))];
+        let case = case(&visit(&facts, Channel::Direct), &weights);
+        let parts =
+            |case: &Case| -> Vec<f64> { case.history.iter().map(|(_, part)| *part).collect() };
+        assert_eq!(parts(&case), [0.5, 1.0]);
+        let alone = case.where_history(&|at, part| alone(&weights[at].0, part));
+        assert_eq!(parts(&alone), [1.0, 0.0]);
     }
 }

@@ -102,6 +102,7 @@ mod tests {
         Judged {
             truth: row(1, "share", None),
             time: 0,
+            content: String::new(),
             conventional,
             channel,
             app: app.to_owned(),

@@ -74,6 +74,7 @@ mod tests {
         let visit = |app: &str, method: Method, rest: Option<f64>| Judged {
             truth: row(1, "share", None),
             time: 0,
+            content: String::new(),
             conventional: Channel::Direct,
             channel: Channel::DarkSocial,
             app: app.to_owned(),

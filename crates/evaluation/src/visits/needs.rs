@@ -18,17 +18,16 @@ pub(super) struct SiteLaw {
     pub(super) company: CompanyLaw,
 }
 
-/// The law of `sites`, whose landings without deciding fact are `cases`; `is_company` says which weights, by number,
-/// are of others who came of late.
+/// The law of `sites`, whose landings without deciding fact are `cases`; `alone` says how much of a weight, by number
+/// and how much of it did, counts where others who came of late by a known way are not looked at.
 pub(super) fn site_law(
     sites: &[Outcome],
     cases: &[Vec<Case>],
     figures: &Figures,
-    is_company: impl Fn(usize) -> bool,
+    alone: impl Fn(usize, f64) -> f64,
 ) -> SiteLaw {
     let needs: Vec<Need> = cases.iter().map(|site| need_of(site, figures)).collect();
-    let both = cases.iter().zip(&needs);
-    let needed = both.map(|(site, need)| needed(site, need.intercept, figures, &is_company));
+    let needed = cases.iter().map(|site| needed(site, figures, &alone));
     let company = company_law(&needed.collect::<Vec<_>>());
     let each = |of: fn(&Need) -> (f64, f64)| needs.iter().map(of).collect::<Vec<_>>();
     SiteLaw {
@@ -39,17 +38,17 @@ pub(super) fn site_law(
     }
 }
 
-/// What a site needs where others who came of late are not looked at; `beside`: where they are.
-fn needed(
-    site: &[Case],
-    beside: f64,
-    figures: &Figures,
-    is_company: &impl Fn(usize) -> bool,
-) -> Needed {
-    let cases: Vec<Case> = site.iter().map(|case| case.without(is_company)).collect();
+/// What a site needs, of landings elsewhere than on fronts, where others who came of late by a known way are not
+/// looked at, and where they are.
+fn needed(site: &[Case], figures: &Figures, alone: &impl Fn(usize, f64) -> f64) -> Needed {
+    let beside: Vec<Case> = site.iter().filter(|case| !case.front).cloned().collect();
+    let cases: Vec<Case> = beside
+        .iter()
+        .map(|case| case.where_history(alone))
+        .collect();
     let alone = need_of(&cases, figures).intercept;
     let [mut unknown, mut company] = [0.0; 2];
-    for (whole, without) in site.iter().zip(&cases) {
+    for (whole, without) in beside.iter().zip(&cases) {
         let said = figures.private(without);
         let private = sigmoid(said + alone);
         unknown += private * (1.0 - private);
@@ -57,7 +56,7 @@ fn needed(
     }
     Needed {
         alone,
-        beside,
+        beside: need_of(&beside, figures).intercept,
         company: company / unknown.max(1e-9),
     }
 }

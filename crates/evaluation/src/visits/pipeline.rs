@@ -78,6 +78,8 @@ pub struct Judged {
     pub truth: Truth,
     /// Event time, milliseconds since 1970 UTC.
     pub time: i64,
+    /// Canonical address of what was read.
+    pub content: String,
     /// What ordinary analytics would book.
     pub conventional: Channel,
     /// The channel found.
@@ -403,6 +405,7 @@ fn judged(
         outcome.visits.push(Judged {
             truth,
             time: visit.time,
+            content: visit.content.into_owned(),
             conventional: visit.conventional_channel,
             channel: visit.channel,
             app: visit.app.into_owned(),

@@ -10,10 +10,13 @@ const STEPS: usize = 40;
 pub(super) type History = (usize, f64);
 
 /// One landing that no fact decided.
+#[derive(Clone)]
 pub(super) struct Case {
     /// Numbers of the weights of its facts, the prior's first.
     pub(super) facts: Vec<usize>,
     pub(super) history: Vec<History>,
+    /// Whether it is of a home page or a section's front, where others of late are not looked at.
+    pub(super) front: bool,
     pub(super) dark: bool,
     pub(super) search: bool,
 }
@@ -25,12 +28,15 @@ impl Case {
         facts.chain(self.history.iter().copied())
     }
 
-    /// The same but for some of what its content's history says.
-    pub(super) fn without(&self, left_out: &impl Fn(usize) -> bool) -> Case {
-        let history = self.history.iter().copied();
+    /// The same, but that as much of what its content's history says counts as `counts` makes of the number of a
+    /// weight and how much of it did.
+    pub(super) fn where_history(&self, counts: &impl Fn(usize, f64) -> f64) -> Case {
+        let history = self.history.iter();
         Case {
             facts: self.facts.clone(),
-            history: history.filter(|(at, _)| !left_out(*at)).collect(),
+            history: history
+                .map(|(at, part)| (*at, counts(*at, *part)))
+                .collect(),
             ..*self
         }
     }
@@ -213,6 +219,7 @@ mod tests {
                             .chain(facts.map(|fact| fact + 1))
                             .collect(),
                         history: Vec::new(),
+                        front: false,
                         dark: rival == 0,
                         search: rival == 1,
                     });

@@ -1,7 +1,7 @@
 //! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
 //! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + c + b + s (f -
-//! mean)) where f is what the facts say but for others who came of late, and c what these add on the average.
+//! mean)) where f is what the facts say but for others who came of late by known ways, and c what these add on the average.
 //! For one survival ρ, the intercept b, the slope s and ln ω have the likelihood Π q^t (1 - q)^(n-t) over the
 //! bins, and normal priors; their mode by Fisher scoring, their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
 //! whose way is known. The slope keeps facts that are worth less on a site than the model says from being
@@ -140,12 +140,12 @@ impl Learned {
 
     /// Puts what the site's tokens say into the judgement of a visit without one, which was made
     /// by log-odds: by facts that say `alone` ([`Marked::alone`](super::Marked::alone)), beside so many who
-    /// came by private links.
+    /// came by private links; `None` where others are not looked at, as on a front.
     pub fn apply(
         &self,
         visit: &mut Visit<'_>,
         alone: f64,
-        private_readers: PrivateReaders,
+        private_readers: Option<PrivateReaders>,
         model: &Model,
     ) {
         let before = [
@@ -162,10 +162,7 @@ impl Learned {
             high: adds + (high - likely),
         };
         let after = replace_prior_by(before, model, site);
-        let beside = |survival| model.site.survival_beside(survival, private_readers);
-        let missing = self
-            .survival_alone
-            .map(|survival| missing_token(survival.map(beside)));
+        let missing = self.missing_token(private_readers, model);
         let after = match &missing {
             Some(missing) => add_to_odds(after, missing),
             None => after,
@@ -198,13 +195,30 @@ impl Learned {
         }
     }
 
+    /// What a missing token adds beside so many who came by private links of late, `None` where others are not looked
+    /// at; nothing where the site's links carry none.
+    pub(super) fn missing_token(
+        &self,
+        private_readers: Option<PrivateReaders>,
+        model: &Model,
+    ) -> Option<Weight> {
+        let beside = |readers| move |alone: f64| model.site.survival_beside(alone, readers);
+        let survival = match private_readers {
+            Some(readers) => self.survival_alone?.map(beside(readers)),
+            None => self.survival?,
+        };
+        Some(missing_token(survival))
+    }
+
     /// What a token says on this site; `None` where its links carry none.
     pub fn token_law(&self) -> Option<TokenLaw> {
-        let [_, survival, _] = self.survival_alone?;
+        let [_, survival, _] = self.survival?;
+        let [_, alone, _] = self.survival_alone?;
         let own = Range::from(self.own?);
         let [low, likely, high] = self.intercept;
         Some(TokenLaw {
             survival,
+            alone: Some(alone),
             own,
             below: likely - low,
             above: high - likely,

@@ -24,7 +24,8 @@
 //! a site would seem less private than it is. So a site learns from what is said of landings but for that
 //! ([`Marked::alone`]), with what it adds on the average added to all alike (`company_worth` of the model's
 //! `[site]`). And a link loses its token more often where nobody came by a private link of late than beside many who
-//! did (`survival_beside_*`, [`TokenLaw::beside`]).
+//! did (`survival_beside_*`, [`TokenLaw::beside`]). How many came without a trace is known without tokens, and stays
+//! in: by others of late this module means those of known ways.
 
 mod learning;
 mod site;
@@ -73,7 +74,7 @@ impl PrivateReaders {
 pub struct Marked<'t> {
     /// What everything but the token says of a private link, log-odds.
     pub log_odds: f64,
-    /// Of these, what others say who came to the content of late.
+    /// Of these, what others say who came to the content of late by known ways.
     pub company: f64,
     /// How many of those came by private links.
     pub private_readers: PrivateReaders,
@@ -86,7 +87,7 @@ pub struct Marked<'t> {
 }
 
 impl Marked<'_> {
-    /// What everything but the token and others who came of late says, log-odds: -12 to 12.
+    /// What everything but the token and others who came of late by known ways says, log-odds: -12 to 12.
     pub fn alone(&self) -> f64 {
         let alone = self.log_odds - self.company;
         match alone.is_finite() {

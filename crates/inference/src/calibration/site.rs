@@ -337,14 +337,15 @@ impl Site {
     fn passed_on(&self, own: [f64; 2], law: Option<TokenLaw>, model: &Model) -> Vec<f64> {
         let counted = self.each(|bin| bin.passed_on(own));
         let Some(law) = law else {
-            return counted.iter().map(|bin| bin.iter().sum()).collect();
+            return counted.iter().map(PassedOn::all).collect();
         };
         let kept = PrivateReaders::ALL.map(|readers| law.beside(readers, model).survival);
-        let links = |bin: &[f64; PrivateReaders::ALL.len()]| {
-            let each = bin.iter().zip(kept).map(|(tokens, kept)| tokens / kept);
-            each.sum::<f64>()
+        let links = |bin: &PassedOn| {
+            let each = bin.elsewhere.iter().zip(kept);
+            let elsewhere: f64 = each.map(|(tokens, kept)| tokens / kept).sum();
+            elsewhere + bin.fronts / law.survival
         };
-        let tokens: f64 = counted.iter().flatten().sum();
+        let tokens: f64 = counted.iter().map(PassedOn::all).sum();
         let all: f64 = counted.iter().map(links).sum();
         let kept_of_all = tokens / all.max(1e-9);
         let bins = counted.iter().zip(&self.scored);
@@ -395,17 +396,32 @@ impl Scored {
         self.tokens_fronts + self.tokens.iter().sum::<f64>()
     }
 
-    /// Tokens that were passed on, by how many others came by private links of late, where the part `own` of landings
-    /// that are not private have one of the reader's own, and `on_fronts` of fronts.
-    fn passed_on(&self, [own, on_fronts]: [f64; 2]) -> [f64; PrivateReaders::ALL.len()] {
+    /// Tokens that were passed on, where the part `own` of landings that are not private have one of the reader's own,
+    /// and `on_fronts` of fronts.
+    fn passed_on(&self, [own, on_fronts]: [f64; 2]) -> PassedOn {
         let tokens: f64 = self.tokens.iter().sum();
         let own_tokens = own * self.not_private;
         // Taken off once: in each kind by itself, what is below 0 would be lost to the others.
         let part = (tokens - own_tokens).max(0.0) / tokens.max(1e-9);
-        let mut passed_on = self.tokens.map(|tokens| part * tokens);
         let of_fronts = self.tokens_fronts - on_fronts * self.not_private_fronts;
-        passed_on[PrivateReaders::None as usize] += of_fronts.max(0.0);
-        passed_on
+        PassedOn {
+            elsewhere: self.tokens.map(|tokens| part * tokens),
+            fronts: of_fronts.max(0.0),
+        }
+    }
+}
+
+/// Tokens that were passed on.
+struct PassedOn {
+    /// By how many others came by private links of late.
+    elsewhere: [f64; PrivateReaders::ALL.len()],
+    /// Of fronts, where others are not looked at.
+    fronts: f64,
+}
+
+impl PassedOn {
+    fn all(&self) -> f64 {
+        self.elsewhere.iter().sum::<f64>() + self.fronts
     }
 }
 

@@ -561,7 +561,33 @@ fn links_beside_others_keep_their_token_more_often() {
     let learned = learned.expect("learned");
     let survival = learned.survival().expect("tokens came").likely;
     let law = learned.token_law().expect("tokens came");
-    assert!((law.survival - survival).abs() < 1e-6, "{survival} {law:?}");
+    let alone = law.beside(PrivateReaders::None, &model).survival;
+    assert!((alone - survival).abs() < 1e-6, "{survival} {law:?}");
+}
+
+/// On fronts, and of who comes again, others are not looked at: their links are all links.
+#[test]
+fn where_others_are_not_looked_at_links_keep_their_token_as_all_do() {
+    let model = Model::builtin();
+    let (mut calibrations, _) = site_of_groups(0.5);
+    let all = {
+        calibrations.landing("s", "v", marked(0.0, None), &model);
+        learned_survival(&mut calibrations)
+    };
+    let learned = calibrations.learned("s").expect("learned");
+    let law = learned.token_law().expect("tokens came");
+    assert_eq!(law.on_fronts(&model).survival, all);
+    let missing = |readers: Option<PrivateReaders>| {
+        let weight = learned.missing_token(readers, &model);
+        weight.expect("links carry tokens").dark.likely
+    };
+    assert!((missing(None) - (1.0 - all).ln()).abs() < 1e-5);
+    assert!(missing(Some(PrivateReaders::None)) > missing(None));
+    assert!(missing(None) > missing(Some(PrivateReaders::Many)));
+    // Before a site has told, the mean of all is known and nothing of each kind.
+    let usual = TokenLaw::usual(grapevine_event::VisitorBasis::Client, &model);
+    let beside = usual.beside(PrivateReaders::Many, &model);
+    assert_eq!(beside.survival, model.site.survival);
 }
 
 fn learned_survival(calibrations: &mut Calibrations) -> f64 {
@@ -607,8 +633,10 @@ proptest! {
                     prop_assert!(intercept.low <= intercept.likely && intercept.likely <= intercept.high);
                     prop_assert!(intercept.low.is_finite() && intercept.high.is_finite());
                     if let Some(law) = learned.token_law() {
-                        let law = law.beside(readers, &model);
-                        let law = if *front { law.on_fronts(&model) } else { law };
+                        let law = match *front {
+                            true => law.on_fronts(&model),
+                            false => law.beside(readers, &model),
+                        };
                         let private = law.private(*log_odds, &model);
                         prop_assert!(0.0 <= private.low && private.low <= private.likely);
                         prop_assert!(private.likely <= private.high && private.high <= 1.0);

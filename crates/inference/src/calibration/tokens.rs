@@ -49,9 +49,10 @@ impl OwnTokens {
 /// What a token says on a site.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenLaw {
-    /// Part of privately passed links that arrive with their token: beside nobody who came by a private link of
-    /// late ([`TokenLaw::beside`]).
+    /// Part of privately passed links that arrive with their token: of all, or beside those of [`TokenLaw::beside`].
     pub(crate) survival: f64,
+    /// The same beside nobody who came by a private link of late; `None` before a site has told.
+    pub(crate) alone: Option<f64>,
     /// Part of landings elsewhere than on fronts that nobody passed on which come by the reader's own token.
     pub(crate) own: Range,
     /// How far below what the rest of a visit says its true log-odds may be.
@@ -73,6 +74,7 @@ impl TokenLaw {
         let prior = model.prior.dark;
         TokenLaw {
             survival: site.survival,
+            alone: None,
             own: Range {
                 low: likely / reach,
                 likely,
@@ -83,16 +85,18 @@ impl TokenLaw {
         }
     }
 
-    /// The same beside so many who came by private links of late.
+    /// The same beside so many who came by private links of late; as it is before a site has told.
     #[must_use]
     pub fn beside(self, private_readers: PrivateReaders, model: &Model) -> TokenLaw {
+        let beside = |alone| model.site.survival_beside(alone, private_readers);
         TokenLaw {
-            survival: model.site.survival_beside(self.survival, private_readers),
+            survival: self.alone.map_or(self.survival, beside),
             ..self
         }
     }
 
-    /// The same of home pages and sections' fronts, to which fewer come back by their own token.
+    /// The same of home pages and sections' fronts, to which fewer come back by their own token. Others of late are
+    /// not looked at there.
     #[must_use]
     pub fn on_fronts(self, model: &Model) -> TokenLaw {
         let part = model.site.own_on_fronts;

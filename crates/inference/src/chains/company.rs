@@ -1,14 +1,19 @@
-//! By which ways others came to a content of late.
+//! By which ways others came to a content of late, and how many without a trace of any.
 //!
 //! Readers without a trace come to an article when those of one known source do (Chartbeat 2015). So whoever
 //! comes while an app that names itself, a token or a mark brings others, is likelier one of theirs, and while
 //! search, networks or a campaign do, likelier one of those. Only facts count: whose way is itself guessed
 //! says nothing of the next (a token is a fact, though whether it was passed on hangs on the rest of its visit).
+//!
+//! How many come without a trace is a fact too, however each of them came. People type and search for a content
+//! in proportion to those who come to it by ways that show, while shares breed others like them: so many without
+//! a trace beside few who came by public ways are a sign of private links, and a landing beside nobody speaks against them. Those with a
+//! token as their only trace count among them, so that it makes no difference which links keep theirs.
 
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
-use super::hints::HOUR_MS;
+use super::hints::{DAY_MS, HOUR_MS};
 use crate::evidence;
 use crate::model::{Model, Weight};
 
@@ -34,16 +39,35 @@ const PRIVATE: [f32; 3] = [0.5, 1.5, 4.0];
 /// Readers by public ways, from which on they are some, are many.
 const PUBLIC: [f32; 2] = [4.0, 10.0];
 
-/// A way that a fact tells.
+/// Readers without a trace for each by public ways (one more of either), up to which there are few, and from which
+/// on there are some, and many: one alone for half a day is some, two are many. No figure that a few whole readers
+/// reach exactly, so that an hour's decay does not take them over a limit.
+const TRACELESS: [f32; 3] = [1.0, 1.4, 2.4];
+/// Where less than this is known of a site, that few came says nothing.
+const FEW_AFTER_MS: i64 = DAY_MS;
+
+/// How a reader came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
+    /// By a private link, as a fact tells.
     Private,
+    /// By search, a network, another site or a campaign, as a fact tells.
     Public,
+    /// Without a trace, but for a token at the most.
+    Traceless,
 }
 
+const WAYS: usize = 3;
+
 impl Way {
-    /// None where no fact told, or left it open. A reader's own token tells of no way.
-    pub(super) fn known(judgement: &Judgement) -> Option<Way> {
+    /// Every way that the reader counts by: one with a token is without another trace, and what his token says
+    /// counts besides. None where a fact left it open. A reader's own token tells of no way.
+    pub(super) fn of(judgement: &Judgement) -> impl Iterator<Item = Way> {
+        let traceless = judgement.traceless.then_some(Way::Traceless);
+        traceless.into_iter().chain(Way::known(judgement))
+    }
+
+    fn known(judgement: &Judgement) -> Option<Way> {
         let private = judgement.dark[1];
         if !judgement.way_known {
             None
@@ -57,7 +81,7 @@ impl Way {
     }
 }
 
-/// Readers of a content by each known way, each of whom counts half after 12 hours.
+/// Readers of a content by each way, each of whom counts half after 12 hours.
 ///
 /// The same whatever the order of moments was: what is counted falls slot by slot from `latest` to `before`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -65,9 +89,9 @@ pub(super) struct Company {
     /// Number of the newest slot with a reader.
     slot: i64,
     /// Readers by way of the newest slot, and of those before it.
-    latest: [[u16; 2]; SLOTS],
+    latest: [[u16; WAYS]; SLOTS],
     /// Those of all slots before, as of the hour of the newest of these.
-    before: [f32; 2],
+    before: [f32; WAYS],
 }
 
 impl Company {
@@ -106,13 +130,13 @@ impl Company {
             let age = SLOTS - 1 - gone as usize;
             let readers = self.latest[age];
             let hour_of = hour(self.slot - age as i64);
-            self.before = [0, 1]
+            self.before = [0, 1, 2]
                 .map(|way| left(self.before[way], hour_before, hour_of) + f32::from(readers[way]));
             hour_before = hour_of;
         }
         let kept = SLOTS.saturating_sub(steps.min(SLOTS as i64) as usize);
         self.latest.copy_within(0..kept, SLOTS - kept);
-        self.latest[..SLOTS - kept].fill([0; 2]);
+        self.latest[..SLOTS - kept].fill([0; WAYS]);
         self.slot = slot;
         let now = self.hour_before();
         self.before = self.before.map(|readers| left(readers, hour_before, now));
@@ -123,23 +147,29 @@ impl Company {
         hour(self.slot.saturating_sub(SLOTS as i64))
     }
 
-    /// Readers by private links and by public ways before a moment; none where somebody came later already, so
-    /// that nobody is counted for those before him.
-    fn at(mut self, time: i64) -> [f32; 2] {
+    /// Readers by private links, by public ways and without a trace before a moment; `None` where somebody came later
+    /// already, so that nobody is counted for those before him.
+    fn at(mut self, time: i64) -> Option<[f32; WAYS]> {
         let slot = time.div_euclid(SLOT_MS);
         let over = slot.saturating_add(1);
         if self.slot > over {
-            return [0.0; 2];
+            return None;
         }
         // Only slots that are over for whoever comes now.
         self.pass(over);
         let as_of = self.hour_before();
-        self.before.map(|readers| left(readers, as_of, hour(slot)))
+        Some(self.before.map(|readers| left(readers, as_of, hour(slot))))
     }
 
-    /// What it says about a landing: of readers by private links, and by public ways.
-    pub(super) fn says<'m>(self, time: i64, model: &'m Model) -> [Option<Said<'m>>; 2] {
-        let [private, public] = self.at(time);
+    /// What it says about a landing: of readers by private links, by public ways, and without a trace; `None` where
+    /// nobody is counted for it. `since`: how far back the data reaches.
+    pub(super) fn says<'m>(
+        self,
+        time: i64,
+        since: i64,
+        model: &'m Model,
+    ) -> Option<[Option<Said<'m>>; WAYS]> {
+        let [private, public, traceless] = self.at(time)?;
         let weights = &model.weight;
         let of = |readers: f32, from: &[f32], named: &[(&'static str, &'m Weight)]| {
             let reached = from.iter().filter(|from| readers >= **from).count();
@@ -147,10 +177,26 @@ impl Company {
             Some(Said {
                 name,
                 weight,
-                readers,
+                readers: [readers, 0.0],
             })
         };
-        [
+        let [few, some, many] = TRACELESS;
+        let without_a_trace = match (1.0 + traceless) / (1.0 + public) {
+            times if times <= few => (time.saturating_sub(since) >= FEW_AFTER_MS).then_some((
+                evidence::FEW_TRACELESS_READERS,
+                &weights.few_traceless_readers,
+            )),
+            times if times < some => None,
+            times if times < many => Some((
+                evidence::SOME_TRACELESS_READERS,
+                &weights.some_traceless_readers,
+            )),
+            _ => Some((
+                evidence::MANY_TRACELESS_READERS,
+                &weights.many_traceless_readers,
+            )),
+        };
+        Some([
             of(
                 private,
                 &PRIVATE,
@@ -171,7 +217,12 @@ impl Company {
                     (evidence::MANY_PUBLIC_READERS, &weights.many_public_readers),
                 ],
             ),
-        ]
+            without_a_trace.map(|(name, weight)| Said {
+                name,
+                weight,
+                readers: [traceless, public],
+            }),
+        ])
     }
 }
 
@@ -180,7 +231,8 @@ impl Company {
 pub(super) struct Said<'m> {
     pub(super) name: &'static str,
     pub(super) weight: &'m Weight,
-    pub(super) readers: f32,
+    /// How many, and how many by public ways those without a trace are set against.
+    pub(super) readers: [f32; 2],
 }
 
 fn hour(slot: i64) -> i64 {
@@ -222,13 +274,14 @@ mod tests {
             (MINUTE_MS, Way::Private),
             (0, Way::Public),
         ]);
-        let near = |found: [f32; 2], private: f32, public: f32| {
+        let near = |found: Option<[f32; WAYS]>, private: f32, public: f32| {
+            let found = found.expect("nobody came later");
             assert!(
                 (found[0] - private).abs() < 1e-3 && (found[1] - public).abs() < 1e-3,
                 "{found:?}"
             );
         };
-        near(company.at(30_000), 0.0, 0.0);
+        assert_eq!(company.at(30_000), None, "somebody came later");
         near(company.at(2 * MINUTE_MS), 2.0, 1.0);
         near(company.at(12 * HOUR_MS + MINUTE_MS), 1.0, 0.5);
         near(company.at(24 * HOUR_MS), 0.5, 0.25);
@@ -238,8 +291,9 @@ mod tests {
     #[test]
     fn who_comes_within_seconds_of_a_landing_is_not_counted_for_it() {
         let company = told(&[(100_000, Way::Private)]);
-        assert_eq!(company.at(100_000 + SLOT_MS)[0], 0.0);
-        assert_eq!(company.at(100_000 + 2 * SLOT_MS)[0], 1.0);
+        let private = |time| company.at(time).map(|[private, ..]| private);
+        assert_eq!(private(100_000 + SLOT_MS), Some(0.0));
+        assert_eq!(private(100_000 + 2 * SLOT_MS), Some(1.0));
     }
 
     #[test]
@@ -251,20 +305,25 @@ mod tests {
         ]);
         company.joined(i64::MIN, Way::Private);
         for time in [i64::MIN, 0, i64::MAX] {
-            assert!(company.at(time).iter().all(|readers| *readers <= 4.0));
+            let readers = company.at(time).into_iter().flatten();
+            assert!(readers.into_iter().all(|readers| readers <= 4.0));
         }
         let mut company = told(&[(0, Way::Private), (i64::MAX, Way::Private)]);
         assert_eq!(
             company.at(MINUTE_MS),
-            [0.0; 2],
+            None,
             "nobody is counted for those before him"
         );
         company.joined(MINUTE_MS, Way::Private);
-        assert_eq!(company.at(2 * MINUTE_MS), [1.0, 0.0], "begun anew");
+        assert_eq!(
+            company.at(2 * MINUTE_MS),
+            Some([1.0, 0.0, 0.0]),
+            "begun anew"
+        );
     }
 
     fn way() -> impl Strategy<Value = Way> {
-        prop_oneof![Just(Way::Private), Just(Way::Public)]
+        prop_oneof![Just(Way::Private), Just(Way::Public), Just(Way::Traceless)]
     }
 
     proptest! {
@@ -301,8 +360,9 @@ mod tests {
         ) {
             readers.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);
             readers.sort_by_key(|(time, _)| *time);
-            let found = told(&readers).at(asked);
-            for (at, wanted) in [Way::Private, Way::Public].into_iter().enumerate() {
+            let found = told(&readers).at(asked).unwrap_or_default();
+            let ways = [Way::Private, Way::Public, Way::Traceless];
+            for (at, wanted) in ways.into_iter().enumerate() {
                 let sum: f64 = readers
                     .iter()
                     .filter(|(_, way)| *way == wanted)

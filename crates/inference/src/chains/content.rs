@@ -1,5 +1,5 @@
 //! What is remembered of one content: when it was first seen, the latest share acts, and by which ways
-//! others came.
+//! others came, or that they left no trace.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,6 @@ const HISTORY_MS: i64 = 7 * DAY_MS;
 /// A page of the long tail is rarely seen too; what is fresh is seen several times in its day.
 const FRESH_VISITS_MIN: u32 = 3;
 const OLD_MS: i64 = 30 * DAY_MS;
-const PRIVATE_LINKS: &str = "private links";
 
 /// A share act.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -138,7 +137,7 @@ impl Content {
         self.acts.insert(at, act);
     }
 
-    /// A reader came by a way that a fact tells.
+    /// A reader came so.
     pub(super) fn joined(&mut self, time: i64, way: Way) {
         self.company.joined(time, way);
     }
@@ -154,31 +153,35 @@ impl Content {
         since: i64,
         model: &'m Model,
     ) -> Hints<'m> {
-        let company = self.company.says(arrival.time, model);
-        let hint = |said: Said<'m>, by| Hint {
-            name: said.name,
-            words: Words::Company {
-                by,
-                readers: said.readers,
-            },
-            weight: Cow::Borrowed(said.weight),
-        };
-        let [private, public] = company;
+        let others = self.company.says(arrival.time, since, model);
+        let others_count = others.is_some();
+        let [private, public, traceless] = others.unwrap_or_default();
         let act = self.preview(arrival, model);
-        // An act shortly before and the readers whom it brought are signs of the same: together they say
-        // less than each adds alone.
-        let private = private.map(|said| match &act {
-            Some(_) => Hint {
-                weight: Cow::Owned(halved(said.weight)),
-                ..hint(said, PRIVATE_LINKS)
+        // An act shortly before, the readers whom it brought, and those of them who left no trace are signs of the
+        // same: together they say less than each adds alone, and the last nothing beside the first.
+        let traceless = traceless.filter(|_| act.is_none());
+        let hint = |said: Said<'m>, words: Words, half: bool| Hint {
+            name: said.name,
+            words,
+            weight: match half {
+                true => Cow::Owned(halved(said.weight)),
+                false => Cow::Borrowed(said.weight),
             },
-            None => hint(said, PRIVATE_LINKS),
-        });
+        };
+        let by = |by, [readers, _]: [f32; 2]| Words::Company { by, readers };
         Hints {
-            act,
+            private: private
+                .map(|said| hint(said, by("private links", said.readers), act.is_some())),
+            public: public.map(|said| hint(said, by("public ways", said.readers), false)),
+            traceless: traceless.map(|said| {
+                let [traceless, public] = said.readers;
+                let words = Words::Traceless { traceless, public };
+                hint(said, words, private.is_some())
+            }),
+            read_before: None,
+            others_count,
             age: self.age(arrival, since, model),
-            private,
-            public: public.map(|said| hint(said, "public ways")),
+            act,
         }
     }
 
@@ -248,7 +251,7 @@ impl Content {
 }
 
 /// Half of a weight, its range down to nothing: of an act whose fetcher serves posts and messages alike, of
-/// others' private links beside an act.
+/// others' private links beside an act, of those without a trace beside these.
 fn halved(weight: &Weight) -> Weight {
     let half = |range: Range| Range {
         low: range.low.min(0.0),

@@ -222,10 +222,15 @@ impl Forest {
         owner.is_some_and(|owner| self.nodes.peek(*owner).is_some())
     }
 
-    /// True where somebody read a content before.
+    /// True where somebody has read a content.
     pub(super) fn knows(&self, content: u64, visitor: Option<i64>) -> bool {
-        let own = visitor.and_then(|visitor| self.readers.peek(reader_key(content, visitor)));
-        own.is_some_and(|own| self.nodes.peek(*own).is_some())
+        visitor.is_some_and(|visitor| self.first_read(content, visitor).is_some())
+    }
+
+    /// When a visitor first read a content, event time; `None` where it gave him no token, nor did he come by one.
+    pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {
+        let own = self.readers.peek(reader_key(content, visitor))?;
+        self.nodes.peek(*own).map(|node| node.time)
     }
 
     /// `passed_on`: P(its token was passed on). Who more likely came by an own one starts a tree.

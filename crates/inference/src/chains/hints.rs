@@ -7,14 +7,14 @@ use grapevine_event::{Evidence, Visit};
 
 use crate::calibration::PrivateReaders;
 use crate::evidence;
-use crate::model::Weight;
+use crate::model::{Model, Weight};
 
 pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// What a content's history says about a landing: four things at the most.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hints<'m> {
     /// Of an act of sharing shortly before.
     pub(super) act: Option<Hint<'m>>,
@@ -24,6 +24,12 @@ pub struct Hints<'m> {
     pub(super) private: Option<Hint<'m>>,
     /// Of others who came there by public ways of late.
     pub(super) public: Option<Hint<'m>>,
+    /// Of how many others came there without a trace of late, against those by public ways.
+    pub(super) traceless: Option<Hint<'m>>,
+    /// That the visitor read it before; where this is said, readers of late say nothing.
+    pub(super) read_before: Option<Hint<'m>>,
+    /// Whether others of late are looked at.
+    pub(super) others_count: bool,
 }
 
 impl<'m> Hints<'m> {
@@ -32,37 +38,81 @@ impl<'m> Hints<'m> {
         self.each().into_iter().flatten()
     }
 
-    fn each(&self) -> [Option<&Hint<'m>>; 4] {
-        [&self.act, &self.age, &self.private, &self.public].map(Option::as_ref)
+    fn each(&self) -> [Option<&Hint<'m>>; 6] {
+        [
+            &self.act,
+            &self.age,
+            &self.private,
+            &self.public,
+            &self.traceless,
+            &self.read_before,
+        ]
+        .map(Option::as_ref)
     }
 
-    /// What readers of late say, log-odds; 0 where they say nothing.
+    /// What readers of late whose way is known say, log-odds; 0 where they say nothing. By how much less others say
+    /// beside them is part of it.
     pub fn company(&self) -> f64 {
+        let likely = |hint: &Hint<'_>| hint.weight.dark.likely;
         let both = [&self.private, &self.public].into_iter().flatten();
-        both.map(|hint| hint.weight.dark.likely).sum()
+        let lost = self.private.as_ref().and(self.traceless.as_ref());
+        // Half of it is left.
+        both.map(likely).sum::<f64>() - lost.map_or(0.0, likely)
     }
 
-    /// How many others came by private links of late, as far as that says something.
-    pub fn private_readers(&self) -> PrivateReaders {
-        match self.private.as_ref().map(|hint| hint.name) {
-            None => PrivateReaders::None,
-            Some(evidence::MANY_PRIVATE_READERS) => PrivateReaders::Many,
-            Some(_) => PrivateReaders::Few,
+    /// How many others came by private links of late, as far as that says something; `None` where others are not
+    /// looked at.
+    pub fn private_readers(&self) -> Option<PrivateReaders> {
+        self.others_count
+            .then(|| match self.private.as_ref().map(|hint| hint.name) {
+                None => PrivateReaders::None,
+                Some(evidence::MANY_PRIVATE_READERS) => PrivateReaders::Many,
+                Some(_) => PrivateReaders::Few,
+            })
+    }
+
+    /// The same of a visitor who read the content before: he may be one of the readers of late, who say nothing of
+    /// him then.
+    #[must_use]
+    pub(super) fn of_a_reader(self, model: &'m Model) -> Hints<'m> {
+        Hints {
+            read_before: Some(Hint {
+                name: evidence::READ_BEFORE,
+                words: Words::ReadBefore,
+                weight: Cow::Borrowed(&model.weight.read_before),
+            }),
+            ..self.without_others()
         }
     }
 
-    /// True where readers of late say something.
-    pub(super) fn has_company(&self) -> bool {
-        self.private.is_some() || self.public.is_some()
-    }
-
-    /// Without what readers of late say: they say nothing of a home page or a section's front, which everybody
-    /// opens, nor of whoever may be one of them.
+    /// The same where others are not looked at.
     #[must_use]
-    pub fn without_company(self) -> Hints<'m> {
+    pub(super) fn without_others(self) -> Hints<'m> {
         Hints {
             private: None,
             public: None,
+            traceless: None,
+            others_count: false,
+            ..self
+        }
+    }
+
+    /// The same of a home page or a section's front, which everybody opens, and again and again: others say nothing
+    /// there, nor that the visitor read it before.
+    #[must_use]
+    pub fn on_front(self) -> Hints<'m> {
+        Hints {
+            read_before: None,
+            ..self.without_others()
+        }
+    }
+
+    /// The same of a visitor whom the site knows by an id: that he was here before stands in his visit's evidence
+    /// already.
+    #[must_use]
+    pub fn of_a_visitor_with_id(self) -> Hints<'m> {
+        Hints {
+            read_before: None,
             ..self
         }
     }
@@ -114,6 +164,11 @@ pub(super) enum Words {
         by: &'static str,
         readers: f32,
     },
+    Traceless {
+        traceless: f32,
+        public: f32,
+    },
+    ReadBefore,
 }
 
 impl Hint<'_> {
@@ -145,6 +200,15 @@ impl Hint<'_> {
                 write!(
                     words,
                     "readers came to this content by {by} of late: {readers:.1}, each counting half after 12 h"
+                )
+            }
+            Words::ReadBefore => words
+                .write_str("a visitor of the same address and browser read this content before"),
+            Words::Traceless { traceless, public } => {
+                write!(
+                    words,
+                    "readers came to this content of late without a trace: {traceless:.1}, by public ways: \
+                     {public:.1}, each counting half after 12 h"
                 )
             }
         };

@@ -32,7 +32,7 @@ pub use hints::{Hint, Hints, add_to_rest};
 pub use spreading::{Finding, HOLD_MS, IDLE_MS, NotFollowed, Reproductions, SETTLE_MS};
 use spreading::{Origin, Orphan, Owner, Reading, Rise, Sharing, Spreading};
 
-/// Contents remembered of each clock: with eight acts each, at most 68 MB together.
+/// Contents remembered of each clock: with eight acts each, at most 86 MB together.
 const CONTENTS_MAX: u32 = 114_688;
 /// Sites whose first event time is remembered.
 const SITES_MAX: u32 = 4_096;
@@ -93,6 +93,8 @@ pub struct Judgement {
     /// True where a fact decided, and it is no page of the site itself: `dark` says by which way it came, or
     /// leaves that open.
     pub way_known: bool,
+    /// True where nothing tells how it came, but for a token that comes with it at the most.
+    pub traceless: bool,
     /// True where it is booked as dark social.
     pub private: bool,
     /// P(privately passed on): low, likely and high, 0 to 1.
@@ -333,8 +335,16 @@ impl Chains {
         self.spreading.not_followed()
     }
 
-    /// What the content's history adds to the judgement of a landing that no fact decided, and
-    /// remembers the landing. The weights are those of the evidence, likely value first.
+    /// Somebody comes at that time: what happened [`HOLD_MS`] before or earlier is taken, so that his landing can be
+    /// judged by it, whoever else comes or does not.
+    pub fn reach(&mut self, time: i64, emit: &mut dyn FnMut(Finding<'_>)) {
+        let clock = self.clock_of(time);
+        let apps = self.forest.apps();
+        self.spreading.reach_landing(clock, time, apps, emit);
+    }
+
+    /// What the content's history adds to the judgement of a landing that no fact decided, once it was
+    /// [reached](Self::reach), and remembers the landing. The weights are those of the evidence, likely value first.
     pub fn landing<'m>(&mut self, arrival: &Arrival<'_>, model: &'m Model) -> Hints<'m> {
         let clock = self.clock_of(arrival.time);
         let site = key("site", &[&[clock.index() as u8], arrival.site.as_bytes()]);
@@ -356,17 +366,27 @@ impl Chains {
             _ => start,
         };
         let content = content_key(arrival.site, arrival.content);
-        if let Some(known) = contents.get(content) {
-            let hints = known.hints(arrival, since, model);
-            known.visited(arrival.time);
-            // Who comes again may be among those who came of late.
-            return match hints.has_company() && self.forest.knows(content, arrival.visitor) {
-                true => hints.without_company(),
-                false => hints,
-            };
+        let hints = match contents.get(content) {
+            Some(known) => {
+                let hints = known.hints(arrival, since, model);
+                known.visited(arrival.time);
+                hints
+            }
+            None => {
+                let first = Content::visited_first(arrival.time);
+                let hints = first.hints(arrival, since, model);
+                contents.set(content, first);
+                hints
+            }
+        };
+        if self.read_before(content, arrival) {
+            hints.of_a_reader(model)
+        } else if self.forest.knows(content, arrival.visitor) {
+            // Told out of order, he may be among those who came of late as well.
+            hints.without_others()
+        } else {
+            hints
         }
-        contents.set(content, Content::visited_first(arrival.time));
-        Hints::default()
     }
 
     /// Remembers a share act, and names the sharer's visit where its token is known.
@@ -386,19 +406,31 @@ impl Chains {
         self.forest.owner(share.site, &share.content, token)
     }
 
-    /// Gives a landing its place, and remembers by which way it came, where a fact says so. Who more likely
+    /// Gives a landing its place, and remembers by which way it came, or that it left no trace. Who more likely
     /// came by an own token, which P(it was passed on) says, begins a cascade.
     pub fn arrive(&mut self, arrival: &Arrival<'_>, judgement: &Judgement) -> Place {
         let content = content_key(arrival.site, arrival.content);
-        if let Some(way) = Way::known(judgement)
-            && !self.forest.knows(content, arrival.visitor)
-        {
+        if !self.forest.knows(content, arrival.visitor) && !self.read_before(content, arrival) {
             let contents = &mut self.contents[self.clock_of(arrival.time).index()];
             if let Some(known) = contents.peek_mut(content) {
-                known.joined(arrival.time, way);
+                Way::of(judgement).for_each(|way| known.joined(arrival.time, way));
             }
         }
         self.forest.arrive(content, arrival, judgement.sure())
+    }
+
+    /// True where the visitor read the content before: so long before that it makes no difference which of both
+    /// was told first.
+    fn read_before(&self, content: u64, arrival: &Arrival<'_>) -> bool {
+        let Some(visitor) = arrival.visitor else {
+            return false;
+        };
+        let first = [
+            self.forest.first_read(content, visitor),
+            self.spreading.first_read(content, visitor),
+        ];
+        let by = arrival.time.saturating_sub(HOLD_MS);
+        first.into_iter().flatten().any(|first| first <= by)
     }
 
     /// Remembers whose token it is.

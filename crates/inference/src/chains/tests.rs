@@ -71,6 +71,7 @@ fn passed_on(sure: f32) -> Judgement {
         outside: false,
         decided: true,
         way_known: true,
+        traceless: false,
         private: true,
         dark: [0.5; 3],
         passed_on: [sure; 3],
@@ -444,6 +445,7 @@ fn preview<'a>(content: &'a str, token: Option<&'a str>, time: i64) -> Share<'a>
     }
 }
 
+/// What is said of a landing, but for how many left no trace, which is said of nearly every one.
 fn hints(
     chains: &mut Chains,
     model: &Model,
@@ -467,6 +469,7 @@ fn hints(
     let mut words = "of the landing before".to_owned();
     hints
         .evidence(&names, &mut words)
+        .filter(|fact| !fact.name.ends_with("_traceless_readers"))
         .map(|fact| (fact.detail.into_owned(), fact.log_odds))
         .collect()
 }
@@ -559,6 +562,7 @@ fn fresh_needs_a_history_and_old_needs_a_month() {
             .landing(&arrival, &model)
             .iter()
             .map(|hint| hint.name)
+            .filter(|name| *name != crate::evidence::FEW_TRACELESS_READERS)
             .collect();
         names
     };

@@ -91,6 +91,12 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
             .collect();
         assert_eq!(rows.len(), measures.all.fit.visits);
         assert!(rows.iter().all(|row| row["truth"]["channel"].is_string()));
+        let address = |row: &serde_json::Value| {
+            row["content"]
+                .as_str()
+                .is_some_and(|url| url.starts_with("https://"))
+        };
+        assert!(rows.iter().all(address));
         let mut text = Vec::new();
         write_text(&of, &model, &runs, &mut text).expect("written");
         let text = String::from_utf8(text).expect("text");

@@ -141,6 +141,22 @@ impl Spreading {
         self.pass(clock, self.stepped(clock, reading.time), apps, emit);
     }
 
+    /// When a visitor first read a content, event time; `None` until that is taken.
+    pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {
+        self.readers.first_read(content, visitor)
+    }
+
+    /// Somebody comes at that time: what happened [`HOLD_MS`] before or earlier is taken.
+    pub(super) fn reach_landing(
+        &mut self,
+        clock: Clock,
+        time: i64,
+        apps: &[String],
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
+        self.pass(clock, self.stepped(clock, time), apps, emit);
+    }
+
     /// Somebody passes a link on.
     pub(super) fn share(
         &mut self,

@@ -180,6 +180,13 @@ impl Readers {
         self.kept.at(*place).map(|(key, _)| key)
     }
 
+    /// Event time of that visit.
+    pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {
+        let key = self.known(content, visitor)?;
+        let kept = self.kept.peek(key)?;
+        Some(Known::of(key, kept).time)
+    }
+
     /// The same of a reader who comes now: whoever comes back is kept.
     pub(super) fn first_visit(&mut self, content: u64, visitor: i64) -> Option<u64> {
         let first = self.known(content, visitor)?;

@@ -19,6 +19,7 @@ fn came(chains: &mut Chains, model: &Model, reader: i64, seconds: i64, dark: f32
     let judgement = Judgement {
         decided,
         way_known: decided,
+        traceless: !decided,
         dark: [dark; 3],
         ..passed_on(1.0)
     };
@@ -104,5 +105,152 @@ fn what_readers_of_late_say_can_be_left_out() {
     };
     let hints = chains.landing(&arrival, &model);
     assert_eq!(hints.iter().count(), 1);
-    assert_eq!(hints.without_company().iter().count(), 0);
+    assert_eq!(hints.on_front().iter().count(), 0);
+}
+
+/// What is said of a reader whom nobody knows, but for acts and by which ways others came.
+fn traceless(chains: &mut Chains, model: &Model, seconds: i64) -> Option<(&'static str, f32)> {
+    let content = content(0);
+    let hints = chains.landing(&stranger(&content, None, seconds), model);
+    let of_these = hints.traceless.as_ref();
+    of_these.map(|hint| (hint.name, hint.weight.dark.likely as f32))
+}
+
+fn stranger(content: &str, visitor: Option<i64>, seconds: i64) -> Arrival<'_> {
+    Arrival {
+        site: SITE,
+        content,
+        visit: visit(1_000),
+        visitor,
+        time: seconds * 1_000,
+        app: "",
+        incoming_token: None,
+        share_token: None,
+        network: None,
+    }
+}
+
+#[test]
+fn readers_without_a_trace_are_set_against_those_by_public_ways() {
+    let model = Model::builtin();
+    let weights = &model.weight;
+    let said = |name, weight: &Weight| Some((name, weight.dark.likely as f32));
+    let few = said("few_traceless_readers", &weights.few_traceless_readers);
+    let some = said("some_traceless_readers", &weights.some_traceless_readers);
+    let many = said("many_traceless_readers", &weights.many_traceless_readers);
+    let mut chains = Chains::default();
+    assert_eq!(
+        traceless(&mut chains, &model, -2),
+        None,
+        "the data merely starts here"
+    );
+    let day = 86_400;
+    chains.landing(&stranger("https://example.org/other", None, -day), &model);
+    assert_eq!(traceless(&mut chains, &model, 0), few, "beside nobody");
+    // One more of either: 2 to 1, 3 to 1, 3 to 2, 3 to 3.
+    came(&mut chains, &model, 1, 10, 0.4, false);
+    assert_eq!(traceless(&mut chains, &model, 60), some);
+    // A quarter of him after a day.
+    assert_eq!(traceless(&mut chains.clone(), &model, 60 + day), None);
+    came(&mut chains, &model, 2, 70, 0.4, false);
+    assert_eq!(traceless(&mut chains, &model, 120), many);
+    came(&mut chains, &model, 3, 130, 0.004, true);
+    assert_eq!(traceless(&mut chains, &model, 180), some);
+    came(&mut chains, &model, 4, 190, 0.004, true);
+    assert_eq!(traceless(&mut chains, &model, 240), few);
+    // Whoever comes again is no other reader.
+    came(&mut chains, &model, 1, 250, 0.4, false);
+    assert_eq!(traceless(&mut chains, &model, 300), few);
+    let content = content(0);
+    let hints = chains.landing(&stranger(&content, None, 300), &model);
+    let mut words = String::new();
+    let told = hints.evidence(&|_| "".into(), &mut words);
+    assert_eq!(
+        told.map(|fact| fact.detail.into_owned()).last().as_deref(),
+        Some(
+            "readers came to this content of late without a trace: 2.0, by public ways: 2.0, each counting half \
+             after 12 h"
+        )
+    );
+}
+
+/// Private links are told by others already, and by an act.
+#[test]
+fn readers_without_a_trace_say_half_beside_private_links_and_nothing_beside_an_act() {
+    let model = Model::builtin();
+    let many = model.weight.many_traceless_readers.dark.likely as f32;
+    let mut chains = Chains::default();
+    for reader in 0..3 {
+        came(&mut chains, &model, reader, reader, 0.4, false);
+    }
+    let name = "many_traceless_readers";
+    assert_eq!(traceless(&mut chains, &model, 60), Some((name, many)));
+    came(&mut chains, &model, 10, 70, 0.97, true);
+    assert_eq!(
+        traceless(&mut chains, &model, 120),
+        Some((name, many / 2.0))
+    );
+    // What a site learns from is the same whether private links are known beside or not, which tokens tell.
+    let content = content(0);
+    let hints = chains.landing(&stranger(&content, None, 120), &model);
+    let sum: f64 = hints.iter().map(|hint| hint.weight.dark.likely).sum();
+    assert!((sum - hints.company() - f64::from(many)).abs() < 1e-6);
+    chains.share(&preview(&content, None, 130_000));
+    assert_eq!(traceless(&mut chains, &model, 140), None);
+}
+
+/// A token is one trace more: whether links keep theirs makes no difference to how many came without any other.
+#[test]
+fn readers_by_a_token_alone_are_among_those_without_a_trace() {
+    let model = Model::builtin();
+    let mut chains = Chains::default();
+    let content = content(0);
+    let by_token = Judgement {
+        traceless: true,
+        dark: [0.9; 3],
+        ..passed_on(1.0)
+    };
+    let arrival = stranger(&content, Some(1), 0);
+    let _ = chains.landing(&arrival, &model);
+    chains.arrive(&arrival, &by_token);
+    let hints = chains.landing(&stranger(&content, None, 60), &model);
+    let names: Vec<&str> = hints.iter().map(|hint| hint.name).collect();
+    assert_eq!(names, ["one_private_reader", "some_traceless_readers"]);
+}
+
+/// Without tokens and without ids too: the same address and browser is most probably the same reader.
+#[test]
+fn who_read_it_before_is_told_so_and_others_say_nothing_of_him() {
+    let model = Model::builtin();
+    let mut chains = Chains::default();
+    for reader in 0..5 {
+        came(&mut chains, &model, reader, reader, 0.97, true);
+    }
+    let content = content(0);
+    let nameless = stranger(&content, Some(77), 30);
+    let judgement = Judgement {
+        decided: false,
+        traceless: true,
+        ..passed_on(1.0)
+    };
+    let _ = chains.landing(&nameless, &model);
+    let place = chains.arrive(&nameless, &judgement);
+    chains.read(&nameless, &place, &judgement, &mut |_| {});
+    let hints = |visitor: i64, seconds: i64| {
+        let mut chains = chains.clone();
+        chains.reach(seconds * 1_000, &mut |_| {});
+        chains.landing(&stranger(&content, Some(visitor), seconds), &model)
+    };
+    let names = |hints: &Hints<'_>| hints.iter().map(|hint| hint.name).collect::<Vec<_>>();
+    let again = hints(77, 3_600);
+    assert_eq!(names(&again), ["read_before"], "nobody has come meanwhile");
+    assert_eq!(again.private_readers(), None);
+    assert!(names(&again.clone().of_a_visitor_with_id()).is_empty());
+    assert!(names(&again.on_front()).is_empty());
+    assert!(hints(78, 3_600).private_readers().is_some());
+    // Told within seconds, either may be the first; told later, he had not read it before.
+    for seconds in [20, 34] {
+        assert!(!names(&hints(77, seconds)).contains(&"read_before"));
+    }
+    assert!(names(&hints(77, 35)).contains(&"read_before"));
 }

@@ -141,6 +141,7 @@ impl World {
             outside: landing.outside,
             decided: landing.outside || landing.token.is_some(),
             way_known: false,
+            traceless: false,
             private: !landing.outside,
             dark: [landing.dark * 0.5, landing.dark, 0.5 + landing.dark * 0.5],
             passed_on: [landing.passed_on; 3],
