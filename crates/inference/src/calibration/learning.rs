@@ -1,11 +1,12 @@
 //! Survival, intercept and slope from counts: the posterior over them, on a grid of survivals.
 //!
 //! A landing has a token with probability q = ρ p / π + ω (1 - p) ([`super::tokens`]), p = σ(f + c + b + s (f -
-//! mean)) where f is what the facts say but for others who came of late by known ways, and c what these add on the average.
-//! For one survival ρ, the intercept b, the slope s and ln ω have the likelihood Π q^t (1 - q)^(n-t) over the
-//! bins, and normal priors; their mode by Fisher scoring, their width by Laplace's approximation. ρ has a Beta law: what is believed before, and the links
-//! whose way is known. The slope keeps facts that are worth less on a site than the model says from being
-//! taken for another survival; ω, that tokens of readers who come back are taken for links passed on.
+//! mean)) where f is what the facts say but for others who came of late by known ways, and c what these add on
+//! the average. For one survival ρ, the intercept b, the slope s and ln ω have the likelihood Π q^t (1 -
+//! q)^(n-t) over the bins, and normal priors; their mode by Fisher scoring, their width by Laplace's
+//! approximation. ρ has a Beta law: what is believed before, and the links whose way is known. The slope keeps
+//! facts that are worth less on a site than the model says from being taken for another survival; ω, that
+//! tokens of readers who come back are taken for links passed on.
 
 use std::sync::Arc;
 

@@ -7,8 +7,9 @@
 //!
 //! How many come without a trace is a fact too, however each of them came. People type and search for a content
 //! in proportion to those who come to it by ways that show, while shares breed others like them: so many without
-//! a trace beside few who came by public ways are a sign of private links, and a landing beside nobody speaks against them. Those with a
-//! token as their only trace count among them, so that it makes no difference which links keep theirs.
+//! a trace beside few who came by public ways are a sign of private links, and a landing beside nobody speaks
+//! against them. Those with a token as their only trace count among them, so that it makes no difference which
+//! links keep theirs.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,8 @@ const PRIVATE: [f32; 3] = [0.5, 1.5, 4.0];
 const PUBLIC: [f32; 2] = [4.0, 10.0];
 
 /// Readers without a trace for each by public ways (one more of either), up to which there are few, and from which
-/// on there are some, and many: one alone for half a day is some, two are many. No figure that a few whole readers
-/// reach exactly, so that an hour's decay does not take them over a limit.
+/// on there are some, and many: one alone for half a day is some, two are many. No one or two readers reach the latter two
+/// exactly, so that an hour's decay does not take them over a limit.
 const TRACELESS: [f32; 3] = [1.0, 1.4, 2.4];
 /// Where less than this is known of a site, that few came says nothing.
 const FEW_AFTER_MS: i64 = DAY_MS;

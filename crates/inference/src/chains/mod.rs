@@ -126,6 +126,15 @@ pub fn own_token<'a>(edge: &Edge<'a>) -> Option<Edge<'a>> {
     })
 }
 
+/// How somebody is known to have read a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// He read it before.
+    Before,
+    /// A later visit of his, or one of about the same time, was told first.
+    First,
+}
+
 /// Everything that the chain stage remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chains {
@@ -379,13 +388,11 @@ impl Chains {
                 hints
             }
         };
-        if self.read_before(content, arrival) {
-            hints.of_a_reader(model)
-        } else if self.forest.knows(content, arrival.visitor) {
-            // Told out of order, he may be among those who came of late as well.
-            hints.without_others()
-        } else {
-            hints
+        match self.reader(content, arrival) {
+            Some(Told::Before) => hints.of_a_reader(model),
+            // He may be among those who came of late all the same.
+            Some(Told::First) => hints.without_others(),
+            None => hints,
         }
     }
 
@@ -410,7 +417,7 @@ impl Chains {
     /// came by an own token, which P(it was passed on) says, begins a cascade.
     pub fn arrive(&mut self, arrival: &Arrival<'_>, judgement: &Judgement) -> Place {
         let content = content_key(arrival.site, arrival.content);
-        if !self.forest.knows(content, arrival.visitor) && !self.read_before(content, arrival) {
+        if self.reader(content, arrival).is_none() {
             let contents = &mut self.contents[self.clock_of(arrival.time).index()];
             if let Some(known) = contents.peek_mut(content) {
                 Way::of(judgement).for_each(|way| known.joined(arrival.time, way));
@@ -419,18 +426,25 @@ impl Chains {
         self.forest.arrive(content, arrival, judgement.sure())
     }
 
-    /// True where the visitor read the content before: so long before that it makes no difference which of both
-    /// was told first.
-    fn read_before(&self, content: u64, arrival: &Arrival<'_>) -> bool {
-        let Some(visitor) = arrival.visitor else {
-            return false;
-        };
+    /// How the visitor is known to have read the content, where he is. Of two visits within [`HOLD_MS`] of each other
+    /// only those that tokens tell of are known, since either may be told first.
+    fn reader(&self, content: u64, arrival: &Arrival<'_>) -> Option<Told> {
+        let visitor = arrival.visitor?;
         let first = [
             self.forest.first_read(content, visitor),
             self.spreading.first_read(content, visitor),
         ];
-        let by = arrival.time.saturating_sub(HOLD_MS);
-        first.into_iter().flatten().any(|first| first <= by)
+        let first = || first.into_iter().flatten();
+        let earliest = arrival.time.saturating_sub(HOLD_MS);
+        let latest = arrival.time.saturating_add(HOLD_MS);
+        if first().any(|first| first <= earliest) {
+            Some(Told::Before)
+        } else if first().any(|first| first > latest) || self.forest.knows(content, arrival.visitor)
+        {
+            Some(Told::First)
+        } else {
+            None
+        }
     }
 
     /// Remembers whose token it is.

@@ -141,12 +141,13 @@ impl Spreading {
         self.pass(clock, self.stepped(clock, reading.time), apps, emit);
     }
 
-    /// When a visitor first read a content, event time; `None` until that is taken.
+    /// When a visitor first read a content, event time, of the visits that were told first; `None` until it is taken.
     pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {
         self.readers.first_read(content, visitor)
     }
 
-    /// Somebody comes at that time: what happened [`HOLD_MS`] before or earlier is taken.
+    /// Somebody comes at that time, who is told next: what happened [`HOLD_MS`] before or earlier is taken, as far as
+    /// one landing moves event time.
     pub(super) fn reach_landing(
         &mut self,
         clock: Clock,
@@ -154,7 +155,13 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        self.pass(clock, self.stepped(clock, time), apps, emit);
+        let at = clock.index();
+        let time = self.stepped(clock, time);
+        // The landing itself moves event time, once.
+        let newest = self.newest[at].map_or(time, |newest| newest.max(time));
+        let by = newest.saturating_sub(HOLD_MS);
+        self.take(clock, by, apps, emit);
+        self.reach(at, by, apps, emit);
     }
 
     /// Somebody passes a link on.
@@ -195,6 +202,11 @@ impl Spreading {
         let by = newest.saturating_sub(HOLD_MS);
         self.take(clock, by, apps, emit);
         self.reach(at, by, apps, emit);
+    }
+
+    #[cfg(test)]
+    pub(super) fn event_time(&self, clock: Clock) -> Option<i64> {
+        self.newest[clock.index()]
     }
 
     /// How far a thing of that time moves event time.

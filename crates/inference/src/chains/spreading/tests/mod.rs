@@ -147,6 +147,9 @@ impl World {
             passed_on: [landing.passed_on; 3],
             device: 0,
         };
+        let found = &mut self.found;
+        let emit = &mut |finding: Finding<'_>| found.take(finding);
+        self.chains.reach(landing.time, emit);
         let place = self.chains.arrive(&arrival, &judgement);
         let known = match place.cause {
             Cause::Parent { visit, .. } => Some((Some(visit), ParentKind::Visitor)),
