@@ -155,13 +155,9 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        let at = clock.index();
-        let time = self.stepped(clock, time);
         // The landing itself moves event time, once.
-        let newest = self.newest[at].map_or(time, |newest| newest.max(time));
-        let by = newest.saturating_sub(HOLD_MS);
-        self.take(clock, by, apps, emit);
-        self.reach(at, by, apps, emit);
+        let newest = self.newest_with(clock, self.stepped(clock, time));
+        self.take_due(clock, newest, apps, emit);
     }
 
     /// Somebody passes a link on.
@@ -196,12 +192,27 @@ impl Spreading {
         apps: &[String],
         emit: &mut dyn FnMut(Finding<'_>),
     ) {
-        let at = clock.index();
-        let newest = self.newest[at].map_or(time, |newest| newest.max(time));
-        self.newest[at] = Some(newest);
+        let newest = self.newest_with(clock, time);
+        self.newest[clock.index()] = Some(newest);
+        self.take_due(clock, newest, apps, emit);
+    }
+
+    /// The newest event time once something of that time has come.
+    fn newest_with(&self, clock: Clock, time: i64) -> i64 {
+        self.newest[clock.index()].map_or(time, |newest| newest.max(time))
+    }
+
+    /// Takes what was held long enough, and settles and closes what is due, when that is the newest event time.
+    fn take_due(
+        &mut self,
+        clock: Clock,
+        newest: i64,
+        apps: &[String],
+        emit: &mut dyn FnMut(Finding<'_>),
+    ) {
         let by = newest.saturating_sub(HOLD_MS);
         self.take(clock, by, apps, emit);
-        self.reach(at, by, apps, emit);
+        self.reach(clock.index(), by, apps, emit);
     }
 
     #[cfg(test)]
