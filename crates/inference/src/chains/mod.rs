@@ -430,17 +430,14 @@ impl Chains {
     /// only those that tokens tell of are known, since either may be told first.
     fn reader(&self, content: u64, arrival: &Arrival<'_>) -> Option<Told> {
         let visitor = arrival.visitor?;
-        let first = [
-            self.forest.first_read(content, visitor),
-            self.spreading.first_read(content, visitor),
-        ];
-        let first = || first.into_iter().flatten();
+        let by_token = self.forest.first_read(content, visitor);
+        let first = [by_token, self.spreading.first_read(content, visitor)];
+        let is_any = |told: &dyn Fn(i64) -> bool| first.into_iter().flatten().any(told);
         let earliest = arrival.time.saturating_sub(HOLD_MS);
         let latest = arrival.time.saturating_add(HOLD_MS);
-        if first().any(|first| first <= earliest) {
+        if is_any(&|first| first <= earliest) {
             Some(Told::Before)
-        } else if first().any(|first| first > latest) || self.forest.knows(content, arrival.visitor)
-        {
+        } else if by_token.is_some() || is_any(&|first| first > latest) {
             Some(Told::First)
         } else {
             None
