@@ -63,6 +63,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     23 "0023_token_edges",
     24 "0024_site_laws",
     25 "0025_fronts",
+    26 "0026_alarms",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

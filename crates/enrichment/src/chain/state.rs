@@ -472,7 +472,7 @@ impl Found<'_> {
                         version = &*model.version,
                         scored = model.scored,
                         calibration_error = model.ece,
-                        "causes of arrivals are badly calibrated on this site"
+                        "causes of arrivals are right less often than is said on this site"
                     );
                 }
                 out.chain_model(&model);

@@ -276,7 +276,9 @@ fn judged(calibration: &ChainCalibration) -> String {
         calibration.version,
     );
     if calibration.alarm {
-        text.push_str(" That is too much: do not rely on single probabilities here.");
+        text.push_str(
+            " The likeliest cause is right less often than is said: do not rely on single probabilities here.",
+        );
     }
     text
 }

@@ -515,7 +515,9 @@ fn what_partitions_learned_of_a_site_is_taken_together() {
                        reliability_predicted, reliability_observed, topic, partition, offset) VALUES \
                        ('a.example', 5, 'v', 10, [10], [0.5], [0.5], 't', 0, 50), \
                        ('a.example', 6, 'v', 300, [300], [0.5], [0.7], 't', 0, 51), \
-                       ('a.example', 4, 'v', 100, [100], [0.5], [0.1], 't', 1, 3)";
+                       ('a.example', 4, 'v', 100, [100], [0.5], [0.1], 't', 1, 3), \
+                       ('modest.example', 4, 'v', 300, [300], [0.5], [0.9], 't', 0, 52), \
+                       ('boastful.example', 4, 'v', 300, [300], [0.5], [0.4], 't', 0, 53)";
         client.query(columns).execute().await.expect("inserts");
         let (scored, ece): (i64, f64) = client
             .query("SELECT toInt64(scored), assumeNotNull(ece) FROM grapevine.chain_calibration WHERE site = 'a.example'")
@@ -524,12 +526,18 @@ fn what_partitions_learned_of_a_site_is_taken_together() {
             .expect("one row of the site");
         assert_eq!(scored, 400);
         near(ece, (200.0_f64 - 220.0).abs() / 400.0);
+        let alarms: Vec<String> = client
+            .query("SELECT site FROM grapevine.chain_calibration WHERE alarm ORDER BY site")
+            .fetch_all()
+            .await
+            .expect("asks");
+        assert_eq!(alarms, ["boastful.example"]);
         // What a row does not say of the site is not known of it.
         let silent: u64 = client
             .query("SELECT count() FROM grapevine.chain_models WHERE copying_network IS NULL AND balance IS NULL AND empty(hours_shared)")
             .fetch_one()
             .await
             .expect("asks");
-        assert_eq!(silent, 3);
+        assert_eq!(silent, 5);
     });
 }

@@ -1,4 +1,8 @@
 //! How well causes are inferred: certain edges, each scored as if its token were missing.
+//!
+//! They are easier than what is inferred: of two who came by one link the token of either tells of the
+//! other, while who comes without a token seldom has such a sibling. So that they are right more often
+//! than is said is as it should be, and only the contrary raises an alarm.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +12,7 @@ pub(super) const BINS: usize = 15;
 const LEAST: f64 = 1e-6;
 /// Scored edges before an alarm can be raised.
 const ALARM_SCORED_MIN: u64 = 200;
-/// Calibration error beyond chance that raises it (chains: 3.6).
+/// How much less often causes are right than is said, beyond chance, that raises it (chains: 3.6).
 const ALARM_ERROR: f64 = 0.05;
 
 /// Sums over scored edges.
@@ -74,21 +78,27 @@ impl Scores {
         self.mean(missed.map(f64::abs).sum())
     }
 
-    /// What that error would be by chance alone, were every probability right: the mean absolute
-    /// deviation of a binomial share, by its normal law.
-    fn chance_error(&self) -> f64 {
+    /// The part of that error by bins that are right less often than is said.
+    fn overstated(&self) -> f64 {
+        let over = |bin: &Bin| (bin.predicted - bin.right as f64).max(0.0);
+        self.bins.iter().map(over).sum::<f64>() / self.scored.max(1) as f64
+    }
+
+    /// What that part would be by chance alone, were every probability right: half of the mean
+    /// absolute deviation of a binomial share, by its normal law.
+    fn overstated_by_chance(&self) -> f64 {
         let deviation = |bin: &Bin| {
             let count = bin.count.max(1) as f64;
             let share = bin.predicted / count;
-            (2.0 / std::f64::consts::PI * count * share * (1.0 - share).max(0.0)).sqrt()
+            (count * share * (1.0 - share).max(0.0) / (2.0 * std::f64::consts::PI)).sqrt()
         };
         self.bins.iter().map(deviation).sum::<f64>() / self.scored.max(1) as f64
     }
 
-    /// True where probabilities are wrong by more than a twentieth beyond chance.
+    /// True where causes are right less often than is said, by more than a twentieth beyond chance.
     pub(super) fn alarm(&self) -> bool {
-        let error = self.calibration_error().unwrap_or_default();
-        self.scored >= ALARM_SCORED_MIN && error - self.chance_error() > ALARM_ERROR
+        self.scored >= ALARM_SCORED_MIN
+            && self.overstated() - self.overstated_by_chance() > ALARM_ERROR
     }
 
     /// Of each bin: edges, mean probability, part that was right.
@@ -133,6 +143,13 @@ mod tests {
         let (counts, predicted, observed) = honest.reliability();
         assert_eq!((counts.len(), counts[12]), (BINS, 1_000));
         assert!((predicted[12] - 0.8).abs() < 1e-9 && (observed[12] - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_right_more_often_than_it_says_raises_none() {
+        let modest = scores(|_| true);
+        assert!((modest.calibration_error().expect("scored") - 0.2).abs() < 1e-9);
+        assert!(!modest.alarm());
     }
 
     #[test]
