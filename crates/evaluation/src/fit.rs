@@ -52,21 +52,23 @@ pub fn learn(
     };
     let mut laws = MarkLaws::default();
     let lessons = lessons(cascades, setting, weights, &mut laws, keep, all);
-    let learned = weights.learn(
-        &lessons,
-        holding,
-        format!("{}+{} edges", weights.version(), lessons.len()),
-        format!(
-            "{}; then learned from {} certain edges",
-            weights.fitted(),
-            lessons.len()
-        ),
-    );
+    let learned = weights
+        .learn(
+            &lessons,
+            holding,
+            format!("{}+{} edges", weights.version(), lessons.len()),
+            format!(
+                "{}; then learned from {} certain edges",
+                weights.fitted(),
+                lessons.len()
+            ),
+        )
+        .with_delays(lessons.iter().filter_map(Lesson::delay));
     (hold_ranges(cascades, setting, learned, &laws), laws)
 }
 
-/// Widens and narrows ranges until those of R and of virality hold 80 of 100 true figures, each by
-/// one factor on everything that they are made of.
+/// Widens and narrows ranges so that those of R and of virality hold 80 of 100 true figures as
+/// nearly as any round found, each by one factor on everything that they are made of.
 fn hold_ranges(
     cascades: &[Cascade],
     setting: Setting,
@@ -80,21 +82,33 @@ fn hold_ranges(
     }
     let mut weights = weights;
     let mut step = 0.5f64;
+    let mut nearest = (f64::INFINITY, weights.dispersion());
     for _ in 0..HELD_ROUNDS {
         let held = evaluate(&some, setting, &weights, laws).settled;
+        let (reproduction, virality) = (held.reproduction_coverage, held.virality_coverage);
         let mut dispersion = weights.dispersion();
-        if let Some(factor) = turned(held.reproduction_coverage, step) {
+        // A turn can go too far: where many contents are at one figure, a range that no longer
+        // reaches it loses them all.
+        let missed: f64 = [reproduction, virality]
+            .into_iter()
+            .flatten()
+            .map(|held| (held - HOLD).abs())
+            .sum();
+        if missed < nearest.0 {
+            nearest = (missed, dispersion);
+        }
+        if let Some(factor) = turned(reproduction, step) {
             dispersion.log_odds = factor(dispersion.log_odds);
             dispersion.floor = factor(dispersion.floor);
         }
-        if let Some(factor) = turned(held.virality_coverage, step) {
+        if let Some(factor) = turned(virality, step) {
             dispersion.virality = factor(dispersion.virality);
             dispersion.virality_floor = factor(dispersion.virality_floor);
         }
         weights = weights.with_dispersion(dispersion);
         step *= 0.7;
     }
-    weights
+    weights.with_dispersion(nearest.1)
 }
 
 /// What makes a spread wider where ranges hold too little and narrower where they hold too much, by
@@ -212,6 +226,7 @@ fn fit_seeing(
     );
     Weights::flat()
         .learn(&all, FIRST, version.to_owned(), fitted)
+        .with_delays(all.iter().filter_map(Lesson::delay))
         .for_any_site()
 }
 

@@ -187,6 +187,16 @@ pub(super) struct CandidateBins {
 }
 
 impl CandidateBins {
+    /// The same of a candidate who has no certain child.
+    pub(super) fn without_children(self) -> Self {
+        CandidateBins {
+            proven: false,
+            nearest_child: UNKNOWN,
+            children: UNKNOWN,
+            ..self
+        }
+    }
+
     /// Where in the list of all weights those of the candidate's standing are.
     pub(super) fn standing_places(&self) -> [u16; STANDING_FEATURES] {
         *self.places().last_chunk().expect("fewer than all")

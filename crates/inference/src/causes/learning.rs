@@ -1,12 +1,12 @@
 //! Learning the weights from arrivals whose cause is certain: a conditional logit.
 //!
-//! Each certain edge asks: of all causes that there were, why this one? The weights maximise the
-//! probability of the true causes, held near the weights so far by a quadratic penalty and smooth
+//! Each lesson asks: of all causes that there were to choose from, why this one? The weights maximise
+//! the probability of the true causes, held near the weights so far by a quadratic penalty and smooth
 //! along each table by another on second differences. A few certain edges therefore change little,
 //! many decide. Arrivals whose cause is not known teach nothing: fitted to times alone, chains
 //! explain everything.
 
-use super::example::Lesson;
+use super::example::{Lesson, Outside};
 use super::features::{BINS, Table};
 use super::lbfgs;
 use super::weights::Weights;
@@ -31,7 +31,9 @@ pub struct Holding {
 impl Default for Holding {
     fn default() -> Self {
         Holding {
-            near: 0.5,
+            // Edges of one content resemble each other, so they say less than as many independent
+            // ones, for which .5 would do.
+            near: 2.0,
             smooth: 20.0,
             steps: 80,
         }
@@ -48,31 +50,57 @@ impl Weights {
         version: String,
         fitted: String,
     ) -> Weights {
-        let mut delays = vec![0.0; BINS];
-        for lesson in lessons {
-            if let Some(row) = lesson.truth {
-                delays[usize::from(lesson.rows[row].bins.delay)] += 1.0;
-            }
-        }
-        let seen: f64 = delays.iter().sum();
-        // Few edges leave the delays believed so far as they are, with the weight of 200.
-        let before: f64 = self.delays.iter().sum::<f64>().max(1.0);
-        for (count, known) in delays.iter_mut().zip(&self.delays) {
-            *count = ((*count + 200.0 * known / before) * 1_000.0).round() / 1_000.0;
-        }
-        if lessons.is_empty() || seen + 1.0 < 1.0 {
+        if lessons.is_empty() {
             return self.clone();
         }
         let start = vec![0.0; self.logs.len()];
-        let found = lbfgs::minimise(&start, holding.steps, 1e-6, |change, gradient| {
+        let mut found = lbfgs::minimise(&start, holding.steps, 1e-6, |change, gradient| {
             let logs: Vec<f64> = self.logs.iter().zip(change).map(|(a, b)| a + b).collect();
             gradient.fill(0.0);
             loss(lessons, &logs, gradient) + penalty(change, holding, gradient)
         });
+        let of_outside = lessons.iter().filter(|lesson| lesson.outside.is_some());
+        let of_outside = of_outside.count();
+        if of_outside == 0 {
+            share(&mut found);
+        }
         let logs: Vec<f64> = self.logs.iter().zip(&found).map(|(a, b)| a + b).collect();
-        let mut learned = self.with(version, fitted, &logs, delays);
-        learned.learned_from = self.learned_from.saturating_add(lessons.len() as u64);
+        let mut learned = self.with(version, fitted, &logs, self.delays.clone());
+        learned.learned_from = self.learned_from.saturating_add(of_outside as u64);
         learned
+    }
+
+    /// The same with delays of certain edges between readers, each given by its bin
+    /// ([`Example::delay`](super::Example::delay), [`Lesson::delay`]). Few leave the delays believed so far as they are, which
+    /// weigh as much as 200.
+    #[must_use]
+    pub fn with_delays(&self, bins: impl IntoIterator<Item = u8>) -> Weights {
+        let mut delays = vec![0.0; BINS];
+        for bin in bins {
+            delays[usize::from(bin)] += 1.0;
+        }
+        let before: f64 = self.delays.iter().sum::<f64>().max(1.0);
+        for (count, known) in delays.iter_mut().zip(&self.delays) {
+            *count = ((*count + 200.0 * known / before) * 1_000.0).round() / 1_000.0;
+        }
+        let [version, fitted] = [&self.version, &self.fitted].map(String::clone);
+        let mut learned = self.with(version, fitted, &self.logs, delays);
+        learned.learned_from = self.learned_from;
+        learned
+    }
+}
+
+/// What first returns taught of readers who had brought nobody holds for the others too: a site's delays
+/// are taken for one law, and what having certain children says stays as it was. Learned for the
+/// former alone it would make them likelier or less likely parents than the latter.
+fn share(change: &mut [f64]) {
+    for (without, with) in [
+        (Table::Delay, Table::ProvenDelay),
+        (Table::Rank, Table::ProvenRank),
+        (Table::Exposure, Table::ProvenExposure),
+    ] {
+        let [from, to] = [without, with].map(|table| table as usize * BINS);
+        change.copy_within(from..from + BINS, to);
     }
 }
 
@@ -104,10 +132,9 @@ fn part_loss(lessons: &[Lesson], logs: &[f64]) -> (f64, Vec<f64>) {
     let mut loss = 0.0;
     let mut scores = Vec::new();
     for lesson in lessons {
-        let outside = lesson.outside.iter().enumerate();
-        let outside = outside.map(|(table, bin)| table * BINS + usize::from(*bin));
-        let own = outside.clone().map(|place| logs[place]).sum::<f64>()
-            + f64::from(lesson.outside_offset);
+        let own = lesson.outside.map_or(f64::NEG_INFINITY, |outside| {
+            outside.places().map(|place| logs[place]).sum::<f64>() + f64::from(outside.offset)
+        });
         scores.clear();
         scores.extend(
             lesson.rows.iter().map(|row| {
@@ -124,7 +151,7 @@ fn part_loss(lessons: &[Lesson], logs: &[f64]) -> (f64, Vec<f64>) {
         }
         loss += total.ln() + greatest - truth;
         let excess = outside_weight / total - f64::from(u8::from(lesson.truth.is_none()));
-        for place in outside {
+        for place in lesson.outside.iter().flat_map(Outside::places) {
             gradient[place] += excess;
         }
         for (at, (row, weight)) in lesson.rows.iter().zip(&scores).enumerate() {

@@ -26,6 +26,7 @@ impl Spread {
         example.rows.clear();
         example.causes.clear();
         example.seen.clear();
+        example.brought.clear();
         for (slot, candidate) in self.candidates.iter().enumerate() {
             if gone.is_some_and(|(gone, _)| usize::from(gone) == slot) {
                 continue;
@@ -33,6 +34,11 @@ impl Spread {
             let Some(bins) = self.candidate_bins(candidate, moment) else {
                 continue;
             };
+            let spreader = self.spreaders.get(usize::from(candidate.spreader));
+            // Arrivals settle in order, so children of his who have settled came before.
+            if spreader.is_some_and(|spreader| spreader.before > 0) {
+                example.brought.push(example.rows.len());
+            }
             let offset = moment.likeness.of(candidate.marks()).ln();
             example.rows.push(Row { bins, offset });
             let cause = Cause::Reader(candidate.key());

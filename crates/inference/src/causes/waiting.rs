@@ -12,9 +12,9 @@ impl Spread {
         Some(self.start.saturating_add(i64::from(seconds) * 1_000))
     }
 
-    /// True where the cause of the arrival that is settled next is certain.
-    pub fn waiting_certain(&self) -> bool {
+    /// True where the arrival that is settled next came by a certain share.
+    pub fn waiting_shared(&self) -> bool {
         let front = self.pending.front();
-        front.is_some_and(|front| front.known() != Known::Nothing)
+        front.is_some_and(|front| matches!(front.known(), Known::Share(..)))
     }
 }

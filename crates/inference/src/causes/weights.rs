@@ -12,7 +12,7 @@ const BUILTIN: &str = include_str!("../../data/causes.toml");
 const LOG_MAX: f64 = 6.0;
 /// Certain edges after which the variance of a content's virality is halved.
 const VIRALITY_HALVED_BY: f64 = 8.5;
-/// Edges of a site after which half of what learning from them narrows is narrowed.
+/// Certain causes that the outside was learned from after which half of what that narrows is narrowed.
 const LEARNED_BY: f64 = 300.0;
 /// Values of a byte.
 pub(super) const BYTES: usize = 256;
@@ -47,7 +47,8 @@ pub struct Dispersion {
     /// What remains however many certain edges there are, in the same log-odds: contents change
     /// while they spread.
     pub floor: f64,
-    /// What remains of these, as a factor, once the weights have learned from the site's own edges.
+    /// What remains of these, as a factor, once the weights have learned the outside from certain causes
+    /// of the very site: from a file of it, since a running pipeline does not.
     pub learned: f64,
     /// Of structural virality: standard deviation of ln(virality − that of a star + .04) on a
     /// content without a certain edge.
@@ -78,7 +79,7 @@ pub struct Weights {
     pub(super) version: String,
     pub(super) fitted: String,
     pub(super) dispersion: Dispersion,
-    /// Edges of the site itself that they have learned from.
+    /// Certain causes of the site itself that they have learned the outside from.
     pub(super) learned_from: u64,
     /// Certain edges between readers by bin of their delay.
     pub(super) delays: Vec<f64>,

@@ -11,6 +11,7 @@ mod acts;
 mod figures;
 mod hostile;
 mod late;
+mod lessons;
 mod tokens;
 
 /// A content's history, in seconds; node 0 is its start.
@@ -410,66 +411,6 @@ fn a_token_of_who_is_not_kept_takes_no_room_that_is_not_used() {
             assert!(spread.bytes() <= 16_384, "{unknown}: {}", spread.bytes());
         }
     }
-}
-
-#[test]
-fn certain_edges_teach_and_guesses_do_not() {
-    let weights = Weights::builtin();
-    let lessons = |seeds: std::ops::Range<u64>| {
-        let mut lessons = Vec::new();
-        for seed in seeds {
-            let history = cascade(seed, 400, 0.4, 0.1);
-            let laws = MarkLaws::default();
-            let mut scratch = Scratch::with_examples();
-            let mut spread = Spread::new(seed, 0);
-            for node in 1..history.times.len() {
-                let arrival = arrival(&history, node);
-                spread.consider(&arrival, &weights, &laws, &mut scratch);
-                spread.admit(&arrival, &weights, &scratch);
-                while let Some(one) = spread.settle(false, &weights, &laws, &mut scratch) {
-                    let parent = history.parents[one.key as usize];
-                    let parent = (parent > 0).then_some((parent as u64, parent as u32));
-                    if one.certain.is_some() {
-                        let example = one.posterior.example().expect("kept");
-                        lessons.extend(example.lesson(parent));
-                    }
-                }
-            }
-        }
-        lessons
-    };
-    let taught = lessons(100..125);
-    let again = |taught: &[Lesson]| {
-        weights.learn(
-            taught,
-            Holding::default(),
-            "t".to_owned(),
-            "test".to_owned(),
-        )
-    };
-    let learned = again(&taught);
-    assert_eq!(learned, again(&taught), "the same lessons teach the same");
-    let mean = |weights: &Weights| {
-        let (mut loss, mut scored) = (0.0, 0.0);
-        for seed in 200..206 {
-            let history = cascade(seed, 400, 0.4, 0.1);
-            let (_, settled) = stream(&history, weights);
-            for node in (1..history.times.len()).filter(|node| !history.certain[*node]) {
-                let (outside, readers) = &settled[node - 1];
-                let truth = match history.parents[node] {
-                    0 => *outside,
-                    parent => readers[parent],
-                };
-                loss -= truth.max(1e-12).ln();
-                scored += 1.0;
-            }
-        }
-        loss / scored
-    };
-    let (before, after) = (mean(&weights), mean(&learned));
-    assert!(after < before - 0.02, "{before} {after}");
-    let untaught = again(&[]);
-    assert_eq!(untaught, weights);
 }
 
 #[test]

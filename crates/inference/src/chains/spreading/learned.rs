@@ -1,4 +1,4 @@
-//! Weights that a site has learned from its own certain edges.
+//! Weights that a site has learned from its own tokens.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,13 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::causes::{Example, Holding, Lesson, Weights};
 use crate::clock::key;
 
-/// Certain edges that weights are learned from at a time: at most 600 kB while they are collected.
+/// First returns of links that weights are learned from at a time: at most 600 kB while they are
+/// collected.
 const LESSONS: usize = 128;
-/// Of these, at least so many that name a reader, …
-const LESSONS_SHARED_MIN: usize = 32;
-/// … and at most so many from outside for each of them, so that what is common does not decide.
-const OUTSIDE_FOR_EACH: usize = 3;
-/// Certain edges between two times of learning at the most: sites change.
+/// How hard what is learned of so few is held: what chance alone makes of them is in force for long.
+const NEAR: f64 = 10.0;
+/// Certain edges between two times of learning whose delays are looked at: of all of them, since the
+/// first to come by a link comes sooner than the others.
+const DELAYS_MAX: usize = 1_024;
+/// Certain causes between two times of learning at the most: sites change.
 const APART_MAX: u64 = 32_768;
 
 /// The weights as shipped.
@@ -27,8 +29,9 @@ pub(super) struct Learned {
     /// How often weights were learned.
     times: u32,
     lessons: Vec<Lesson>,
-    lessons_shared: u32,
-    /// Certain edges so far, and at how many lessons are collected again.
+    /// Bins of the delays of certain edges while lessons are collected, the first so many.
+    delays: Vec<u8>,
+    /// Certain causes so far, and how many there have to be before lessons are collected again.
     seen: u64,
     next: u64,
     /// What is in force before the first time; as shipped unless told otherwise.
@@ -40,7 +43,7 @@ pub(super) struct Learned {
 pub(super) struct Changed {
     /// Version before.
     pub(super) before: String,
-    /// Certain edges learned from.
+    /// First returns of links learned from.
     pub(super) lessons: usize,
 }
 
@@ -62,30 +65,21 @@ impl Learned {
         self.deployed.as_deref().unwrap_or(&SHIPPED)
     }
 
-    /// True where examples of certain edges are wanted.
+    /// True where examples of arrivals by a token are wanted.
     pub(super) fn collects(&self) -> bool {
         self.seen >= self.next
     }
 
-    /// Counts a certain edge.
+    /// Counts a certain cause.
     pub(super) fn saw(&mut self) {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// Takes the example of a certain edge, with its parent's key and ordinal.
-    pub(super) fn take(&mut self, example: &Example, parent: Option<(u64, u32)>) {
-        let shared = self.lessons_shared as usize;
-        let outside = self.lessons.len() - shared;
-        if parent.is_none() && outside >= OUTSIDE_FOR_EACH * (shared + 1) {
-            return;
-        }
-        let full = LESSONS - LESSONS_SHARED_MIN.saturating_sub(shared);
-        if parent.is_none() && self.lessons.len() >= full {
-            return;
-        }
-        if let Some(lesson) = example.lesson(parent) {
-            self.lessons.push(lesson);
-            self.lessons_shared += u32::from(parent.is_some());
+    /// Takes the example of an arrival by the token of a reader, given by his key and ordinal.
+    pub(super) fn take(&mut self, example: &Example, parent: (u64, u32)) {
+        self.lessons.extend(example.first_return(parent));
+        if self.delays.len() < DELAYS_MAX {
+            self.delays.extend(example.delay(parent));
         }
     }
 
@@ -107,14 +101,19 @@ impl Learned {
             self.times,
             name as u32
         );
-        let fitted = format!("on {LESSONS} certain edges of {site}, held near version {before}");
+        let fitted =
+            format!("on {LESSONS} first returns of links of {site}, held near version {before}");
+        let holding = Holding {
+            near: NEAR,
+            ..Holding::default()
+        };
         let weights = self
             .weights()
-            .learn(&self.lessons, Holding::default(), version, fitted);
+            .learn(&self.lessons, holding, version, fitted)
+            .with_delays(self.delays.drain(..));
         self.weights = Some(Written(weights));
         self.lessons = Vec::new();
-        self.lessons_shared = 0;
-        // Twice as many edges each time, so that learning stays a small part of the work.
+        // Twice as many causes each time, so that learning stays a small part of the work.
         self.next = self.seen + self.seen.min(APART_MAX);
         Some(Changed {
             before,

@@ -198,7 +198,7 @@ pub(super) fn settle(
                 .waiting_since()
                 .is_some_and(|since| since <= by),
         };
-        let wanted = followed.spread.waiting_certain() && site.learned.collects();
+        let wanted = followed.spread.waiting_shared() && site.learned.collects();
         let scratch = match wanted {
             true => &mut desk.room.noting,
             false => &mut desk.room.plain,
@@ -262,10 +262,9 @@ fn learn(settled: &Settled<'_>, cause: Cause, wanted: bool, site: &mut Site) {
         return;
     }
     let parent = match cause {
-        Cause::Outside => None,
-        Cause::Reader(key) => Some((key, ordinal_of(posterior, key))),
-        Cause::Gone(ordinal) => Some((0, ordinal)),
-        Cause::Act(_) | Cause::Stranger => return,
+        Cause::Reader(key) => (key, ordinal_of(posterior, key)),
+        Cause::Gone(ordinal) => (0, ordinal),
+        Cause::Outside | Cause::Act(_) | Cause::Stranger => return,
     };
     if let Some(example) = posterior.example() {
         site.learned.take(example, parent);
