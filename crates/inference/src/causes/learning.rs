@@ -71,13 +71,16 @@ impl Weights {
     }
 
     /// The same with delays of certain edges between readers, each given by its bin
-    /// ([`Example::delay`](super::Example::delay), [`Lesson::delay`]). Few leave the delays believed so far as they are, which
-    /// weigh as much as 200.
+    /// ([`Example::delay`](super::Example::delay), [`Lesson::delay`]). Few leave the delays believed
+    /// so far as they are, which weigh as much as 200.
     #[must_use]
     pub fn with_delays(&self, bins: impl IntoIterator<Item = u8>) -> Weights {
         let mut delays = vec![0.0; BINS];
         for bin in bins {
             delays[usize::from(bin)] += 1.0;
+        }
+        if delays.iter().sum::<f64>() < 1.0 {
+            return self.clone();
         }
         let before: f64 = self.delays.iter().sum::<f64>().max(1.0);
         for (count, known) in delays.iter_mut().zip(&self.delays) {
