@@ -152,3 +152,16 @@ fn a_first_return_is_a_choice_among_readers_who_had_brought_nobody() {
     }
     assert!(seen.len() > 100, "{}", seen.len());
 }
+
+#[test]
+fn delays_of_certain_edges_move_what_was_believed_and_none_leave_it() {
+    let shipped = Weights::builtin();
+    assert_eq!(shipped.with_delays([]), shipped);
+    let moved = shipped.with_delays([7; 100]);
+    let total: f64 = moved.delays.iter().sum();
+    // 100 seen beside what was believed, which weighs as much as 200.
+    assert!((total - 300.0).abs() < 0.1, "{total}");
+    let believed = shipped.delays[7] / shipped.delays.iter().sum::<f64>();
+    assert!((moved.delays[7] - (100.0 + 200.0 * believed)).abs() < 1e-3);
+    assert_eq!(moved.logs, shipped.logs);
+}
