@@ -73,7 +73,7 @@ fn day_weight(simulation: &Simulation, time: i64) -> f64 {
 
 fn usual(simulation: &mut Simulation, cause: Cause, time: i64) -> Arrival {
     let person = match cause {
-        Cause::Typed | Cause::Bookmark | Cause::Newsletter => simulation.regular(),
+        Cause::Typed | Cause::Bookmark | Cause::Newsletter | Cause::Sent => simulation.regular(),
         _ => simulation.somebody(),
     };
     let page = landing_page(simulation, cause);
@@ -258,6 +258,7 @@ fn burst_slot(simulation: &mut Simulation, index: usize, start: i64) {
             BurstKind::PublicPost => Cause::PublicPost,
             BurstKind::Rumour => Cause::Message,
             BurstKind::PublicLink => Cause::Share,
+            BurstKind::Sent => Cause::Sent,
             BurstKind::News => {
                 let parts = [0.45, 0.2, 0.05, 0.3];
                 [

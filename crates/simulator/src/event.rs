@@ -182,6 +182,8 @@ pub enum Cause {
     Newsletter,
     /// An advertisement.
     Paid,
+    /// What the site itself sends without tags: a push notification, an app's alert, a newsletter.
+    Sent,
     /// A private message of someone who is no reader of the site: has no parent.
     Message,
     /// A reader's share, private or public: has a parent.
@@ -209,6 +211,7 @@ impl Cause {
             Cause::Assistant => "assistant",
             Cause::Newsletter => "newsletter",
             Cause::Paid => "paid",
+            Cause::Sent => "sent",
             Cause::Message => "message",
             Cause::Share => "share",
             Cause::Return => "return",

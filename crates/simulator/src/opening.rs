@@ -108,6 +108,10 @@ const SITES: [&str; 8] = [
     "https://university.example.net/",
 ];
 
+/// Part of what a site sends without tags that is opened on a phone, where most of it arrives: as a
+/// push notification or an app's alert. Assumption.
+const SENT_ON_PHONES: f64 = 0.85;
+
 const GOOGLE_APP: &str = "android-app://com.google.android.googlequicksearchbox/";
 
 /// How a person opens a link of that cause and carrier. `mobile` overrides the draw of a device.
@@ -151,6 +155,10 @@ pub(crate) fn open(
             by_advertisement(scenario, person, phone, dice)
         }
         (Carrier::None, Cause::Newsletter) => by_newsletter(person, usual(dice), dice),
+        (Carrier::None, Cause::Sent) => {
+            let phone = mobile.unwrap_or_else(|| dice.chance(SENT_ON_PHONES));
+            plain(person, phone, Opener::App, None)
+        }
         _ => {
             let phone = usual(dice);
             plain(person, phone, Opener::Reader, None)

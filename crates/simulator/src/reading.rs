@@ -56,6 +56,9 @@ fn channel(cause: Cause, carrier: Carrier) -> Channel {
     match (cause, carrier) {
         (Cause::Search | Cause::DarkSearch, _) => Channel::Search,
         (Cause::Typed | Cause::Bookmark | Cause::Return, _) => Channel::Direct,
+        // Nobody passed it on, so it is no dark social; campaign and mail are for what is known to
+        // be one, which without tags it is not. That leaves where nothing says otherwise.
+        (Cause::Sent, _) => Channel::Direct,
         (Cause::PublicPost, _) => Channel::Social,
         (Cause::Share, carrier) if carrier.is_public() => Channel::Social,
         (Cause::Share | Cause::Message, _) => Channel::DarkSocial,

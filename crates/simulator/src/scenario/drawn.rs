@@ -123,6 +123,14 @@ const PRIVATE_PARTS: [(App, [f64; 3]); 2] = [
     (App::Discord, [0.4, 0.7, 0.95]),
 ];
 
+/// Kinds of a drawn scenario's bursts: what readers and the public do, not what the site sends.
+const BURST_KINDS: [BurstKind; 4] = [
+    BurstKind::PublicPost,
+    BurstKind::News,
+    BurstKind::Rumour,
+    BurstKind::PublicLink,
+];
+
 /// Most bursts of a drawn scenario.
 const BURSTS_MAX: i64 = 4;
 
@@ -138,7 +146,7 @@ impl Scenario {
     /// (device, referrer, preview), rare things by up to a factor of 3 (lost tokens, typed links),
     /// and what an app is known not to do it still does not; of what goes by Telegram .5 to .97 is
     /// private and by Discord .4 to .95, as often below .8 and .7 as above; 0 to 4 bursts of any
-    /// kind.
+    /// kind but [`BurstKind::Sent`], which [`Scenario::with_sent`] adds.
     pub fn drawn(seed: u64) -> Scenario {
         let mut scenario = Scenario {
             seed,
@@ -202,7 +210,7 @@ fn draw_bursts(scenario: &mut Scenario, dice: &mut Dice) {
     let size = scenario.arrivals.per_day / 6_000.0;
     scenario.bursts = (0..dice.between(0, BURSTS_MAX))
         .map(|_| Burst {
-            kind: *dice.one_of(BurstKind::ALL),
+            kind: *dice.one_of(&BURST_KINDS),
             at_hours: even(dice, 12.0, scenario.days * 24.0 - 24.0),
             landings: size * ratio(dice, 150.0, 2_500.0),
             rise_hours: even(dice, 0.0, 1.5),
@@ -224,11 +232,11 @@ fn draw_public_places(scenario: &mut Scenario, dice: &mut Dice) {
     }
 }
 
-fn even(dice: &mut Dice, low: f64, high: f64) -> f64 {
+pub(super) fn even(dice: &mut Dice, low: f64, high: f64) -> f64 {
     low + dice.unit() * (high - low)
 }
 
-fn ratio(dice: &mut Dice, low: f64, high: f64) -> f64 {
+pub(super) fn ratio(dice: &mut Dice, low: f64, high: f64) -> f64 {
     // Rounding may step over an end by a last bit.
     (low * pow(high / low, dice.unit())).clamp(low, high)
 }

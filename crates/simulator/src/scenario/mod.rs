@@ -6,6 +6,7 @@ mod behaviour;
 mod check;
 mod drawn;
 mod preset;
+mod sent;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -348,8 +349,8 @@ impl Default for Tokens {
 pub struct Audience {
     /// People who come again and again, 1 to 10⁹. Assumption.
     pub regulars: u64,
-    /// Part of an arrival that is one of them: typed, bookmarked and newsletter arrivals always
-    /// are; this is for the rest, 0 to 1. Assumption.
+    /// Part of an arrival that is one of them: typed, bookmarked and newsletter arrivals and those
+    /// of what the site sends without tags always are; this is for the rest, 0 to 1. Assumption.
     pub regular: f64,
     /// Part of arrivals on phones and tablets, 0 to 1; apps have their own. RadiumOne 2016: 62 %.
     pub mobile: f64,
@@ -508,6 +509,10 @@ pub enum BurstKind {
     /// The first reader who shares the article from then on does so in a public place, tagged link
     /// and all: every arrival is that reader's child, and all come from one network or channel.
     PublicLink,
+    /// The site itself sends it to its readers without tags: a push notification, an app's alert,
+    /// an untagged newsletter. All arrive without referrer, most on phones; they are people who come
+    /// again and again. Drawn scenarios have none, see [`Scenario::with_sent`].
+    Sent,
 }
 
 impl BurstKind {
@@ -517,6 +522,7 @@ impl BurstKind {
         BurstKind::News,
         BurstKind::Rumour,
         BurstKind::PublicLink,
+        BurstKind::Sent,
     ];
 }
 
@@ -526,7 +532,7 @@ impl BurstKind {
 pub struct Burst {
     /// Hours after the start, 0 or more, within the period.
     pub at_hours: f64,
-    /// What sets it off: `public_post`, `news`, `rumour` or `public_link`.
+    /// What sets it off: `public_post`, `news`, `rumour`, `public_link` or `sent`.
     pub kind: BurstKind,
     /// Mean number of landings it brings by itself, 0 to 10⁷.
     pub landings: f64,
@@ -537,7 +543,7 @@ pub struct Burst {
     /// Hours after the peak after which the rate has fallen to 1/e, 0.05 to 1000.
     pub decay_hours: f64,
     /// Reproduction of the article (see `sharing.reproduction`), 0 to 0.98: how far it then
-    /// spreads in private.
+    /// spreads in private. Of two bursts of one article the later one's holds from then on.
     pub reproduction: f64,
 }
 

@@ -43,7 +43,100 @@ fn drawn_scenarios_are_valid_within_their_ranges_and_fill_them() {
     }
     let bursts = drawn.iter().flat_map(|scenario| &scenario.bursts);
     let kinds: Vec<BurstKind> = bursts.map(|burst| burst.kind).collect();
-    assert!(BurstKind::ALL.iter().all(|kind| kinds.contains(kind)));
+    for kind in BurstKind::ALL {
+        // What the site itself sends is added to a scenario, never drawn with it.
+        let wanted = *kind != BurstKind::Sent;
+        assert_eq!(kinds.contains(kind), wanted, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_bursts_of_a_seed_stay_what_they_are() {
+    use BurstKind::{News, PublicLink, PublicPost, Rumour};
+    let drawn = |seed| Scenario::drawn(seed).bursts.into_iter();
+    for (seed, wanted) in [
+        (1, vec![(Rumour, 188), (PublicPost, 295), (PublicPost, 132)]),
+        (2, vec![(PublicLink, 290), (News, 168), (PublicLink, 40)]),
+        (5, vec![(PublicPost, 130), (News, 108)]),
+    ] {
+        let found = drawn(seed).map(|burst| (burst.kind, burst.at_hours as u32));
+        assert_eq!(found.collect::<Vec<_>>(), wanted, "{seed}");
+    }
+}
+
+#[test]
+fn what_the_site_sends_is_added_to_a_scenario_and_changes_nothing_else_of_it() {
+    const PER_DAY: f64 = 2.0;
+    let (mut sent, mut hours, mut decays) = (Vec::new(), 0.0, Vec::new());
+    for seed in 0..200 {
+        let drawn = Scenario::drawn(seed);
+        let mut with_sent = drawn.clone().with_sent(PER_DAY);
+        with_sent.validate().unwrap();
+        assert_eq!(with_sent, Scenario::drawn(seed).with_sent(PER_DAY));
+        let text = with_sent.to_toml().unwrap();
+        assert_eq!(Scenario::from_toml(&text).unwrap(), with_sent);
+        assert_eq!(drawn.clone().with_sent(0.0), drawn);
+        let last = drawn.days * 24.0 - 6.0;
+        let size = drawn.arrivals.per_day / 6_000.0;
+        hours += last;
+        for burst in with_sent.bursts.split_off(drawn.bursts.len()) {
+            assert_eq!((burst.kind, burst.rise_hours), (BurstKind::Sent, 0.0));
+            assert!((0.0..=last).contains(&burst.at_hours), "{burst:?}");
+            assert!((25.0..=600.0 * size).contains(&burst.landings), "{burst:?}");
+            assert!((0.1..=3.0).contains(&burst.decay_hours), "{burst:?}");
+            assert_eq!(burst.reproduction, drawn.sharing.reproduction);
+            decays.push(burst.decay_hours);
+            sent.push(burst.at_hours / last);
+        }
+        assert_eq!(with_sent, drawn);
+    }
+    // Five standard errors of a Poisson count.
+    let mean = PER_DAY / 24.0 * hours;
+    let count = sent.len() as f64;
+    assert!((count - mean).abs() < 5.0 * mean.sqrt(), "{count}, {mean}");
+    sent.sort_by(f64::total_cmp);
+    decays.sort_by(f64::total_cmp);
+    let half = sent.len() / 2;
+    assert!((sent[half] - 0.5).abs() < 0.05, "{}", sent[half]);
+    let median = (0.1f64 * 3.0).sqrt();
+    assert!((decays[half] / median - 1.0).abs() < 0.15, "{decays:?}");
+}
+
+#[test]
+fn nothing_is_sent_where_there_is_no_time_and_never_without_end() {
+    let count = |days, per_day| {
+        let scenario = Scenario {
+            days,
+            bursts: Vec::new(),
+            ..Scenario::default()
+        };
+        scenario.with_sent(per_day).bursts.len()
+    };
+    assert_eq!(count(0.25, 50.0), 0);
+    for none in [-1.0, f64::NAN] {
+        assert_eq!(count(14.0, none), 0);
+        assert_eq!(count(none, 1.0), 0);
+    }
+    assert_eq!(count(14.0, f64::INFINITY), count(14.0, 100.0));
+}
+
+#[test]
+fn a_file_may_name_every_kind_of_burst() {
+    for (name, kind) in [
+        ("public_post", BurstKind::PublicPost),
+        ("news", BurstKind::News),
+        ("rumour", BurstKind::Rumour),
+        ("public_link", BurstKind::PublicLink),
+        ("sent", BurstKind::Sent),
+    ] {
+        let text = format!(
+            "[[bursts]]\nkind = \"{name}\"\nat_hours = 3\nlandings = 100\ndecay_hours = 0.2\n\
+             reproduction = 0.3"
+        );
+        let scenario = Scenario::from_toml(&text).unwrap();
+        assert_eq!(scenario.bursts[0].kind, kind);
+        assert!(BurstKind::ALL.contains(&kind) && PUBLISHER.contains(&format!("{name} (")));
+    }
 }
 
 #[test]

@@ -342,3 +342,63 @@ fn a_rumour_has_no_parent_and_a_public_link_has_one() {
     let largest = children.values().map(|known| known.0).max();
     assert!(largest.is_some_and(|count| count > 650), "{largest:?}");
 }
+
+#[test]
+fn what_the_site_sends_comes_to_its_regulars_without_a_trace_and_from_nobody() {
+    const AT_HOURS: f64 = 30.5;
+    let mut scenario = counted();
+    scenario.bursts = vec![Burst {
+        kind: BurstKind::Sent,
+        at_hours: AT_HOURS,
+        landings: 2_000.0,
+        rise_hours: 0.0,
+        decay_hours: 0.2,
+        reproduction: 0.3,
+    }];
+    let announced = scenario.start.as_millisecond() + (AT_HOURS * 3_600_000.0) as i64;
+    let mut contents = HashSet::new();
+    let (mut all, mut soon, mut phones) = (0, 0, 0);
+    for event in events(&scenario) {
+        let truth = &event.truth;
+        if !event.is_landing() || truth.cause != Cause::Sent {
+            continue;
+        }
+        assert_eq!(truth.cause.as_str(), "sent");
+        assert_eq!((truth.channel, truth.carrier), (Channel::Direct, ""));
+        assert_eq!(
+            (truth.parent, truth.share, truth.token_of),
+            (None, None, None)
+        );
+        assert_eq!((truth.root, truth.generation), (truth.visit, 0));
+        // Newcomers have the numbers after those of the regulars.
+        assert!(truth.person.unwrap() < scenario.audience.regulars);
+        assert_eq!(event.request.referrer, None);
+        // Neither campaign nor token nor anybody's mark.
+        assert_eq!(event.request.target, truth.content);
+        let client = event.client.as_ref();
+        assert!(client.is_none_or(|client| client.fragment.is_none() && client.app.is_none()));
+        let agent = event.request.user_agent.as_deref().unwrap();
+        let gecko = agent.contains("Gecko/");
+        let opened = if gecko { "cross-site" } else { "none" };
+        assert_eq!(event.request.headers.sec_fetch_site, Some(opened));
+        assert_eq!(event.request.headers.x_requested_with, None);
+        assert!(event.time >= announced);
+        if event.request.status != 404 {
+            contents.insert(truth.content.clone());
+        }
+        all += 1;
+        soon += u32::from(event.time < announced + 12 * 60_000);
+        phones += u32::from(agent.contains("Android") || agent.contains("iPhone"));
+    }
+    // Five standard errors each: of a Poisson count, and of parts of it.
+    assert!((1_776..=2_224).contains(&all), "{all}");
+    assert_eq!(contents.len(), 1, "{contents:?}");
+    for (what, count, wanted) in [
+        ("within 1/e", soon, 1.0 - (-1.0f64).exp()),
+        ("on phones", phones, 0.85),
+    ] {
+        let part = f64::from(count) / f64::from(all);
+        let error = (wanted * (1.0 - wanted) / f64::from(all)).sqrt();
+        assert!((part - wanted).abs() < 5.0 * error, "{what}: {part}");
+    }
+}
