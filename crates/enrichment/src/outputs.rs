@@ -170,6 +170,8 @@ impl Outputs {
             rate_per_hour = surge.rate_per_hour,
             doubling_seconds = surge.doubling_seconds,
             app = surge.apps.first().map_or("unknown", |share| share.app),
+            signs = surge.signs,
+            signs_usual = surge.signs_usual,
             false_alarm = surge.false_alarm,
             "spreading in the dark"
         );

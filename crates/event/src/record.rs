@@ -389,6 +389,8 @@ pub struct Surge<'a> {
     #[serde(borrow)]
     pub seeds: Vec<SurgeSeed<'a>>,
     pub share_acts: f64,
+    pub signs: f64,
+    pub signs_usual: f64,
     pub networks: i64,
     pub chained: i64,
     pub reproduction_number: Option<f64>,

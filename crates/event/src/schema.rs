@@ -67,7 +67,7 @@ record_types! {
     /// [`ChainModel`](crate::ChainModel).
     ChainModel = "chain_model" 0x1630_b75c_57bc_b867,
     /// [`Surge`](crate::Surge).
-    Surge = "surge" 0x0c79_c1e7_1185_2b13,
+    Surge = "surge" 0x015a_6567_2195_68d7,
     /// [`Calibration`](crate::Calibration).
     Calibration = "calibration" 0x0728_c897_bdd9_511f,
     /// [`DeadLetter`](crate::DeadLetter).

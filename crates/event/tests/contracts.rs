@@ -124,7 +124,7 @@ fn fingerprints_are_those_of_other_implementations() {
         ("cascade", "d88cbaa5da98f7df"),
         ("spread", "b576419252d0959f"),
         ("chain_model", "1630b75c57bcb867"),
-        ("surge", "0c79c1e711852b13"),
+        ("surge", "015a6567219568d7"),
         ("calibration", "0728c897bdd9511f"),
         ("dead_letter", "397f27a5c70cae02"),
         ("heartbeat", "876b85b4900f8bfb"),

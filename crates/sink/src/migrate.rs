@@ -64,6 +64,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     24 "0024_site_laws",
     25 "0025_fronts",
     26 "0026_alarms",
+    27 "0027_signs",
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS grapevine.migrations

@@ -289,6 +289,8 @@ table! {
         apps: AppList = |r| &r.apps,
         seeds: SeedList = |r| &r.seeds,
         share_acts: Plain<f64> = |r| r.share_acts,
+        signs: Plain<f64> = |r| r.signs,
+        signs_usual: Plain<f64> = |r| r.signs_usual,
         networks: Plain<i64> = |r| r.networks,
         chained: Plain<i64> = |r| r.chained,
         reproduction_number: Nullable<Plain<f64>> = |r| r.reproduction_number,

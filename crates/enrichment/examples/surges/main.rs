@@ -2,8 +2,8 @@
 //! whose parameters are drawn: the tables of `docs/surges.md`.
 //!
 //! `cargo run --release -p grapevine-enrichment --example surges [SITES [FIRST]]` simulates that many
-//! sites (default 12) without bursts, and again with fifteen bursts of several kinds; every second
-//! site gives no share tokens. FIRST is the seed of the first (default 1000; 1000 to 1009 were looked
+//! sites (default 12) without bursts, again with fifteen bursts of several kinds, and again with fifteen messages
+//! that the site itself sends without tags; every second site gives no share tokens. FIRST is the seed of the first (default 1000; 1000 to 1009 were looked
 //! at while settings were chosen). Access logs go through importer and stages; the surges are read
 //! from the topic.
 
@@ -42,6 +42,17 @@ const BURSTS: [(BurstKind, f64); 15] = [
     (BurstKind::Rumour, 50.0),
     (BurstKind::Rumour, 100.0),
 ];
+/// Mean landings of what a site sends without tags, in turn.
+const SENT: [f64; 3] = [50.0, 200.0, 1_000.0];
+
+/// What a site's attention is made of besides its usual days.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Besides {
+    Nothing,
+    Bursts,
+    Sent,
+}
+
 /// Readers of a content from which on the R of its spread is looked at.
 const READERS_MIN: i64 = 50;
 /// What readers of a burst's article bring, in turn.
@@ -57,10 +68,10 @@ fn main() -> Result<(), Failure> {
     let signals = Arc::new(Signals::builtin());
     let mut bursts: BTreeMap<(String, u64), Found> = BTreeMap::new();
     let mut ratios: BTreeMap<(&str, bool), Held> = BTreeMap::new();
-    for with_bursts in [false, true] {
+    for besides in [Besides::Nothing, Besides::Bursts, Besides::Sent] {
         let (mut others, mut rises) = (0, 0);
         for number in 0..sites {
-            let scenario = drawn(first, number, with_bursts);
+            let scenario = drawn(first, number, besides);
             let with_tokens = scenario.tokens.attached > 0.0;
             let (lines, truth) = simulated(&scenario)?;
             let (alarms, stated) = found(lines, &scenario, &signals)?;
@@ -94,10 +105,10 @@ fn main() -> Result<(), Failure> {
         println!(
             "{sites} sites of {DAYS} days, {}: {others} surges beside those of bursts, {:.2} a site \
              and day; {} of them did not rise in truth, {:.2} a site and day",
-            if with_bursts {
-                "15 bursts each"
-            } else {
-                "without bursts"
+            match besides {
+                Besides::Nothing => "without bursts",
+                Besides::Bursts => "15 bursts each",
+                Besides::Sent => "15 messages each sent without tags",
             },
             f64::from(others) / days,
             others - rises,
@@ -106,17 +117,18 @@ fn main() -> Result<(), Failure> {
     }
     println!(
         "\n| bursts | raised within a day | minutes after the first private arrival, median (10 to 90 %) \
-         | private arrivals until then | minutes from the first to the stated beginning |\n\
-         | --- | --- | --- | --- | --- |"
+         | private arrivals until then | minutes from the first to the stated beginning | with few signs |\n\
+         | --- | --- | --- | --- | --- | --- |"
     );
     for ((kind, landings), found) in &mut bursts {
         println!(
-            "| {kind} of {landings} | {} of {} | {} | {} | {} |",
+            "| {kind} of {landings} | {} of {} | {} | {} | {} | {} |",
             found.minutes.len(),
             found.all,
             spread(&mut found.minutes),
             spread(&mut found.arrivals),
             spread(&mut found.onsets),
+            found.few_signs,
         );
     }
     println!(
@@ -133,7 +145,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn drawn(first: u64, seed: u64, with_bursts: bool) -> Scenario {
+fn drawn(first: u64, seed: u64, besides: Besides) -> Scenario {
     let mut scenario = Scenario::drawn(first + seed);
     scenario.days = DAYS;
     // What is not asked for here only costs time.
@@ -142,19 +154,24 @@ fn drawn(first: u64, seed: u64, with_bursts: bool) -> Scenario {
         scenario.tokens.attached = 0.0;
     }
     scenario.bursts.clear();
-    if with_bursts {
-        for number in 0..BURSTS.len() {
-            let (kind, landings) = BURSTS[(number + 4 * seed as usize) % BURSTS.len()];
-            scenario.bursts.push(Burst {
+    scenario.bursts = (0..BURSTS.len())
+        .filter_map(|number| {
+            let (kind, landings) = match besides {
+                Besides::Nothing => return None,
+                Besides::Bursts => BURSTS[(number + 4 * seed as usize) % BURSTS.len()],
+                Besides::Sent => (BurstKind::Sent, SENT[number % SENT.len()]),
+            };
+            let is_sent = besides == Besides::Sent;
+            Some(Burst {
                 at_hours: 36.0 + 19.0 * number as f64,
                 kind,
                 landings,
-                rise_hours: 0.33,
-                decay_hours: 3.0,
+                rise_hours: if is_sent { 0.0 } else { 0.33 },
+                decay_hours: if is_sent { 0.5 } else { 3.0 },
                 reproduction: REPRODUCTION[(number + seed as usize) % REPRODUCTION.len()],
-            });
-        }
-    }
+            })
+        })
+        .collect();
     scenario
 }
 
@@ -165,6 +182,7 @@ struct Found {
     minutes: Vec<f64>,
     arrivals: Vec<f64>,
     onsets: Vec<f64>,
+    few_signs: usize,
 }
 
 /// R now as a record of `spreads` states it: path of the content, time, low, likely and high.
@@ -175,6 +193,8 @@ struct Alarm {
     path: String,
     started: i64,
     raised: i64,
+    /// Whether its first record has less than half of the usual signs that people pass it on, half a sign more.
+    few_signs: bool,
     /// R of its records, low, likely and high, with their times, while it went on.
     ratios: Vec<(i64, [f64; 3])>,
 }
@@ -209,6 +229,7 @@ fn judge(
             found.onsets.push(minutes(alarm.started));
             let until = dark.partition_point(|time| *time <= alarm.raised);
             found.arrivals.push(until as f64);
+            found.few_signs += usize::from(alarm.few_signs);
         }
     }
     claimed
@@ -255,6 +276,7 @@ fn found(
                         path: path_of(&surge.content).to_owned(),
                         started: surge.started,
                         raised: surge.updated,
+                        few_signs: surge.signs + 0.5 < surge.signs_usual / 2.0,
                         ratios: Vec::new(),
                     });
                 }

@@ -294,6 +294,8 @@ pub(crate) fn samples() -> Vec<(RecordType, Vec<u8>, FieldNames)> {
                 probability: 0.75,
             }],
             share_acts: 2.5,
+            signs: 4.5,
+            signs_usual: 9.0,
             networks: 30,
             chained: 3,
             reproduction_number: Some(0.9),

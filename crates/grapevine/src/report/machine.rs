@@ -94,6 +94,8 @@ pub(super) fn write_csv(report: &Report, out: &mut impl Write) -> io::Result<()>
             rows.put("surge", item, &format!("seed_{}", number + 1), &told)?;
         }
         rows.number("surge", item, "share_acts", surge.share_acts)?;
+        rows.number("surge", item, "signs", surge.signs)?;
+        rows.number("surge", item, "signs_usual", surge.signs_usual)?;
         rows.number("surge", item, "networks", surge.networks)?;
         rows.number("surge", item, "chained", surge.chained)?;
         if let Some(reproduction) = surge.reproduction_number {

@@ -9,7 +9,7 @@ use super::figures::Estimate;
 use crate::numerals::{count, percent, plural};
 
 /// The surges of a site in a period, those that go on first, then the largest; at most twelve.
-pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, CAST(apps AS Array(Tuple(String, Float32))) AS apps, arrayMap(seed -> (toString(seed.1), toString(seed.2), toUnixTimestamp64Milli(seed.3), seed.4, seed.5), seeds) AS seeds, share_acts, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
+pub(super) const QUERY: &str = "SELECT content, toString(state) AS state, toUnixTimestamp64Milli(started) AS started_ms, toUnixTimestamp64Milli(updated) AS updated_ms, visits, dark, dark_low, dark_high, baseline, baseline_high, rate_per_hour, doubling_seconds, doubling_seconds_low, doubling_seconds_high, CAST(apps AS Array(Tuple(String, Float32))) AS apps, arrayMap(seed -> (toString(seed.1), toString(seed.2), toUnixTimestamp64Milli(seed.3), seed.4, seed.5), seeds) AS seeds, share_acts, signs, signs_usual, networks, chained, reproduction_number, reproduction_low, reproduction_high, false_alarm, new_content FROM grapevine.surges WHERE site = {site:String} AND toDate(updated) >= {from:Date} AND toDate(started) <= {to:Date} ORDER BY surges.state = 'over', dark DESC, surge_id LIMIT 12";
 /// Surges that are over and named one by one.
 const OVER_MAX: usize = 3;
 
@@ -33,6 +33,8 @@ pub(super) struct SurgeRow {
     apps: Vec<(String, f32)>,
     seeds: Vec<(String, String, i64, String, f32)>,
     share_acts: f64,
+    signs: f64,
+    signs_usual: f64,
     networks: i64,
     chained: i64,
     reproduction_number: Option<f64>,
@@ -71,6 +73,10 @@ pub struct SurgeFigures {
     pub seeds: Vec<SeedFigures>,
     /// Acts of sharing seen; expected.
     pub share_acts: f64,
+    /// Signs that it was passed on: readers whose private link a fact tells of, and acts of sharing; expected.
+    pub signs: f64,
+    /// How many are usual on this site for so many dark visits.
+    pub signs_usual: f64,
     /// About how many networks the visits came from.
     pub networks: f64,
     /// Visits that a token proves to come from another visit.
@@ -96,6 +102,13 @@ pub struct SeedFigures {
     pub app: String,
     /// P(dark social) of the visit, or probability that the act was one.
     pub probability: f64,
+}
+
+impl SurgeFigures {
+    /// Whether it has less than half of the usual signs that people pass it on, half a sign more.
+    fn has_few_signs(&self) -> bool {
+        self.signs + 0.5 < self.signs_usual / 2.0
+    }
 }
 
 impl From<SurgeRow> for SurgeFigures {
@@ -144,6 +157,8 @@ impl From<SurgeRow> for SurgeFigures {
                 })
                 .collect(),
             share_acts: row.share_acts,
+            signs: row.signs,
+            signs_usual: row.signs_usual,
             networks: row.networks as f64,
             chained: row.chained as f64,
             reproduction_number: range(
@@ -248,6 +263,15 @@ fn told(surge: &SurgeFigures, name: &str) -> String {
         count(surge.chained),
         plural(surge.chained, "visit came", "visits came"),
     );
+    if surge.has_few_signs() {
+        text += &format!(
+            " Hardly anything shows that people pass it on: {} {} where {} are usual for so many. What the site itself \
+             sends without tags, as a notification, looks so.",
+            count(surge.signs),
+            plural(surge.signs, "sign", "signs"),
+            count(surge.signs_usual),
+        );
+    }
     if let Some(reproduction) = &surge.reproduction_number {
         text += &format!(
             " One visit causes {:.2} more ({:.2} to {:.2}).",
@@ -343,6 +367,8 @@ mod tests {
                 ),
             ],
             share_acts: 3.0,
+            signs: 21.0,
+            signs_usual: 34.0,
             networks: 32,
             chained: 1,
             reproduction_number: None,
@@ -370,6 +396,15 @@ mod tests {
             assert!(text.contains(said), "{said:?} in {text}");
         }
         assert!(!text.contains("One visit causes"));
+        assert!(!text.contains("Hardly anything shows"), "{text}");
+        let sent = SurgeFigures {
+            signs: 1.0,
+            signs_usual: 34.0,
+            ..surge("raised")
+        };
+        let told = paragraphs(&[sent], &name).join("\n");
+        let said = "people pass it on: 1 sign where 34 are usual for so many.";
+        assert!(told.contains(said), "{told}");
         let text = paragraphs(&[surge("over")], &name).join("\n");
         assert!(
             text.starts_with("Nothing does at the end") && text.contains("Over: "),

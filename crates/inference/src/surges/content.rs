@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DARK_MIN;
 use super::details::Details;
 use super::excess::Belief;
 use super::seeds::Seeds;
@@ -24,6 +25,8 @@ const STRAYS_MAX: u8 = 8;
 const ONSET_FACTOR: f64 = 4.0;
 /// A rise that takes longer than this without being raised is a new level.
 const RISE_MS_MAX: i64 = 48 * HOUR_MS;
+/// P(dark) from which on a fact tells of a dark visit.
+const KNOWN_MIN: f64 = 0.5;
 /// Below this evidence a rise that was not raised has come to its end.
 const CALM: f64 = 1.0;
 
@@ -62,10 +65,12 @@ pub(super) struct Rise {
     /// Sums of P(dark): low ends, likely values, high ends.
     pub(super) dark: [f64; 3],
     pub(super) chained: u32,
+    /// Of the dark visits those whom a fact tells of: sum of P(dark).
+    pub(super) known: f64,
     sums: Sums,
 }
 
-/// See the module. 300 bytes, 290 more once somebody passed it on, and 300 more of [`Details`] while
+/// See the module. 310 bytes, 290 more once somebody passed it on, and 300 more of [`Details`] while
 /// it is rising.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Content {
@@ -146,12 +151,13 @@ impl Content {
         site: &mut Site,
         time: i64,
         dark: [f64; 3],
-        open: f64,
+        decided: bool,
         chained: bool,
     ) {
         let now = time.max(self.last);
         let age = self.age(now);
         let [_, likely, _] = dark;
+        let open = if decided { 1.0 - likely } else { 0.0 };
         let came = Sums {
             dark: likely,
             typical: site.typical(self.born, self.last, now),
@@ -168,11 +174,19 @@ impl Content {
         self.level = self.level.scaled((-passed / HALF_LIFE_MS).exp2());
         self.window = self.window.scaled((-passed / WINDOW_MS).exp()).plus(came);
         self.last = now;
+        let known = if decided && likely >= KNOWN_MIN {
+            likely
+        } else {
+            0.0
+        };
         if !self.raised {
             self.onset += likely * ONSET_FACTOR.ln() - (ONSET_FACTOR - 1.0) * expected;
             let slow = now.saturating_sub(self.since) > RISE_MS_MAX;
             if self.onset <= 0.0 || slow {
                 self.shares *= (-passed / WINDOW_MS).exp();
+                if self.is_small() {
+                    site.told(self.rise.dark[1] + likely, self.rise.known + known);
+                }
                 self.level = self.level.plus(came);
                 self.begin(now);
                 return;
@@ -183,6 +197,7 @@ impl Content {
         for (sum, dark) in rise.dark.iter_mut().zip(dark) {
             *sum += dark;
         }
+        rise.known += known;
         rise.chained = rise.chained.saturating_add(u32::from(chained));
         rise.sums = rise.sums.plus(came);
     }
@@ -195,6 +210,17 @@ impl Content {
         self.rise = Rise::default();
         self.details = None;
         self.seeds.begin(time);
+    }
+
+    /// Whether what rises, if anything does, is smaller than any surge.
+    pub(super) fn is_small(&self) -> bool {
+        !self.raised && self.rise.dark[1] < DARK_MIN
+    }
+
+    /// Signs that somebody passed it on since the rise began, and shortly before: dark visits that a fact tells of, and
+    /// acts of sharing.
+    pub(super) fn signs(&self) -> f64 {
+        self.rise.known + self.shares
     }
 
     /// Whether something speaks for a rise, raised or not.

@@ -16,8 +16,8 @@
 //! Time passes with visits and heartbeats only. A surge takes at least the first day that is seen of
 //! a site to learn what is typical, and about eight dark visits from five networks.
 //!
-//! Memory: at most 65,536 contents of each clock at 300 bytes, those that were passed on 290 more,
-//! 4,096 sites at 600, 1,024 surges at 300 and their texts. O(1) a visit: a bounded number of logarithms.
+//! Memory: at most 65,536 contents of each clock at 310 bytes, those that were passed on 290 more,
+//! 4,096 sites at 620, 1,024 surges at 300 and their texts. O(1) a visit: a bounded number of logarithms.
 
 mod content;
 mod details;
@@ -204,8 +204,7 @@ impl Surges {
             return;
         }
         let dark = ordered(landing.dark);
-        let open = if landing.decided { 1.0 - dark[1] } else { 0.0 };
-        content.visit(site, landing.time, dark, open, landing.chained);
+        content.visit(site, landing.time, dark, landing.decided, landing.chained);
         if content.is_rising() {
             let seed = Seed {
                 kind: SeedKind::Visit,
@@ -277,10 +276,16 @@ impl Surges {
 
     /// Counts an observed act of passing a link on.
     pub fn share(&mut self, act: &Act<'_>) {
-        let key = content_key(act.clock, act.site, act.content);
-        if let Some(content) = self.contents[act.clock.index()].peek_mut(key) {
+        let content_key = content_key(act.clock, act.site, act.content);
+        if let Some(content) = self.contents[act.clock.index()].peek_mut(content_key) {
             let probability = f64::from(act.probability).clamp(0.0, 1.0);
             content.shares += probability;
+            let site = key("site", &[&[act.clock.index() as u8], act.site.as_bytes()]);
+            if content.is_small()
+                && let Some(site) = self.sites.peek_mut(site)
+            {
+                site.told(0.0, probability);
+            }
             let seed = Seed {
                 kind: SeedKind::Share,
                 id: act.share,
@@ -434,6 +439,8 @@ impl<'a> Moment<'a> {
                 })
                 .collect(),
             share_acts: content.shares,
+            signs: content.signs(),
+            signs_usual: dark / site.dark_a_sign(),
             networks: details.map_or(0, |details| details.networks().into()),
             chained: content.rise.chained.into(),
             reproduction_number: None,

@@ -31,6 +31,11 @@ const DISPERSION_MAX: f64 = 5.0;
 /// missed does not make the next one look usual.
 const DEVIATIONS_MAX: f64 = 8.0;
 
+/// Dark visits for each sign that somebody passed a content on, before any is seen, worth this many signs. Assumption,
+/// from simulated sites: two to four, fewer where acts of sharing are seen.
+const PRIOR_DARK_A_SIGN: f64 = 2.0;
+const PRIOR_SIGNS: f64 = 20.0;
+
 /// So many rises a day may be as unusual as the least one that is raised.
 pub(super) const RAISED_A_DAY: f64 = 0.5;
 /// Least evidence of a surge, however quiet a site is.
@@ -70,6 +75,9 @@ pub(super) struct Site {
     ages: [AgeClass; AGE_CLASSES],
     squares: f64,
     expected: f64,
+    /// Dark visits of contents that did not surge, and the signs that these were passed on.
+    dark: f64,
+    signs: f64,
     /// Of young contents, and of the others.
     peaks: [Peaks; 2],
 }
@@ -83,6 +91,8 @@ impl Site {
             ages: [AgeClass::default(); AGE_CLASSES],
             squares: 0.0,
             expected: 0.0,
+            dark: 0.0,
+            signs: 0.0,
             peaks: [Peaks::default(); 2],
         }
     }
@@ -114,6 +124,8 @@ impl Site {
         }
         self.squares *= kept;
         self.expected *= kept;
+        self.dark *= kept;
+        self.signs *= kept;
         for peaks in &mut self.peaks {
             peaks.pass(passed as f64 / DAY_HOURS as f64, kept);
         }
@@ -125,6 +137,17 @@ impl Site {
         let age = &mut self.ages[age];
         age.dark += dark;
         age.open += open;
+    }
+
+    /// So many dark visits of a content that did not surge, and so many signs that it was passed on.
+    pub(super) fn told(&mut self, dark: f64, signs: f64) {
+        self.dark += dark;
+        self.signs += signs;
+    }
+
+    /// Dark visits that usually come for each sign that a content was passed on.
+    pub(super) fn dark_a_sign(&self) -> f64 {
+        (PRIOR_DARK_A_SIGN * PRIOR_SIGNS + self.dark) / (PRIOR_SIGNS + self.signs)
     }
 
     /// A content of that birth was there to be read between two of its visits.

@@ -38,6 +38,8 @@ struct Told {
     apps: Vec<(String, f32)>,
     doubling: Option<f64>,
     shares: f64,
+    signs: f64,
+    signs_usual: f64,
     false_alarm: f64,
     /// Kinds and times.
     seeds: Vec<(SeedKind, i64)>,
@@ -52,6 +54,8 @@ fn told(surge: &Surge<'_>) -> Told {
         surge.baseline_high,
         surge.rate_per_hour,
         surge.share_acts,
+        surge.signs,
+        surge.signs_usual,
     ];
     assert!(
         numbers
@@ -92,6 +96,8 @@ fn told(surge: &Surge<'_>) -> Told {
             .collect(),
         doubling: surge.doubling_seconds,
         shares: surge.share_acts,
+        signs: surge.signs,
+        signs_usual: surge.signs_usual,
         false_alarm: surge.false_alarm,
         seeds: surge
             .seeds
@@ -128,7 +134,7 @@ fn feed(surges: &mut Surges, visits: &[Visit]) -> Vec<Told> {
             visit: id(visit),
             time: visit.time,
             dark: [visit.dark * 0.8, visit.dark, (visit.dark * 1.2).min(1.0)],
-            decided: visit.dark < 0.5,
+            decided: visit.dark < 0.5 || !visit.app.is_empty(),
             app: visit.app,
             network: Some(visit.network),
             chained: false,
@@ -295,6 +301,42 @@ fn neither_the_first_day_nor_one_network_nor_few_visits_raise_one() {
     assert_eq!(feed(&mut Surges::default(), &merged(background, few)), []);
 }
 
+/// A notification that the site sends without tags: many at once of whom nothing tells how they came.
+#[test]
+fn a_surge_says_how_many_signs_of_sharing_it_has_and_how_many_are_usual() {
+    let mut dice = Dice(12);
+    let start = 4 * DAY + 13 * HOUR;
+    let unknown = |visit: Visit| Visit { app: "", ..visit };
+    let crowd = rumour(&mut dice, 7, start, 300, 10 * MINUTE);
+    let crowd: Vec<Visit> = crowd.into_iter().map(unknown).collect();
+    let usual = quiet(&mut dice, 40, 6, 4.0);
+    let raised = |usual: &[Visit], crowd: &[Visit]| {
+        let visits = merged(usual.to_vec(), crowd.to_vec());
+        let mut told = feed(&mut Surges::default(), &visits).into_iter();
+        told.find(|told| told.state == SurgeState::Raised)
+            .expect("is raised")
+    };
+    // On this site whoever is dark names his app, two at a time of the assumption before that was seen.
+    let sent = raised(&usual, &crowd);
+    assert!(sent.signs < 2.0, "{sent:?}");
+    assert!(sent.signs_usual > 0.85 * sent.dark, "{sent:?}");
+    // Every second one names his app.
+    let named: Vec<Visit> = (crowd.iter().enumerate())
+        .map(|(at, visit)| Visit {
+            app: ["sms", ""][at % 2],
+            ..visit.clone()
+        })
+        .collect();
+    let named = raised(&usual, &named);
+    let half = (0.4 * named.dark..0.7 * named.dark).contains(&named.signs);
+    assert!(half, "{named:?}");
+    // Where nobody ever does, nobody is usual.
+    let usual: Vec<Visit> = usual.into_iter().map(unknown).collect();
+    let sent = raised(&usual, &crowd);
+    assert_eq!(sent.signs, 0.0);
+    assert!(sent.signs_usual < 0.1 * sent.dark, "{sent:?}");
+}
+
 #[test]
 fn a_new_content_is_judged_by_the_typical_early_curve() {
     let mut dice = Dice(5);
@@ -339,7 +381,7 @@ fn the_live_clock_ends_a_surge_without_any_visit() {
             visit: id(visit),
             time: visit.time,
             dark: [visit.dark; 3],
-            decided: visit.dark < 0.5,
+            decided: visit.dark < 0.5 || !visit.app.is_empty(),
             app: visit.app,
             network: Some(visit.network),
             chained: true,
@@ -387,6 +429,11 @@ fn share_acts_of_the_run_are_counted() {
     let told = feed(&mut surges, &after);
     // Four of probability ½, a quarter of an hour before the rise is seen to begin.
     assert!((1.2..=2.0).contains(&told[0].shares), "{told:?}");
+    let known = told[0].signs - told[0].shares;
+    assert!(
+        (0.9 * told[0].dark..=told[0].dark).contains(&known),
+        "{told:?}"
+    );
     let acts = told[0]
         .seeds
         .iter()

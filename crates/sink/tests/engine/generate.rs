@@ -401,6 +401,8 @@ impl Generator {
                 })
                 .collect(),
             share_acts: dice.random(),
+            signs: dice.random(),
+            signs_usual: dice.random(),
             networks: dice.random_range(1..1000),
             chained: dice.random_range(0..1000),
             reproduction_number: optional(dice, 0.75),

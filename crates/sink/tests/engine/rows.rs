@@ -252,6 +252,8 @@ fn expected(record: &Record<'_>) -> Value {
             "apps": surge.apps.iter().map(|share| json!({"app": share.app, "probability": share.probability})).collect::<Vec<_>>(),
             "seeds": surge.seeds.iter().map(|seed| json!({"kind": seed.kind.as_str(), "id": id(seed.id), "time": time(seed.time), "app": seed.app, "probability": seed.probability})).collect::<Vec<_>>(),
             "share_acts": surge.share_acts,
+            "signs": surge.signs,
+            "signs_usual": surge.signs_usual,
             "networks": surge.networks,
             "chained": surge.chained,
             "reproduction_number": surge.reproduction_number,
