@@ -474,6 +474,9 @@ pub struct EvaluateVisitsArgs {
     /// About how many landings each site has that no share brought.
     #[arg(long, value_name = "NUMBER", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub landings: u32,
+    /// How many messages a day each site sends its readers without tags: notifications, newsletters.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, value_parser = sent_a_day, conflicts_with = "file")]
+    pub sent: f64,
     /// Parts of privately passed landings that carry a token, one run each.
     #[arg(
         long,
@@ -513,6 +516,16 @@ pub struct EvaluateFitVisitsArgs {
     /// About how many landings each site has that no share brought.
     #[arg(long, value_name = "NUMBER", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub landings: u32,
+    /// How many messages a day each site sends its readers without tags: notifications, newsletters.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, value_parser = sent_a_day)]
+    pub sent: f64,
+}
+
+fn sent_a_day(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|number| (0.0..=100.0).contains(number))
+        .ok_or_else(|| "should be a number from 0 to 100, such as 1".to_owned())
 }
 
 fn copying(text: &str) -> Result<[f64; 2], String> {

@@ -150,6 +150,14 @@ pub const NAMES: &[(&str, &str)] = &[
         MANY_TRACELESS_READERS,
         "more than twice as many readers came to this content of late without a trace of how as by public ways",
     ),
+    (
+        CROWD,
+        "a crowd came to this content at once without a trace of how, and hardly a sign that it was passed on",
+    ),
+    (
+        LARGE_CROWD,
+        "the same, and more than twice as large against the signs that it was passed on",
+    ),
 ];
 
 macro_rules! names {
@@ -210,4 +218,6 @@ names! {
     FEW_TRACELESS_READERS = "few_traceless_readers",
     SOME_TRACELESS_READERS = "some_traceless_readers",
     MANY_TRACELESS_READERS = "many_traceless_readers",
+    CROWD = "crowd_of_traceless_readers",
+    LARGE_CROWD = "large_crowd_of_traceless_readers",
 }

@@ -188,6 +188,8 @@ table!(Weights of Weight {
     few_traceless_readers,
     some_traceless_readers,
     many_traceless_readers,
+    crowd_of_traceless_readers,
+    large_crowd_of_traceless_readers,
     preview_minute,
     preview_ten_minutes,
     preview_hour,

@@ -198,6 +198,8 @@ fn every_weight_moves_the_probability_its_own_way() {
             "few_traceless_readers",
             "some_traceless_readers",
             "many_traceless_readers",
+            "crowd_of_traceless_readers",
+            "large_crowd_of_traceless_readers",
             "preview_minute",
             "preview_ten_minutes",
             "preview_hour",

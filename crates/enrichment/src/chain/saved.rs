@@ -10,8 +10,8 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 13 has lessons of first returns alone. No release wrote 2 to 12.
-const FORMAT: u32 = 13;
+/// Format of the saved state: 14 has what the last hour brought, and signs of sharing. No release wrote 2 to 13.
+const FORMAT: u32 = 14;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 

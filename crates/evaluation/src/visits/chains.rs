@@ -1,12 +1,14 @@
 //! The chain stage held against the truth: parents of readers, and how contents spread.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use super::lineage::{Landing, trace};
+use super::lineage::{Landing, Traced, TrueCause, trace};
 use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored, SetApart};
 use super::spreads::{self, SpreadScores, Spreads};
 use super::stated::Stated;
-use super::token_edges::{self, TokenEdges};
+use super::token_edges::{self, TokenEdges, TrueToken};
 use super::truth::Truth;
 
 /// What the chain stage stated of one site, judged.
@@ -31,10 +33,14 @@ pub(super) fn judged<'a>(
     let traced = trace(pairs.into_iter(), truth);
     let causes = stated.causes();
     let mut token_edges = token_edges::Counts::default();
+    let people = truth.iter().filter(|row| row.kind == "visit");
+    let persons: HashMap<u64, u64> = people
+        .filter_map(|row| Some((row.visit?, row.person?)))
+        .collect();
     for traced in &traced {
         let stated = causes.get(&traced.landing.visit);
         if let Some(stated) = stated.and_then(|causes| causes.by_token) {
-            token_edges.add(stated, traced.truth.cause == "share");
+            token_edges.add(stated, true_token(traced, &persons));
         }
     }
     Chains {
@@ -42,6 +48,17 @@ pub(super) fn judged<'a>(
         token_edges,
         spreads: spreads::spreads(&traced, &stated.spreads),
         landings: traced.len(),
+    }
+}
+
+/// What is true of a landing by a token; `persons` by visit.
+fn true_token(traced: &Traced<'_>, persons: &HashMap<u64, u64>) -> TrueToken {
+    let owner = traced.truth.token_of.and_then(|visit| persons.get(&visit));
+    match traced.cause {
+        _ if traced.truth.cause != "share" => TrueToken::Own,
+        TrueCause::Reader { person, .. } if owner == Some(&person) => TrueToken::ByOwner,
+        TrueCause::Reader { .. } => TrueToken::Forwarded,
+        _ => TrueToken::PassedOn,
     }
 }
 

@@ -33,10 +33,12 @@ const OF_PRIVATE_READERS: [&str; 3] = [
     evidence::MANY_PRIVATE_READERS,
 ];
 
-const OF_TRACELESS_READERS: [&str; 3] = [
+const OF_TRACELESS_READERS: [&str; 5] = [
     evidence::FEW_TRACELESS_READERS,
     evidence::SOME_TRACELESS_READERS,
     evidence::MANY_TRACELESS_READERS,
+    evidence::CROWD,
+    evidence::LARGE_CROWD,
 ];
 
 const OF_PUBLIC_READERS: [&str; 2] = [evidence::SOME_PUBLIC_READERS, evidence::MANY_PUBLIC_READERS];

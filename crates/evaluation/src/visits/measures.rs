@@ -200,6 +200,8 @@ pub struct VisitMeasures {
     pub direct: Group,
     /// What no fact decided.
     pub grey: Group,
+    /// What the site itself sent without tags, where it did: nobody passed it on.
+    pub sent: Group,
     /// What no fact decided: P(search without referrer).
     pub grey_search: Fit,
     /// What no fact decided: P(neither), typed or bookmarked.
@@ -269,6 +271,7 @@ pub fn measure(outcomes: &[Outcome], token_rate: Option<f64>) -> VisitMeasures {
         all: group(&visits),
         direct: group(&direct),
         grey: group(&grey),
+        sent: group(&of(&|visit| visit.truth.cause == "sent")),
         grey_search: fit_of(&grey, &|visit| visit.search, &|visit| {
             visit.truth.is_search()
         }),

@@ -14,6 +14,9 @@ pub struct TokenEdges {
     pub stated: Option<f64>,
     /// Part of which it was.
     pub passed_on: Option<f64>,
+    /// Of those passed on by a reader whose reading is known, the part that the token's owner sent himself. The others
+    /// were sent by somebody who had come by the link and forwarded the message with it.
+    pub sent_by_owner: Option<f64>,
     /// Expected calibration error, ten bins.
     pub ece: Option<f64>,
 }
@@ -22,6 +25,21 @@ pub struct TokenEdges {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     bins: [Bin; BINS],
+    /// Of those passed on by a known reader, how many the owner sent, and all.
+    sent_by_owner: [usize; 2],
+}
+
+/// What is true of a landing by a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TrueToken {
+    /// It is the reader's own.
+    Own,
+    /// It was passed on, by somebody whose reading is not known.
+    PassedOn,
+    /// It was passed on by its owner.
+    ByOwner,
+    /// It was passed on by another known reader.
+    Forwarded,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,17 +50,26 @@ struct Bin {
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, stated: f64, passed_on: bool) {
+    pub(super) fn add(&mut self, stated: f64, truth: TrueToken) {
         let bin = &mut self.bins[((stated * BINS as f64) as usize).min(BINS - 1)];
         bin.landings += 1;
         bin.stated += stated;
-        bin.passed_on += usize::from(passed_on);
+        bin.passed_on += usize::from(truth != TrueToken::Own);
+        let [by_owner, known] = &mut self.sent_by_owner;
+        *by_owner += usize::from(truth == TrueToken::ByOwner);
+        *known += usize::from(matches!(truth, TrueToken::ByOwner | TrueToken::Forwarded));
     }
 
     /// All sites together.
     pub(super) fn measured(all: impl Iterator<Item = Counts>) -> TokenEdges {
-        let bins = all.fold([Bin::default(); BINS], |mut sums, site| {
-            for (sum, bin) in sums.iter_mut().zip(site.bins) {
+        let Counts {
+            bins,
+            sent_by_owner: [by_owner, known],
+        } = all.fold(Counts::default(), |mut sums, site| {
+            for (sum, part) in sums.sent_by_owner.iter_mut().zip(site.sent_by_owner) {
+                *sum += part;
+            }
+            for (sum, bin) in sums.bins.iter_mut().zip(site.bins) {
                 sum.landings += bin.landings;
                 sum.stated += bin.stated;
                 sum.passed_on += bin.passed_on;
@@ -55,6 +82,7 @@ impl Counts {
             landings,
             stated: mean(bins.iter().map(|bin| bin.stated).sum()),
             passed_on: mean(bins.iter().map(|bin| bin.passed_on as f64).sum()),
+            sent_by_owner: (known > 0).then(|| by_owner as f64 / known as f64),
             ece: mean(
                 bins.iter()
                     .map(|bin| (bin.stated - bin.passed_on as f64).abs())
@@ -73,8 +101,8 @@ mod tests {
         let mut one = Counts::default();
         let mut other = Counts::default();
         for number in 0..10 {
-            one.add(0.9, number < 9);
-            other.add(0.3, number < 5);
+            one.add(0.9, [TrueToken::ByOwner, TrueToken::Own][number / 9]);
+            other.add(0.3, [TrueToken::Forwarded, TrueToken::Own][number / 5]);
         }
         let found = Counts::measured([one, other].into_iter());
         assert_eq!(found.landings, 20);
@@ -87,8 +115,10 @@ mod tests {
         close(found.stated, 0.6);
         close(found.passed_on, 0.7);
         close(found.ece, 0.1);
-        assert_eq!(Counts::measured(std::iter::empty()).ece, None);
-        other.add(1.0, true);
+        close(found.sent_by_owner, 9.0 / 14.0);
+        let none = Counts::measured(std::iter::empty());
+        assert_eq!((none.ece, none.sent_by_owner), (None, None));
+        other.add(1.0, TrueToken::PassedOn);
         assert_eq!(other.bins[BINS - 1].landings, 1);
     }
 }

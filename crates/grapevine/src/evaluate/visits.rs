@@ -191,7 +191,8 @@ pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Res
     };
     let (mut outcomes, mut marked) = (Vec::new(), Vec::new());
     for number in 0..arguments.sites {
-        let scenario = drawn(arguments.seed.wrapping_add(number), arguments.landings);
+        let seed = arguments.seed.wrapping_add(number);
+        let scenario = site_of(Scenario::drawn(seed), arguments.sent, arguments.landings);
         // Logs and page script say less than servers: the weights serve all.
         let via = [Via::Hits, Via::Log, Via::Script][(number % 3) as usize];
         let site = simulated(&scenario, via, Some(0.0)).map_err(drive_failure)?;
@@ -204,10 +205,13 @@ pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Res
         tracing::info!(site = number + 1, of = arguments.sites, "simulated");
     }
     let from = format!(
-        "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each, a \
+        "{} simulated sites (Scenario::drawn of seeds from {}), about {} landings each{}, a \
          third each as hits of servers, hits of page script and access logs, without tokens; a quarter \
          of them with tokens as well, for what tokens decide",
-        arguments.sites, arguments.seed, arguments.landings
+        arguments.sites,
+        arguments.seed,
+        arguments.landings,
+        in_words(arguments.sent)
     );
     let text = fit_visits(&outcomes, &marked, &arguments.version, &from).ends(ExitKind::Data)?;
     std::fs::write(&arguments.out, text).map_err(|error| {
@@ -219,8 +223,22 @@ pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Res
     })
 }
 
-fn drawn(seed: u64, landings: u32) -> Scenario {
-    scaled_to(&Scenario::drawn(seed), f64::from(landings))
+/// A scenario of about so many landings that no share brought, and of so many messages a day that the site sends
+/// without tags.
+fn site_of(scenario: Scenario, sent: f64, landings: u32) -> Scenario {
+    let scenario = match sent > 0.0 {
+        true => scenario.with_sent(sent),
+        false => scenario,
+    };
+    scaled_to(&scenario, f64::from(landings))
+}
+
+/// What is said of messages that a site sends without tags, after how large it is.
+fn in_words(sent: f64) -> String {
+    match sent > 0.0 {
+        true => format!(", {sent} messages a day sent without tags"),
+        false => String::new(),
+    }
 }
 
 fn model(path: &Path) -> Result<Model, Failure> {
@@ -266,13 +284,14 @@ fn of_simulations(
     rows: &mut Rows,
 ) -> Result<(String, Vec<Run>), Failure> {
     let seeds = (0..arguments.sites).map(|number| arguments.seed.wrapping_add(number));
+    let site = |scenario| site_of(scenario, arguments.sent, arguments.landings);
     let (of, scenarios): (String, Vec<Scenario>) = match &arguments.scenario {
         None if arguments.drawn => (
             format!(
                 "{} sites drawn from seed {}",
                 arguments.sites, arguments.seed
             ),
-            seeds.map(|seed| drawn(seed, arguments.landings)).collect(),
+            seeds.map(|seed| site(Scenario::drawn(seed))).collect(),
         ),
         path => {
             let base = match path {
@@ -288,10 +307,11 @@ fn of_simulations(
             let name = path.as_ref().map_or("the default scenario".into(), |path| {
                 path.display().to_string()
             });
-            let scaled = scaled_to(&base, f64::from(arguments.landings));
-            let scenario = |seed| Scenario {
-                seed,
-                ..scaled.clone()
+            let scenario = |seed| {
+                site(Scenario {
+                    seed,
+                    ..base.clone()
+                })
             };
             (
                 format!("{name}, {} seeds from {}", arguments.sites, arguments.seed),
@@ -299,6 +319,7 @@ fn of_simulations(
             )
         }
     };
+    let of = of + &in_words(arguments.sent);
     let mut runs = Vec::new();
     for rate in &arguments.token_rates {
         let mut outcomes = Vec::new();
@@ -407,7 +428,9 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
             ("booked direct", &measures.direct, format!("{held}/{sites}")),
             ("no deciding fact", &measures.grey, String::new()),
         ];
-        for (name, group, sites) in groups {
+        let sent = ("sent by the site", &measures.sent, String::new());
+        let sent = (measures.sent.fit.visits > 0).then_some(sent);
+        for (name, group, sites) in groups.into_iter().chain(sent) {
             table.add_row(group_row(&format!("{rate} {name}"), group, sites));
         }
         for baseline in &measures.baselines {

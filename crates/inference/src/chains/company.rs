@@ -10,6 +10,11 @@
 //! a trace beside few who came by public ways are a sign of private links, and a landing beside nobody speaks
 //! against them. Those with a token as their only trace count among them, so that it makes no difference which
 //! links keep theirs.
+//!
+//! But whoever passes links on leaves signs: of many readers by private links some come by an app that names
+//! itself, and apps fetch what is sent; and who is sent a link takes hours to send it on. Many without a trace within
+//! one hour, beside hardly a sign, are rather a crowd that something else sent: the site's own notification or
+//! newsletter without tags, a post that hides where it stands.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,62 +49,83 @@ const PUBLIC: [f32; 2] = [4.0, 10.0];
 /// on there are some, and many: one alone for half a day is some, two are many. No one or two readers reach the latter two
 /// exactly, so that an hour's decay does not take them over a limit.
 const TRACELESS: [f32; 3] = [1.0, 1.4, 2.4];
+/// Readers without a trace of the last hour beyond those by public ways, for each sign that somebody passed the link
+/// on (one more), from which on they are a crowd, and a large one. Found on simulated sites with messages sent without
+/// tags: up to 8 sharing explains them.
+const CROWD: [f32; 2] = [8.0, 20.0];
+/// A crowd comes at once: so large a part of those without a trace of late came within the hour.
+const AT_ONCE: f32 = 8.0 / 9.0;
 /// Where less than this is known of a site, that few came says nothing.
 const FEW_AFTER_MS: i64 = DAY_MS;
 
-/// How a reader came.
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By a private link, as a fact tells.
+pub(super) enum Counted {
+    /// A reader by a private link, as a fact tells.
     Private,
-    /// By search, a network, another site or a campaign, as a fact tells.
+    /// A reader by search, a network, another site or a campaign, as a fact tells.
     Public,
-    /// Without a trace, but for a token at the most.
+    /// A reader without a trace, but for a token at the most.
     Traceless,
+    /// An act of sharing that may be private.
+    Act,
 }
 
+const COUNTED: usize = 4;
+/// The first of them: ways in which readers came.
 const WAYS: usize = 3;
 
-impl Way {
-    /// Every way that the reader counts by: one with a token is without another trace, and what his token says
-    /// counts besides. None where a fact left it open. A reader's own token tells of no way.
-    pub(super) fn of(judgement: &Judgement) -> impl Iterator<Item = Way> {
-        let traceless = judgement.traceless.then_some(Way::Traceless);
-        traceless.into_iter().chain(Way::known(judgement))
+impl Counted {
+    /// All that a reader counts as: one with a token is without another trace, and what his token says
+    /// counts besides. Nothing where a fact left it open. A reader's own token tells of no way.
+    pub(super) fn of(judgement: &Judgement) -> impl Iterator<Item = Counted> {
+        let traceless = judgement.traceless.then_some(Counted::Traceless);
+        traceless.into_iter().chain(Counted::known(judgement))
     }
 
-    fn known(judgement: &Judgement) -> Option<Way> {
+    fn known(judgement: &Judgement) -> Option<Counted> {
         let private = judgement.dark[1];
         if !judgement.way_known {
             None
         } else if private >= PRIVATE_MIN {
-            Some(Way::Private)
+            Some(Counted::Private)
         } else if private <= PUBLIC_MAX && judgement.sure() >= 1.0 {
-            Some(Way::Public)
+            Some(Counted::Public)
         } else {
             None
         }
     }
 }
 
-/// Readers of a content by each way, each of whom counts half after 12 hours.
+/// Readers of a content by each way, each of whom counts half after 12 hours, and what was counted in the last hour.
 ///
-/// The same whatever the order of moments was: what is counted falls slot by slot from `latest` to `before`.
+/// The same whatever the order of moments was: what is counted falls slot by slot from `latest` to the rest.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Company {
-    /// Number of the newest slot with a reader.
+    /// Number of the newest slot with one.
     slot: i64,
-    /// Readers by way of the newest slot, and of those before it.
-    latest: [[u16; WAYS]; SLOTS],
-    /// Those of all slots before, as of the hour of the newest of these.
+    /// Those of the newest slot, and of those before it.
+    latest: [[u16; COUNTED]; SLOTS],
+    /// Readers of all slots before, as of the hour of the newest of these.
     before: [f32; WAYS],
+    /// What was counted in that hour, and in the one before it.
+    hours: [[u16; COUNTED]; 2],
+}
+
+/// What is counted for a landing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Lately {
+    /// By way, each half after 12 hours.
+    readers: [f32; WAYS],
+    /// Of the last hour, as if those of a clock's hour came evenly: readers by way, and acts.
+    hour: [f32; COUNTED],
 }
 
 impl Company {
-    pub(super) fn joined(&mut self, time: i64, way: Way) {
+    pub(super) fn joined(&mut self, time: i64, as_what: Counted) {
         let slot = time.div_euclid(SLOT_MS);
         self.pass(slot);
-        let at = way as usize;
+        let at = as_what as usize;
         match usize::try_from(self.slot - slot)
             .ok()
             .filter(|age| *age < SLOTS)
@@ -116,7 +142,18 @@ impl Company {
                 self.latest[0][at] = 1;
             }
             // Long ago, as in an import of several logs.
-            None => self.before[at] += left(1.0, hour(slot), self.hour_before()),
+            None => {
+                let ago = self.hour_before() - hour(slot);
+                if let Some(readers) = self.before.get_mut(at) {
+                    *readers += left(1.0, 0, ago);
+                }
+                let of_hour = usize::try_from(ago)
+                    .ok()
+                    .and_then(|ago| self.hours.get_mut(ago));
+                if let Some(counted) = of_hour {
+                    counted[at] = counted[at].saturating_add(1);
+                }
+            }
         }
     }
 
@@ -126,21 +163,35 @@ impl Company {
         if steps <= 0 {
             return;
         }
-        let mut hour_before = self.hour_before();
+        let mut as_of = self.hour_before();
         for gone in (0..SLOTS as i64).take(steps.min(SLOTS as i64) as usize) {
             let age = SLOTS - 1 - gone as usize;
-            let readers = self.latest[age];
+            let counted = self.latest[age];
             let hour_of = hour(self.slot - age as i64);
-            self.before = [0, 1, 2]
-                .map(|way| left(self.before[way], hour_before, hour_of) + f32::from(readers[way]));
-            hour_before = hour_of;
+            self.age(as_of, hour_of);
+            as_of = hour_of;
+            for (readers, new) in self.before.iter_mut().zip(counted) {
+                *readers += f32::from(new);
+            }
+            for (all, new) in self.hours[0].iter_mut().zip(counted) {
+                *all = all.saturating_add(new);
+            }
         }
         let kept = SLOTS.saturating_sub(steps.min(SLOTS as i64) as usize);
         self.latest.copy_within(0..kept, SLOTS - kept);
-        self.latest[..SLOTS - kept].fill([0; WAYS]);
+        self.latest[..SLOTS - kept].fill([0; COUNTED]);
         self.slot = slot;
-        let now = self.hour_before();
-        self.before = self.before.map(|readers| left(readers, hour_before, now));
+        self.age(as_of, self.hour_before());
+    }
+
+    /// What is left in a later hour.
+    fn age(&mut self, from: i64, to: i64) {
+        self.before = self.before.map(|readers| left(readers, from, to));
+        self.hours = match to.saturating_sub(from) {
+            ..=0 => self.hours,
+            1 => [[0; COUNTED], self.hours[0]],
+            _ => Default::default(),
+        };
     }
 
     /// The hour that `before` is as of.
@@ -148,9 +199,9 @@ impl Company {
         hour(self.slot.saturating_sub(SLOTS as i64))
     }
 
-    /// Readers by private links, by public ways and without a trace before a moment; `None` where somebody came later
-    /// already, so that nobody is counted for those before him.
-    fn at(mut self, time: i64) -> Option<[f32; WAYS]> {
+    /// What came before a moment; `None` where something came later already, so that nothing is counted for those
+    /// before it.
+    fn at(mut self, time: i64) -> Option<Lately> {
         let slot = time.div_euclid(SLOT_MS);
         let over = slot.saturating_add(1);
         if self.slot > over {
@@ -159,7 +210,13 @@ impl Company {
         // Only slots that are over for whoever comes now.
         self.pass(over);
         let as_of = self.hour_before();
-        Some(self.before.map(|readers| left(readers, as_of, hour(slot))))
+        self.age(as_of, hour(slot));
+        let [this, last] = self.hours;
+        let gone = slot.saturating_mul(SLOT_MS).rem_euclid(HOUR_MS) as f32 / HOUR_MS as f32;
+        Some(Lately {
+            readers: self.before,
+            hour: [0, 1, 2, 3].map(|at| f32::from(this[at]) + f32::from(last[at]) * (1.0 - gone)),
+        })
     }
 
     /// What it says about a landing: of readers by private links, by public ways, and without a trace; `None` where
@@ -170,7 +227,8 @@ impl Company {
         since: i64,
         model: &'m Model,
     ) -> Option<[Option<Said<'m>>; WAYS]> {
-        let [private, public, traceless] = self.at(time)?;
+        let lately = self.at(time)?;
+        let [private, public, traceless] = lately.readers;
         let weights = &model.weight;
         let of = |readers: f32, from: &[f32], named: &[(&'static str, &'m Weight)]| {
             let reached = from.iter().filter(|from| readers >= **from).count();
@@ -218,12 +276,41 @@ impl Company {
                     (evidence::MANY_PUBLIC_READERS, &weights.many_public_readers),
                 ],
             ),
-            without_a_trace.map(|(name, weight)| Said {
-                name,
-                weight,
-                readers: [traceless, public],
-            }),
+            lately
+                .crowd(model)
+                .or(without_a_trace.map(|(name, weight)| Said {
+                    name,
+                    weight,
+                    readers: [traceless, public],
+                })),
         ])
+    }
+}
+
+impl Lately {
+    /// That a crowd came at once which sharing does not explain, where one did.
+    fn crowd(self, model: &Model) -> Option<Said<'_>> {
+        let [_, _, of_late] = self.readers;
+        let [private, public, traceless, acts] = self.hour;
+        if traceless < AT_ONCE * (1.0 + of_late) {
+            return None;
+        }
+        let signs = private + acts;
+        let weights = &model.weight;
+        let for_each_sign = (traceless - public) / (1.0 + signs);
+        let (name, weight) = match CROWD.map(|from| for_each_sign >= from) {
+            [_, true] => (
+                evidence::LARGE_CROWD,
+                &weights.large_crowd_of_traceless_readers,
+            ),
+            [true, _] => (evidence::CROWD, &weights.crowd_of_traceless_readers),
+            _ => return None,
+        };
+        Some(Said {
+            name,
+            weight,
+            readers: [traceless, signs],
+        })
     }
 }
 
@@ -232,8 +319,14 @@ impl Company {
 pub(super) struct Said<'m> {
     pub(super) name: &'static str,
     pub(super) weight: &'m Weight,
-    /// How many, and how many by public ways those without a trace are set against.
+    /// How many, and how many by public ways those without a trace are set against; of a crowd those of the last hour,
+    /// and the signs of sharing in it.
     pub(super) readers: [f32; 2],
+}
+
+/// Whether what is said under a name is that a crowd came which sharing does not explain.
+pub(super) fn is_crowd(name: &str) -> bool {
+    [evidence::CROWD, evidence::LARGE_CROWD].contains(&name)
 }
 
 fn hour(slot: i64) -> i64 {
@@ -260,7 +353,7 @@ mod tests {
 
     const MINUTE_MS: i64 = 60_000;
 
-    fn told(readers: &[(i64, Way)]) -> Company {
+    fn told(readers: &[(i64, Counted)]) -> Company {
         let mut company = Company::default();
         for (time, way) in readers {
             company.joined(*time, *way);
@@ -271,12 +364,12 @@ mod tests {
     #[test]
     fn a_reader_counts_half_after_twelve_hours() {
         let company = told(&[
-            (0, Way::Private),
-            (MINUTE_MS, Way::Private),
-            (0, Way::Public),
+            (0, Counted::Private),
+            (MINUTE_MS, Counted::Private),
+            (0, Counted::Public),
         ]);
-        let near = |found: Option<[f32; WAYS]>, private: f32, public: f32| {
-            let found = found.expect("nobody came later");
+        let near = |found: Option<Lately>, private: f32, public: f32| {
+            let found = found.expect("nobody came later").readers;
             assert!(
                 (found[0] - private).abs() < 1e-3 && (found[1] - public).abs() < 1e-3,
                 "{found:?}"
@@ -291,8 +384,8 @@ mod tests {
 
     #[test]
     fn who_comes_within_seconds_of_a_landing_is_not_counted_for_it() {
-        let company = told(&[(100_000, Way::Private)]);
-        let private = |time| company.at(time).map(|[private, ..]| private);
+        let company = told(&[(100_000, Counted::Private)]);
+        let private = |time| company.at(time).map(|lately| lately.readers[0]);
         assert_eq!(private(100_000 + SLOT_MS), Some(0.0));
         assert_eq!(private(100_000 + 2 * SLOT_MS), Some(1.0));
     }
@@ -300,31 +393,37 @@ mod tests {
     #[test]
     fn clocks_at_both_ends_of_time_are_counted_and_outlived() {
         let mut company = told(&[
-            (i64::MAX, Way::Private),
-            (i64::MIN, Way::Public),
-            (0, Way::Public),
+            (i64::MAX, Counted::Private),
+            (i64::MIN, Counted::Public),
+            (0, Counted::Public),
         ]);
-        company.joined(i64::MIN, Way::Private);
+        company.joined(i64::MIN, Counted::Private);
         for time in [i64::MIN, 0, i64::MAX] {
-            let readers = company.at(time).into_iter().flatten();
-            assert!(readers.into_iter().all(|readers| readers <= 4.0));
+            let lately = company.at(time).unwrap_or_default();
+            assert!(lately.readers.into_iter().all(|readers| readers <= 4.0));
+            assert!(lately.hour.into_iter().all(|counted| counted <= 4.0));
         }
-        let mut company = told(&[(0, Way::Private), (i64::MAX, Way::Private)]);
+        let mut company = told(&[(0, Counted::Private), (i64::MAX, Counted::Private)]);
         assert_eq!(
             company.at(MINUTE_MS),
             None,
             "nobody is counted for those before him"
         );
-        company.joined(MINUTE_MS, Way::Private);
+        company.joined(MINUTE_MS, Counted::Private);
         assert_eq!(
-            company.at(2 * MINUTE_MS),
+            company.at(2 * MINUTE_MS).map(|lately| lately.readers),
             Some([1.0, 0.0, 0.0]),
             "begun anew"
         );
     }
 
-    fn way() -> impl Strategy<Value = Way> {
-        prop_oneof![Just(Way::Private), Just(Way::Public), Just(Way::Traceless)]
+    fn way() -> impl Strategy<Value = Counted> {
+        prop_oneof![
+            Just(Counted::Private),
+            Just(Counted::Public),
+            Just(Counted::Traceless),
+            Just(Counted::Act),
+        ]
     }
 
     proptest! {
@@ -336,17 +435,17 @@ mod tests {
             asked in 0i64..4_000_000,
         ) {
             readers.sort_by_key(|(time, _)| *time);
-            let mut late: Vec<(i64, (i64, Way))> = readers
+            let mut late: Vec<(i64, (i64, Counted))> = readers
                 .iter()
                 .zip(&late)
                 .map(|((time, way), late)| (time + late, (*time, *way)))
                 .collect();
             late.sort_by_key(|(told, _)| *told);
-            let until = |told: i64, all: &[(i64, (i64, Way))]| {
+            let until = |told: i64, all: &[(i64, (i64, Counted))]| {
                 let all = all.iter().filter(|(at, _)| *at <= told);
                 Company::at(super::tests::told(&all.map(|(_, reader)| *reader).collect::<Vec<_>>()), asked)
             };
-            let in_order: Vec<(i64, (i64, Way))> =
+            let in_order: Vec<(i64, (i64, Counted))> =
                 readers.iter().map(|reader| (reader.0, *reader)).collect();
             // Whatever of the others has come when the landing does, in its order or late.
             prop_assert_eq!(until(asked + SLOT_MS, &late), until(asked, &in_order));
@@ -362,7 +461,7 @@ mod tests {
             readers.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);
             readers.sort_by_key(|(time, _)| *time);
             let found = told(&readers).at(asked).unwrap_or_default();
-            let ways = [Way::Private, Way::Public, Way::Traceless];
+            let ways = [Counted::Private, Counted::Public, Counted::Traceless];
             for (at, wanted) in ways.into_iter().enumerate() {
                 let sum: f64 = readers
                     .iter()
@@ -372,7 +471,31 @@ mod tests {
                         0.5f64.powf(hours as f64 / 12.0)
                     })
                     .sum();
-                prop_assert!((f64::from(found[at]) - sum).abs() < 1e-3 * sum.max(1.0));
+                prop_assert!((f64::from(found.readers[at]) - sum).abs() < 1e-3 * sum.max(1.0));
+            }
+        }
+
+        /// Those of this clock's hour, and of the last one as large a part as is left of an hour.
+        #[test]
+        fn what_the_last_hour_brought_is_counted(
+            mut told in prop::collection::vec((0i64..4 * HOUR_MS, way()), 0..60),
+            asked in 0i64..5 * HOUR_MS,
+        ) {
+            told.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);
+            told.sort_by_key(|(time, _)| *time);
+            let found = super::tests::told(&told).at(asked).unwrap_or_default();
+            let this = hour(asked.div_euclid(SLOT_MS));
+            let gone = (asked / SLOT_MS * SLOT_MS - this * HOUR_MS) as f32 / HOUR_MS as f32;
+            let all = [Counted::Private, Counted::Public, Counted::Traceless, Counted::Act];
+            for (at, wanted) in all.into_iter().enumerate() {
+                let of_hour = |hour_of: i64| {
+                    let counted = |(time, what): &&(i64, Counted)| {
+                        *what == wanted && hour(time.div_euclid(SLOT_MS)) == hour_of
+                    };
+                    told.iter().filter(counted).count() as f32
+                };
+                let wanted = of_hour(this) + of_hour(this - 1) * (1.0 - gone);
+                prop_assert!((found.hour[at] - wanted).abs() < 1e-3);
             }
         }
     }

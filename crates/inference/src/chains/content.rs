@@ -7,7 +7,7 @@ use grapevine_event::{AddressOf, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
 use super::Arrival;
-use super::company::{Company, Said, Way};
+use super::company::{Company, Counted, Said, is_crowd};
 use super::hints::{DAY_MS, HOUR_MS, Hint, Hints, MINUTE_MS, Words};
 use crate::evidence;
 use crate::model::{Model, Range, Weight};
@@ -105,13 +105,15 @@ impl Content {
     }
 
     pub(super) fn acted_first(act: Act) -> Content {
-        Content {
+        let mut content = Content {
             first: None,
             last: act.time,
             visits: 0,
-            acts: vec![act],
+            acts: Vec::new(),
             company: Company::default(),
-        }
+        };
+        content.acted(act);
+        content
     }
 
     pub(super) fn visited(&mut self, time: i64) {
@@ -122,6 +124,9 @@ impl Content {
 
     pub(super) fn acted(&mut self, act: Act) {
         self.last = self.last.max(act.time);
+        if act.private != Some(false) {
+            self.company.joined(act.time, Counted::Act);
+        }
         // By event time, so that the order of moments makes no difference.
         let place = |act: &Act| (act.time, act.app, act.network);
         let mut at = self
@@ -138,8 +143,8 @@ impl Content {
     }
 
     /// A reader came so.
-    pub(super) fn joined(&mut self, time: i64, way: Way) {
-        self.company.joined(time, way);
+    pub(super) fn joined(&mut self, time: i64, as_what: Counted) {
+        self.company.joined(time, as_what);
     }
 
     pub(super) fn last_seen(&self) -> i64 {
@@ -158,8 +163,9 @@ impl Content {
         let [private, public, traceless] = others.unwrap_or_default();
         let act = self.preview(arrival, model);
         // An act shortly before, the readers whom it brought, and those of them who left no trace are signs of the
-        // same: together they say less than each adds alone, and the last nothing beside the first.
-        let traceless = traceless.filter(|_| act.is_none());
+        // same: together they say less than each adds alone, and the last nothing beside the first. A crowd that they do
+        // not explain is a sign of something else.
+        let traceless = traceless.filter(|said| act.is_none() || is_crowd(said.name));
         let hint = |said: Said<'m>, words: Words, half: bool| Hint {
             name: said.name,
             words,
@@ -174,9 +180,18 @@ impl Content {
                 .map(|said| hint(said, by("private links", said.readers), act.is_some())),
             public: public.map(|said| hint(said, by("public ways", said.readers), false)),
             traceless: traceless.map(|said| {
-                let [traceless, public] = said.readers;
-                let words = Words::Traceless { traceless, public };
-                hint(said, words, private.is_some())
+                let [traceless, beside] = said.readers;
+                let words = match is_crowd(said.name) {
+                    true => Words::Crowd {
+                        traceless,
+                        signs: beside,
+                    },
+                    false => Words::Traceless {
+                        traceless,
+                        public: beside,
+                    },
+                };
+                hint(said, words, private.is_some() && !is_crowd(said.name))
             }),
             read_before: None,
             others_count,

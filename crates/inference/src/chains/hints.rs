@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use grapevine_event::{Evidence, Visit};
 
+use super::company::is_crowd;
 use crate::calibration::PrivateReaders;
 use crate::evidence;
 use crate::model::{Model, Weight};
@@ -55,7 +56,8 @@ impl<'m> Hints<'m> {
     pub fn company(&self) -> f64 {
         let likely = |hint: &Hint<'_>| hint.weight.dark.likely;
         let both = [&self.private, &self.public].into_iter().flatten();
-        let lost = self.private.as_ref().and(self.traceless.as_ref());
+        let beside = self.private.as_ref().and(self.traceless.as_ref());
+        let lost = beside.filter(|hint| !is_crowd(hint.name));
         // Half of it is left.
         both.map(likely).sum::<f64>() - lost.map_or(0.0, likely)
     }
@@ -168,6 +170,10 @@ pub(super) enum Words {
         traceless: f32,
         public: f32,
     },
+    Crowd {
+        traceless: f32,
+        signs: f32,
+    },
     ReadBefore,
 }
 
@@ -209,6 +215,13 @@ impl Hint<'_> {
                     words,
                     "readers came to this content of late without a trace: {traceless:.1}, by public ways: \
                      {public:.1}, each counting half after 12 h"
+                )
+            }
+            Words::Crowd { traceless, signs } => {
+                write!(
+                    words,
+                    "{traceless:.0} readers came to this content without a trace within the hour; signs that it was passed \
+                     on: {signs:.0}; what a site sends without tags looks so"
                 )
             }
         };

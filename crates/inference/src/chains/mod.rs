@@ -23,7 +23,7 @@ use crate::causes::Marks;
 use crate::clock::{Clock, key, short};
 use crate::model::Model;
 use crate::recent::Recent;
-use company::Way;
+use company::Counted;
 use content::{Act, Content, SavedContent};
 use forest::Forest;
 use forest::token_key;
@@ -32,7 +32,7 @@ pub use hints::{Hint, Hints, add_to_rest};
 pub use spreading::{Finding, HOLD_MS, IDLE_MS, NotFollowed, Reproductions, SETTLE_MS};
 use spreading::{Origin, Orphan, Owner, Reading, Rise, Sharing, Spreading};
 
-/// Contents remembered of each clock: with eight acts each, at most 86 MB together.
+/// Contents remembered of each clock: with eight acts each, at most 92 MB together.
 const CONTENTS_MAX: u32 = 114_688;
 /// Sites whose first event time is remembered.
 const SITES_MAX: u32 = 4_096;
@@ -420,7 +420,7 @@ impl Chains {
         if self.reader(content, arrival).is_none() {
             let contents = &mut self.contents[self.clock_of(arrival.time).index()];
             if let Some(known) = contents.peek_mut(content) {
-                Way::of(judgement).for_each(|way| known.joined(arrival.time, way));
+                Counted::of(judgement).for_each(|as_what| known.joined(arrival.time, as_what));
             }
         }
         self.forest.arrive(content, arrival, judgement.sure())

@@ -76,9 +76,14 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{apart}\n\nTokens that were taken for somebody's: P(passed on), else they are the reader's own"
+        "{apart}\n\nTokens that were taken for somebody's: P(passed on), else they are the reader's own. by \
+         the owner: of those passed on by a known reader, the part that the token's owner sent; the others were \
+         forwarded with the message by one who had come by it"
     )?;
-    let mut tokens = table("token rate", &["landings", "stated", "true", "ECE"]);
+    let mut tokens = table(
+        "token rate",
+        &["landings", "stated", "true", "ECE", "by the owner"],
+    );
     for run in runs {
         let edges = &run.chains.token_edges;
         let figures = [
@@ -86,6 +91,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
             figure(edges.stated, 3),
             figure(edges.passed_on, 3),
             figure(edges.ece, 3),
+            figure(edges.sent_by_owner, 3),
         ];
         tokens.add_row(cells(&rate(run), figures));
     }

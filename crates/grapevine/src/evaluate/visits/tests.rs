@@ -134,6 +134,7 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/chains/methods/0/inferred/ece_named",
         "/chains/by_post/sharer",
         "/chains/token_edges/ece",
+        "/chains/token_edges/sent_by_owner",
         "/chains/spreads/chained",
         "/chains/spreads/chained_private",
         "/chains/spreads/virality/held",
@@ -145,7 +146,12 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         assert!(figure.is_null(), "{pointer}: {figure}");
     }
     // Numbers of what counts are there, and nought.
-    for pointer in ["/all/visits", "/landings", "/chains/by_post/readers"] {
+    for pointer in [
+        "/all/visits",
+        "/sent/visits",
+        "/landings",
+        "/chains/by_post/readers",
+    ] {
         assert_eq!(
             found.pointer(pointer),
             Some(&serde_json::json!(0)),

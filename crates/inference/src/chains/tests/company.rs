@@ -199,6 +199,81 @@ fn readers_without_a_trace_say_half_beside_private_links_and_nothing_beside_an_a
     assert_eq!(traceless(&mut chains, &model, 140), None);
 }
 
+/// What a site sends without tags comes so.
+#[test]
+fn a_crowd_at_once_beside_no_sign_of_sharing_speaks_for_itself() {
+    let model = Model::builtin();
+    let likely = |weight: &Weight| weight.dark.likely as f32;
+    let weights = &model.weight;
+    let crowd = (
+        "crowd_of_traceless_readers",
+        likely(&weights.crowd_of_traceless_readers),
+    );
+    let large = (
+        "large_crowd_of_traceless_readers",
+        likely(&weights.large_crowd_of_traceless_readers),
+    );
+    let many = (
+        "many_traceless_readers",
+        likely(&weights.many_traceless_readers),
+    );
+    let hour = 3_600;
+    let of = |readers: i64, apart: i64| {
+        let mut chains = Chains::default();
+        for reader in 0..readers {
+            came(
+                &mut chains,
+                &model,
+                reader,
+                hour + reader * apart,
+                0.4,
+                false,
+            );
+        }
+        chains
+    };
+    let said = |chains: &Chains, seconds| traceless(&mut chains.clone(), &model, seconds);
+    assert_eq!(said(&of(7, 1), hour + 60), Some(many));
+    assert_eq!(said(&of(8, 1), hour + 60), Some(crowd));
+    assert_eq!(said(&of(20, 1), hour + 60), Some(large));
+    // Who passes a link on takes hours, and so does a crowd to be over.
+    assert_eq!(said(&of(20, 1_800), 11 * hour), Some(many));
+    assert_eq!(said(&of(20, 1), 2 * hour - 300), Some(large));
+    assert_eq!(said(&of(20, 1), 3 * hour), Some(many));
+    // A sign of sharing explains as many, and whoever came by public ways as many as they are.
+    let mut passed_on = of(15, 1);
+    passed_on.share(&preview(&content(0), None, 3_000_000));
+    assert_eq!(said(&passed_on, hour + 60), None, "an act says more");
+    let mut passed_on = of(17, 1);
+    passed_on.share(&preview(&content(0), None, 3_700_000));
+    assert_eq!(said(&passed_on, hour + 200), Some(crowd));
+    let mut chains = of(17, 1);
+    came(&mut chains, &model, 50, hour + 30, 0.97, true);
+    assert_eq!(said(&chains, hour + 60), Some(crowd), "whole");
+    came(&mut chains, &model, 51, hour + 35, 0.97, true);
+    let half = (many.0, many.1 / 2.0);
+    assert_eq!(said(&chains, hour + 60), Some(half));
+    let mut chains = of(8, 1);
+    came(&mut chains, &model, 60, hour + 30, 0.004, true);
+    assert_eq!(said(&chains, hour + 60), Some(many));
+    // What is learned of others by a known way leaves a crowd alone.
+    let mut chains = of(20, 1);
+    came(&mut chains, &model, 70, hour + 30, 0.97, true);
+    let content = content(0);
+    let hints = chains.landing(&stranger(&content, None, hour + 60), &model);
+    let one = likely(&weights.one_private_reader);
+    assert!((hints.company() - f64::from(one)).abs() < 1e-6);
+    let mut words = String::new();
+    let told = hints.evidence(&|_| "".into(), &mut words);
+    assert_eq!(
+        told.map(|fact| fact.detail.into_owned()).last().as_deref(),
+        Some(
+            "20 readers came to this content without a trace within the hour; signs that it was passed on: 1; what a site \
+             sends without tags looks so"
+        )
+    );
+}
+
 /// A token is one trace more: whether links keep theirs makes no difference to how many came without any other.
 #[test]
 fn readers_by_a_token_alone_are_among_those_without_a_trace() {
