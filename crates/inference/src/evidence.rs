@@ -156,7 +156,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ),
     (
         LARGE_CROWD,
-        "the same, and more than twice as large against the signs that it was passed on",
+        "a large crowd came to this content at once without a trace of how, and hardly a sign that it was passed on",
     ),
 ];
 

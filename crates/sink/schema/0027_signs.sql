@@ -1,7 +1,7 @@
 -- How many signs there were that people passed a surge's content on, and how many are usual: what a site itself sends
 -- without tags has hardly any.
 ALTER TABLE grapevine.surge_states
-    ADD COLUMN IF NOT EXISTS signs Float64 COMMENT 'Signs since started that it was passed on: visits whose private link a fact tells of (sum of their P(dark social)), and share_acts.' AFTER share_acts,
+    ADD COLUMN IF NOT EXISTS signs Float64 COMMENT 'Signs since started that it was passed on: visits whose private link a fact tells of (sum of their P(dark social)), and acts of sharing that may be private.' AFTER share_acts,
     ADD COLUMN IF NOT EXISTS signs_usual Float64 COMMENT 'How many such signs are usual on this site for so many dark visits. Far fewer signs than that: rather sent by something that leaves no trace, such as a notification or newsletter of the site without tags.' AFTER signs;
 
 CREATE OR REPLACE VIEW grapevine.surges AS

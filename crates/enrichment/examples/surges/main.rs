@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use grapevine_event::{Record, SurgeState, topic};
+use grapevine_inference::surges::has_few_signs;
 use grapevine_signals::Signals;
 use grapevine_simulator::{Burst, BurstKind, Scenario};
 
@@ -153,7 +154,6 @@ fn drawn(first: u64, seed: u64, besides: Besides) -> Scenario {
     if seed % 2 == 1 {
         scenario.tokens.attached = 0.0;
     }
-    scenario.bursts.clear();
     scenario.bursts = (0..BURSTS.len())
         .filter_map(|number| {
             let (kind, landings) = match besides {
@@ -193,7 +193,7 @@ struct Alarm {
     path: String,
     started: i64,
     raised: i64,
-    /// Whether its first record has less than half of the usual signs that people pass it on, half a sign more.
+    /// Whether its first record has few signs that people pass it on.
     few_signs: bool,
     /// R of its records, low, likely and high, with their times, while it went on.
     ratios: Vec<(i64, [f64; 3])>,
@@ -276,7 +276,7 @@ fn found(
                         path: path_of(&surge.content).to_owned(),
                         started: surge.started,
                         raised: surge.updated,
-                        few_signs: surge.signs + 0.5 < surge.signs_usual / 2.0,
+                        few_signs: has_few_signs(surge.signs, surge.signs_usual),
                         ratios: Vec::new(),
                     });
                 }

@@ -20,7 +20,7 @@ use order::Desk;
 use state::{Room, State};
 
 /// Places visits into cascades and infers their causes. State: at most 123 MB for 459 thousand visits
-/// that may get children, 92 MB for 229 thousand contents, and for what spreads 45 MB of contents
+/// that may get children, 96 MB for 229 thousand contents, and for what spreads 45 MB of contents
 /// and possible causes by clock, 31 MB for 459 thousand readers; an import without tokens needs all
 /// but the first. Of what came within the last seconds 10 MB by clock, and 64 MB at most of landings
 /// that wait for the owner of their token.

@@ -1,10 +1,10 @@
 //! The chain stage held against the truth: parents of readers, and how contents spread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::lineage::{Landing, Traced, TrueCause, trace};
+use super::lineage::{Landing, trace};
 use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored, SetApart};
 use super::spreads::{self, SpreadScores, Spreads};
 use super::stated::Stated;
@@ -37,10 +37,12 @@ pub(super) fn judged<'a>(
     let persons: HashMap<u64, u64> = people
         .filter_map(|row| Some((row.visit?, row.person?)))
         .collect();
+    let landed = traced.iter().filter_map(|traced| traced.truth.visit);
+    let landed: HashSet<u64> = landed.collect();
     for traced in &traced {
         let stated = causes.get(&traced.landing.visit);
         if let Some(stated) = stated.and_then(|causes| causes.by_token) {
-            token_edges.add(stated, true_token(traced, &persons));
+            token_edges.add(stated, true_token(traced.truth, &persons, &landed));
         }
     }
     Chains {
@@ -51,13 +53,14 @@ pub(super) fn judged<'a>(
     }
 }
 
-/// What is true of a landing by a token; `persons` by visit.
-fn true_token(traced: &Traced<'_>, persons: &HashMap<u64, u64>) -> TrueToken {
-    let owner = traced.truth.token_of.and_then(|visit| persons.get(&visit));
-    match traced.cause {
-        _ if traced.truth.cause != "share" => TrueToken::Own,
-        TrueCause::Reader { person, .. } if owner == Some(&person) => TrueToken::ByOwner,
-        TrueCause::Reader { .. } => TrueToken::Forwarded,
+/// What is true of a landing by a token; `persons` by visit, `landed` are the visits that the product got.
+fn true_token(row: &Truth, persons: &HashMap<u64, u64>, landed: &HashSet<u64>) -> TrueToken {
+    let person = |visit: u64| persons.get(&visit).copied();
+    let sender = row.parent.filter(|parent| landed.contains(parent));
+    match (sender.and_then(person), row.token_of.and_then(person)) {
+        _ if row.cause != "share" => TrueToken::Own,
+        (Some(sender), Some(owner)) if sender == owner => TrueToken::ByOwner,
+        (Some(_), Some(_)) => TrueToken::ByAnother,
         _ => TrueToken::PassedOn,
     }
 }
@@ -103,5 +106,42 @@ pub fn measure_chains<'a>(chains: impl IntoIterator<Item = &'a Chains>) -> Chain
         no_reader: apart(|found| found.no_reader),
         token_edges: token_edges::Counts::measured(chains.iter().map(|chains| chains.token_edges)),
         spreads: spreads::measure(&spreading),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lineage::tests::row;
+    use super::*;
+
+    /// Visit 1 shares with 2, who forwards the message to 3; 4's token came back to him; who sent 5 is not seen.
+    #[test]
+    fn a_forwarded_message_has_the_token_of_another_than_who_sent_it() {
+        let by_token = |visit, cause, parent, token_of| Truth {
+            token_of: Some(token_of),
+            ..row(visit, cause, parent)
+        };
+        let rows = [
+            row(1, "search", None),
+            by_token(2, "share", Some(1), 1),
+            by_token(3, "share", Some(2), 1),
+            by_token(4, "return", None, 4),
+            by_token(5, "share", Some(9), 1),
+        ];
+        let persons: HashMap<u64, u64> = [1, 2, 3, 4, 5, 9].map(|visit| (visit, visit)).into();
+        let landed: HashSet<u64> = [1, 2, 3, 4, 5].into();
+        let found: Vec<TrueToken> = rows[1..]
+            .iter()
+            .map(|row| true_token(row, &persons, &landed))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                TrueToken::ByOwner,
+                TrueToken::ByAnother,
+                TrueToken::Own,
+                TrueToken::PassedOn
+            ]
+        );
     }
 }

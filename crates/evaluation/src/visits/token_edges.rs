@@ -14,8 +14,8 @@ pub struct TokenEdges {
     pub stated: Option<f64>,
     /// Part of which it was.
     pub passed_on: Option<f64>,
-    /// Of those passed on by a reader whose reading is known, the part that the token's owner sent himself. The others
-    /// were sent by somebody who had come by the link and forwarded the message with it.
+    /// Of those passed on by a reader whose visit came too, the part that the token's owner sent himself. The others sent
+    /// the token of an earlier link: they forwarded a message, or their page gave them none.
     pub sent_by_owner: Option<f64>,
     /// Expected calibration error, ten bins.
     pub ece: Option<f64>,
@@ -25,7 +25,7 @@ pub struct TokenEdges {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     bins: [Bin; BINS],
-    /// Of those passed on by a known reader, how many the owner sent, and all.
+    /// Of those passed on by a reader whose visit came too, how many the owner sent, and all.
     sent_by_owner: [usize; 2],
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Counts {
 pub(super) enum TrueToken {
     /// It is the reader's own.
     Own,
-    /// It was passed on, by somebody whose reading is not known.
+    /// It was passed on, by somebody whose visit did not come.
     PassedOn,
     /// It was passed on by its owner.
     ByOwner,
-    /// It was passed on by another known reader.
-    Forwarded,
+    /// It was passed on by another, whose visit came too.
+    ByAnother,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +57,7 @@ impl Counts {
         bin.passed_on += usize::from(truth != TrueToken::Own);
         let [by_owner, known] = &mut self.sent_by_owner;
         *by_owner += usize::from(truth == TrueToken::ByOwner);
-        *known += usize::from(matches!(truth, TrueToken::ByOwner | TrueToken::Forwarded));
+        *known += usize::from(matches!(truth, TrueToken::ByOwner | TrueToken::ByAnother));
     }
 
     /// All sites together.
@@ -102,7 +102,7 @@ mod tests {
         let mut other = Counts::default();
         for number in 0..10 {
             one.add(0.9, [TrueToken::ByOwner, TrueToken::Own][number / 9]);
-            other.add(0.3, [TrueToken::Forwarded, TrueToken::Own][number / 5]);
+            other.add(0.3, [TrueToken::ByAnother, TrueToken::Own][number / 5]);
         }
         let found = Counts::measured([one, other].into_iter());
         assert_eq!(found.landings, 20);

@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::cli::{EvaluateFitVisitsArgs, EvaluateFormat, EvaluateVisitsArgs, VisitsVia};
 use crate::exit::{Ends, ExitKind, Failure};
 use crate::judging;
+use crate::numerals::plural;
 use crate::settings::Settings;
 
 use super::figure::{figure, in_percent, percent, points};
@@ -236,7 +237,10 @@ fn site_of(scenario: Scenario, sent: f64, landings: u32) -> Scenario {
 /// What is said of messages that a site sends without tags, after how large it is.
 fn in_words(sent: f64) -> String {
     match sent > 0.0 {
-        true => format!(", {sent} messages a day sent without tags"),
+        true => format!(
+            ", {sent} {} a day each sent without tags",
+            plural(sent, "message", "messages")
+        ),
         false => String::new(),
     }
 }

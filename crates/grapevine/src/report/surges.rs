@@ -1,6 +1,7 @@
 //! What spreads in the dark faster than its baseline: asked for, and put into words.
 
 use clickhouse::Row;
+use grapevine_inference::surges::has_few_signs;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
@@ -102,13 +103,6 @@ pub struct SeedFigures {
     pub app: String,
     /// P(dark social) of the visit, or probability that the act was one.
     pub probability: f64,
-}
-
-impl SurgeFigures {
-    /// Whether it has less than half of the usual signs that people pass it on, half a sign more.
-    fn has_few_signs(&self) -> bool {
-        self.signs + 0.5 < self.signs_usual / 2.0
-    }
 }
 
 impl From<SurgeRow> for SurgeFigures {
@@ -263,7 +257,7 @@ fn told(surge: &SurgeFigures, name: &str) -> String {
         count(surge.chained),
         plural(surge.chained, "visit came", "visits came"),
     );
-    if surge.has_few_signs() {
+    if has_few_signs(surge.signs, surge.signs_usual) {
         text += &format!(
             " Hardly anything shows that people pass it on: {} {} where {} are usual for so many. What the site itself \
              sends without tags, as a notification, looks so.",

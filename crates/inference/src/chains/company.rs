@@ -8,8 +8,8 @@
 //! How many come without a trace is a fact too, however each of them came. People type and search for a content
 //! in proportion to those who come to it by ways that show, while shares breed others like them: so many without
 //! a trace beside few who came by public ways are a sign of private links, and a landing beside nobody speaks
-//! against them. Those with a token as their only trace count among them, so that it makes no difference which
-//! links keep theirs.
+//! against them. Those with a token as their only trace count among them, so that how many there are does not hang
+//! on which links keep theirs.
 //!
 //! But whoever passes links on leaves signs: of many readers by private links some come by an app that names
 //! itself, and apps fetch what is sent; and who is sent a link takes hours to send it on. Many without a trace within
@@ -33,7 +33,7 @@ const SLOTS: usize = 3;
 const HOUR_LEAVES: f32 = 0.943_874_36;
 /// Readers fewer than so many are none.
 const LEAST: f32 = 1e-3;
-/// A reader who comes so many hours before those that were counted is of another time: the count begins anew
+/// A reader or act so many hours before those that were counted is of another time: the count begins anew
 /// with him, so that one clock of another year does not silence a content.
 const ANEW_HOURS: i64 = 10 * 24;
 /// P(private link) from which on a fact tells of a private way.
@@ -109,7 +109,7 @@ pub(super) struct Company {
     /// Readers of all slots before, as of the hour of the newest of these.
     before: [f32; WAYS],
     /// What was counted in that hour, and in the one before it.
-    hours: [[u16; COUNTED]; 2],
+    hours: [[u32; COUNTED]; 2],
 }
 
 /// What is counted for a landing.
@@ -174,7 +174,7 @@ impl Company {
                 *readers += f32::from(new);
             }
             for (all, new) in self.hours[0].iter_mut().zip(counted) {
-                *all = all.saturating_add(new);
+                *all = all.saturating_add(u32::from(new));
             }
         }
         let kept = SLOTS.saturating_sub(steps.min(SLOTS as i64) as usize);
@@ -215,7 +215,7 @@ impl Company {
         let gone = slot.saturating_mul(SLOT_MS).rem_euclid(HOUR_MS) as f32 / HOUR_MS as f32;
         Some(Lately {
             readers: self.before,
-            hour: [0, 1, 2, 3].map(|at| f32::from(this[at]) + f32::from(last[at]) * (1.0 - gone)),
+            hour: [0, 1, 2, 3].map(|at| this[at] as f32 + last[at] as f32 * (1.0 - gone)),
         })
     }
 
@@ -355,8 +355,8 @@ mod tests {
 
     fn told(readers: &[(i64, Counted)]) -> Company {
         let mut company = Company::default();
-        for (time, way) in readers {
-            company.joined(*time, *way);
+        for (time, as_what) in readers {
+            company.joined(*time, *as_what);
         }
         company
     }
@@ -417,7 +417,7 @@ mod tests {
         );
     }
 
-    fn way() -> impl Strategy<Value = Counted> {
+    fn counted() -> impl Strategy<Value = Counted> {
         prop_oneof![
             Just(Counted::Private),
             Just(Counted::Public),
@@ -430,7 +430,7 @@ mod tests {
         /// What is told within a slot of its moment says the same to the bit in any order.
         #[test]
         fn the_order_of_moments_makes_no_difference(
-            mut readers in prop::collection::vec((0i64..4_000_000, way()), 1..60),
+            mut readers in prop::collection::vec((0i64..4_000_000, counted()), 1..60),
             late in prop::collection::vec(0i64..SLOT_MS, 60),
             asked in 0i64..4_000_000,
         ) {
@@ -438,7 +438,7 @@ mod tests {
             let mut late: Vec<(i64, (i64, Counted))> = readers
                 .iter()
                 .zip(&late)
-                .map(|((time, way), late)| (time + late, (*time, *way)))
+                .map(|((time, as_what), late)| (time + late, (*time, *as_what)))
                 .collect();
             late.sort_by_key(|(told, _)| *told);
             let until = |told: i64, all: &[(i64, (i64, Counted))]| {
@@ -455,7 +455,7 @@ mod tests {
         /// As a sum over all readers, each by his own age to the hour.
         #[test]
         fn it_is_the_sum_over_all_readers(
-            mut readers in prop::collection::vec((0i64..400 * HOUR_MS, way()), 0..60),
+            mut readers in prop::collection::vec((0i64..400 * HOUR_MS, counted()), 0..60),
             asked in 0i64..420 * HOUR_MS,
         ) {
             readers.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);
@@ -465,7 +465,7 @@ mod tests {
             for (at, wanted) in ways.into_iter().enumerate() {
                 let sum: f64 = readers
                     .iter()
-                    .filter(|(_, way)| *way == wanted)
+                    .filter(|(_, as_what)| *as_what == wanted)
                     .map(|(time, _)| {
                         let hours = hour(asked.div_euclid(SLOT_MS)) - hour(time.div_euclid(SLOT_MS));
                         0.5f64.powf(hours as f64 / 12.0)
@@ -478,7 +478,7 @@ mod tests {
         /// Those of this clock's hour, and of the last one as large a part as is left of an hour.
         #[test]
         fn what_the_last_hour_brought_is_counted(
-            mut told in prop::collection::vec((0i64..4 * HOUR_MS, way()), 0..60),
+            mut told in prop::collection::vec((0i64..4 * HOUR_MS, counted()), 0..60),
             asked in 0i64..5 * HOUR_MS,
         ) {
             told.retain(|(time, _)| time.div_euclid(SLOT_MS) <= asked.div_euclid(SLOT_MS) - 2);

@@ -14,7 +14,7 @@ pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// What a content's history says about a landing: four things at the most.
+/// What a content's history says about a landing: five things at the most.
 #[derive(Clone, Debug)]
 pub struct Hints<'m> {
     /// Of an act of sharing shortly before.

@@ -32,7 +32,7 @@ pub use hints::{Hint, Hints, add_to_rest};
 pub use spreading::{Finding, HOLD_MS, IDLE_MS, NotFollowed, Reproductions, SETTLE_MS};
 use spreading::{Origin, Orphan, Owner, Reading, Rise, Sharing, Spreading};
 
-/// Contents remembered of each clock: with eight acts each, at most 92 MB together.
+/// Contents remembered of each clock: with eight acts each, at most 96 MB together.
 const CONTENTS_MAX: u32 = 114_688;
 /// Sites whose first event time is remembered.
 const SITES_MAX: u32 = 4_096;
@@ -294,6 +294,7 @@ impl Chains {
             id: share.share_id,
             kind: share.kind,
             probability: share.probability,
+            may_be_private: share.private != Some(false),
             time: share.time,
             app,
             marks: Marks {

@@ -70,7 +70,7 @@ pub(super) struct Rise {
     sums: Sums,
 }
 
-/// See the module. 310 bytes, 290 more once somebody passed it on, and 300 more of [`Details`] while
+/// See the module. 330 bytes, 290 more once somebody passed it on, and 300 more of [`Details`] while
 /// it is rising.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Content {
@@ -87,6 +87,10 @@ pub(super) struct Content {
     /// Acts of sharing: an exponential window of an hour until a rise begins, then all. A preview
     /// comes before its readers.
     pub(super) shares: f64,
+    /// Those of them that may be private.
+    pub(super) acts: f64,
+    /// Those that may be private since nothing spoke for a rise last.
+    pub(super) untold_acts: f64,
     /// Poisson CUSUM of [`ONSET_FACTOR`]: where it was last 0, a rise began.
     onset: f64,
     pub(super) since: i64,
@@ -110,6 +114,8 @@ impl Content {
             level: Sums::default(),
             window: Sums::default(),
             shares: 0.0,
+            acts: 0.0,
+            untold_acts: 0.0,
             onset: 0.0,
             since: time,
             rise: Rise::default(),
@@ -183,9 +189,12 @@ impl Content {
             self.onset += likely * ONSET_FACTOR.ln() - (ONSET_FACTOR - 1.0) * expected;
             let slow = now.saturating_sub(self.since) > RISE_MS_MAX;
             if self.onset <= 0.0 || slow {
-                self.shares *= (-passed / WINDOW_MS).exp();
-                if self.is_small() {
-                    site.told(self.rise.dark[1] + likely, self.rise.known + known);
+                let kept = (-passed / WINDOW_MS).exp();
+                self.shares *= kept;
+                self.acts *= kept;
+                if self.rise.dark[1] < DARK_MIN {
+                    let signs = self.rise.known + known + self.untold_acts;
+                    site.told(self.rise.dark[1] + likely, signs);
                 }
                 self.level = self.level.plus(came);
                 self.begin(now);
@@ -208,19 +217,15 @@ impl Content {
         self.onset = 0.0;
         self.since = time;
         self.rise = Rise::default();
+        self.untold_acts = 0.0;
         self.details = None;
         self.seeds.begin(time);
-    }
-
-    /// Whether what rises, if anything does, is smaller than any surge.
-    pub(super) fn is_small(&self) -> bool {
-        !self.raised && self.rise.dark[1] < DARK_MIN
     }
 
     /// Signs that somebody passed it on since the rise began, and shortly before: dark visits that a fact tells of, and
     /// acts of sharing.
     pub(super) fn signs(&self) -> f64 {
-        self.rise.known + self.shares
+        self.rise.known + self.acts
     }
 
     /// Whether something speaks for a rise, raised or not.
@@ -307,6 +312,7 @@ impl Content {
         site.calmed(self.age(self.since), self.evidence);
         self.raised = false;
         self.shares = 0.0;
+        self.acts = 0.0;
         self.restart(self.last);
     }
 

@@ -16,7 +16,7 @@
 //! Time passes with visits and heartbeats only. A surge takes at least the first day that is seen of
 //! a site to learn what is typical, and about eight dark visits from five networks.
 //!
-//! Memory: at most 65,536 contents of each clock at 310 bytes, those that were passed on 290 more,
+//! Memory: at most 65,536 contents of each clock at 330 bytes, those that were passed on 290 more,
 //! 4,096 sites at 620, 1,024 surges at 300 and their texts. O(1) a visit: a bounded number of logarithms.
 
 mod content;
@@ -109,6 +109,8 @@ pub struct Act<'a> {
     pub app: &'a str,
     /// P(somebody passed the link on), 0 to 1.
     pub probability: f32,
+    /// False where it was made in public: then it is no sign that the link is passed on in private.
+    pub may_be_private: bool,
 }
 
 /// A surge that is going on.
@@ -280,11 +282,9 @@ impl Surges {
         if let Some(content) = self.contents[act.clock.index()].peek_mut(content_key) {
             let probability = f64::from(act.probability).clamp(0.0, 1.0);
             content.shares += probability;
-            let site = key("site", &[&[act.clock.index() as u8], act.site.as_bytes()]);
-            if content.is_small()
-                && let Some(site) = self.sites.peek_mut(site)
-            {
-                site.told(0.0, probability);
+            if act.may_be_private {
+                content.acts += probability;
+                content.untold_acts += probability;
             }
             let seed = Seed {
                 kind: SeedKind::Share,
@@ -440,7 +440,7 @@ impl<'a> Moment<'a> {
                 .collect(),
             share_acts: content.shares,
             signs: content.signs(),
-            signs_usual: dark / site.dark_a_sign(),
+            signs_usual: dark * site.signs_a_dark(),
             networks: details.map_or(0, |details| details.networks().into()),
             chained: content.rise.chained.into(),
             reproduction_number: None,
@@ -453,6 +453,12 @@ impl<'a> Moment<'a> {
             model_version: "".into(),
         }
     }
+}
+
+/// Whether a surge has less than half of the usual signs that people pass it on, half a sign added to its own: then it
+/// may be what a site sends without tags. `signs` and `usual` are [`Surge::signs`] and [`Surge::signs_usual`].
+pub fn has_few_signs(signs: f64, usual: f64) -> bool {
+    signs + 0.5 < usual / 2.0
 }
 
 fn content_key(clock: Clock, site: &str, content: &str) -> u64 {

@@ -31,10 +31,10 @@ const DISPERSION_MAX: f64 = 5.0;
 /// missed does not make the next one look usual.
 const DEVIATIONS_MAX: f64 = 8.0;
 
-/// Dark visits for each sign that somebody passed a content on, before any is seen, worth this many signs. Assumption,
-/// from simulated sites: two to four, fewer where acts of sharing are seen.
-const PRIOR_DARK_A_SIGN: f64 = 2.0;
-const PRIOR_SIGNS: f64 = 20.0;
+/// Signs for each dark visit that somebody passed a content on, before any is seen, worth so many dark visits.
+/// Assumption, from simulated sites: one for two to four, more where acts of sharing are seen.
+const PRIOR_SIGNS: f64 = 0.5;
+const PRIOR_DARK: f64 = 40.0;
 
 /// So many rises a day may be as unusual as the least one that is raised.
 pub(super) const RAISED_A_DAY: f64 = 0.5;
@@ -139,15 +139,16 @@ impl Site {
         age.open += open;
     }
 
-    /// So many dark visits of a content that did not surge, and so many signs that it was passed on.
+    /// So many dark visits of a content that did not surge, and so many signs that it was passed on. More signs than
+    /// dark visits count as these: pages are copied for oneself too, by whoever came.
     pub(super) fn told(&mut self, dark: f64, signs: f64) {
         self.dark += dark;
-        self.signs += signs;
+        self.signs += signs.min(dark);
     }
 
-    /// Dark visits that usually come for each sign that a content was passed on.
-    pub(super) fn dark_a_sign(&self) -> f64 {
-        (PRIOR_DARK_A_SIGN * PRIOR_SIGNS + self.dark) / (PRIOR_SIGNS + self.signs)
+    /// Signs that a content was passed on, that usually come with each dark visit: 0 to 1.
+    pub(super) fn signs_a_dark(&self) -> f64 {
+        (PRIOR_SIGNS * PRIOR_DARK + self.signs) / (PRIOR_DARK + self.dark)
     }
 
     /// A content of that birth was there to be read between two of its visits.

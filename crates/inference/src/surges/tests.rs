@@ -316,7 +316,7 @@ fn a_surge_says_how_many_signs_of_sharing_it_has_and_how_many_are_usual() {
         told.find(|told| told.state == SurgeState::Raised)
             .expect("is raised")
     };
-    // On this site whoever is dark names his app, two at a time of the assumption before that was seen.
+    // On this site whoever is dark names his app.
     let sent = raised(&usual, &crowd);
     assert!(sent.signs < 2.0, "{sent:?}");
     assert!(sent.signs_usual > 0.85 * sent.dark, "{sent:?}");
@@ -330,11 +330,69 @@ fn a_surge_says_how_many_signs_of_sharing_it_has_and_how_many_are_usual() {
     let named = raised(&usual, &named);
     let half = (0.4 * named.dark..0.7 * named.dark).contains(&named.signs);
     assert!(half, "{named:?}");
-    // Where nobody ever does, nobody is usual.
+    // Where nobody ever does, that nobody did is usual.
     let usual: Vec<Visit> = usual.into_iter().map(unknown).collect();
     let sent = raised(&usual, &crowd);
     assert_eq!(sent.signs, 0.0);
     assert!(sent.signs_usual < 0.1 * sent.dark, "{sent:?}");
+}
+
+/// Copies, previews and buttons are signs as named apps are; posts in public are none. A site where they are usual tells.
+#[test]
+fn acts_that_may_be_private_are_signs() {
+    let mut dice = Dice(13);
+    let start = 4 * DAY + 13 * HOUR;
+    let unknown = |visit: Visit| Visit { app: "", ..visit };
+    let crowd = rumour(&mut dice, 7, start, 100, 10 * MINUTE).into_iter();
+    let usual = quiet(&mut dice, 40, 6, 4.0).into_iter();
+    let visits: Vec<Visit> = merged(usual.collect(), crowd.collect())
+        .into_iter()
+        .map(unknown)
+        .collect();
+    // Twenty acts right before the crowd, or one before every dark visit of the days before.
+    let raised = |of_crowd: bool, may_be_private: bool| {
+        let mut surges = Surges::default();
+        let mut told = Vec::new();
+        let acted = |surges: &mut Surges, content: u32, time: i64| {
+            surges.share(&Act {
+                clock: Clock::Imported,
+                site: "example.org",
+                content: &format!("https://example.org/{content}"),
+                share: Id::builder("act").number(time as u64).finish(),
+                time,
+                app: "whatsapp",
+                probability: 1.0,
+                may_be_private,
+            });
+        };
+        let mut acts_of_crowd = 20;
+        for visit in &visits {
+            if of_crowd && visit.time >= start {
+                (0..acts_of_crowd).for_each(|_| acted(&mut surges, 7, start - MINUTE));
+                acts_of_crowd = 0;
+            }
+            if !of_crowd && visit.time < start && visit.dark > 0.5 {
+                acted(&mut surges, visit.content, visit.time);
+            }
+            told.extend(feed(&mut surges, std::slice::from_ref(visit)));
+        }
+        told.into_iter()
+            .find(|told| told.state == SurgeState::Raised)
+            .expect("is raised")
+    };
+    let private = raised(true, true);
+    assert!(
+        private.signs > 15.0 && private.signs_usual < 1.0,
+        "{private:?}"
+    );
+    let public = raised(true, false);
+    assert_eq!(public.signs, 0.0);
+    assert!(public.shares > 15.0, "{public:?}");
+    let usual = raised(false, true);
+    assert!(has_few_signs(usual.signs, usual.signs_usual), "{usual:?}");
+    assert!(usual.signs_usual <= usual.dark, "{usual:?}");
+    let usual = raised(false, false);
+    assert!(!has_few_signs(usual.signs, usual.signs_usual), "{usual:?}");
 }
 
 #[test]
@@ -424,6 +482,7 @@ fn share_acts_of_the_run_are_counted() {
             time: start,
             app: "whatsapp",
             probability: 0.5,
+            may_be_private: true,
         });
     }
     let told = feed(&mut surges, &after);

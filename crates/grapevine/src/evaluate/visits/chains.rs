@@ -77,8 +77,8 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "{apart}\n\nTokens that were taken for somebody's: P(passed on), else they are the reader's own. by \
-         the owner: of those passed on by a known reader, the part that the token's owner sent; the others were \
-         forwarded with the message by one who had come by it"
+         the owner: of those passed on by a reader who was seen, the part that the token's owner sent; the others sent \
+         on the token of an earlier link"
     )?;
     let mut tokens = table(
         "token rate",

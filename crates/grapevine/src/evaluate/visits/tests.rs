@@ -203,6 +203,37 @@ fn channels_and_apps_are_printed_at_every_token_rate() {
     assert_eq!(row("app whatsapp"), ["4", "–", "0.0", "50.0"]);
 }
 
+/// Nobody passed on what the site itself sends, whatever it is taken for.
+#[test]
+fn what_a_site_sends_without_tags_is_scored_by_itself() {
+    let by = By {
+        signals: &Arc::new(Signals::builtin()),
+        model: &Model::builtin(),
+        weights: None,
+    };
+    let line = ["--landings", "2000", "--sent", "2", "--token-rates", "0"];
+    let (of, runs) = judged(&arguments(&line), &by).expect("judges");
+    assert!(
+        of.contains(", 2 messages a day each sent without tags,"),
+        "{of}"
+    );
+    let sent = runs[0].measures.sent;
+    assert!(sent.fit.visits > 20, "{sent:?}");
+    assert_eq!(sent.fit.truth, Some(0.0));
+    let mut text = Vec::new();
+    write_text(&of, &Model::builtin(), &runs, &mut text).expect("written");
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.contains("sent by the site"), "{text}");
+    for refused in ["-1", "101", "NaN", "two"] {
+        let line = ["grapevine", "evaluate", "visits", "--sent", refused];
+        let error = Cli::try_parse_from(line).expect_err("refused").to_string();
+        assert!(
+            error.contains("from 0 to 100") || refused == "-1",
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -56,6 +56,7 @@ impl<'a> Sharing<'a> {
             time: self.time,
             app: app_of(apps, self.app),
             probability: self.probability,
+            may_be_private: self.may_be_private,
         }
     }
 }

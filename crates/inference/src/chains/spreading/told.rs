@@ -67,6 +67,8 @@ pub(in crate::chains) struct Sharing<'a> {
     pub(in crate::chains) kind: ShareKind,
     /// P(somebody passed a link on).
     pub(in crate::chains) probability: f32,
+    /// False where it was made in public.
+    pub(in crate::chains) may_be_private: bool,
     pub(in crate::chains) time: i64,
     pub(in crate::chains) app: u16,
     pub(in crate::chains) marks: Marks,

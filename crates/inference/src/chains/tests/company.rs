@@ -247,6 +247,18 @@ fn a_crowd_at_once_beside_no_sign_of_sharing_speaks_for_itself() {
     let mut passed_on = of(17, 1);
     passed_on.share(&preview(&content(0), None, 3_700_000));
     assert_eq!(said(&passed_on, hour + 200), Some(crowd));
+    // One in public is no sign; one that may be either is, as one copied for oneself.
+    let made = |private| {
+        let mut chains = of(15, 1);
+        for _ in 0..2 {
+            let content = content(0);
+            let act = preview(&content, None, 3_700_000);
+            chains.share(&Share { private, ..act });
+        }
+        said(&chains, hour + 200)
+    };
+    assert_eq!(made(Some(false)), Some(crowd));
+    assert_eq!([made(None), made(Some(true))], [None; 2]);
     let mut chains = of(17, 1);
     came(&mut chains, &model, 50, hour + 30, 0.97, true);
     assert_eq!(said(&chains, hour + 60), Some(crowd), "whole");
@@ -256,6 +268,13 @@ fn a_crowd_at_once_beside_no_sign_of_sharing_speaks_for_itself() {
     let mut chains = of(8, 1);
     came(&mut chains, &model, 60, hour + 30, 0.004, true);
     assert_eq!(said(&chains, hour + 60), Some(many));
+    // A crowd is one however many they are.
+    let mut chains = of(20, 1);
+    for reader in 0..80_000 {
+        let seconds = hour + 60 + reader / 30;
+        came(&mut chains, &model, 100 + reader, seconds, 0.4, false);
+    }
+    assert_eq!(said(&chains, 2 * hour - 300), Some(large));
     // What is learned of others by a known way leaves a crowd alone.
     let mut chains = of(20, 1);
     came(&mut chains, &model, 70, hour + 30, 0.97, true);
