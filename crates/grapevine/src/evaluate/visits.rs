@@ -227,11 +227,7 @@ pub(super) fn fit(arguments: &EvaluateFitVisitsArgs, settings: &Settings) -> Res
 /// A scenario of about so many landings that no share brought, and of so many messages a day that the site sends
 /// without tags.
 fn site_of(scenario: Scenario, sent: f64, landings: u32) -> Scenario {
-    let scenario = match sent > 0.0 {
-        true => scenario.with_sent(sent),
-        false => scenario,
-    };
-    scaled_to(&scenario, f64::from(landings))
+    scaled_to(&scenario.with_sent(sent), f64::from(landings))
 }
 
 /// What is said of messages that a site sends without tags, after how large it is.

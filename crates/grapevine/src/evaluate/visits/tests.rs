@@ -217,6 +217,9 @@ fn what_a_site_sends_without_tags_is_scored_by_itself() {
         of.contains(", 2 messages a day each sent without tags,"),
         "{of}"
     );
+    let none = site_of(Scenario::drawn(7), 0.0, 2_000);
+    let drawn = scaled_to(&Scenario::drawn(7), 2_000.0);
+    assert_eq!(none, drawn, "none a day changes nothing");
     let sent = runs[0].measures.sent;
     assert!(sent.fit.visits > 20, "{sent:?}");
     assert_eq!(sent.fit.truth, Some(0.0));
