@@ -70,6 +70,9 @@ pub(crate) struct CampaignRule {
         reason = "for the reader of the data; its presence is checked"
     )]
     pub(crate) date: String,
+    /// Campaign tags as links carry them, of which the row must decide: `utm_source=…&utm_medium=…`.
+    #[serde(default)]
+    pub(crate) examples: Vec<String>,
 }
 
 /// What the tags of a link say.
@@ -82,59 +85,122 @@ pub struct CampaignClass<'s> {
     pub origin: Option<&'s Origin>,
 }
 
+/// A row, as far as it is needed once its words are in the index.
+#[derive(Debug)]
+struct Row {
+    id: Box<str>,
+    category: CampaignCategory,
+}
+
+/// Words of campaign tags, each with the position of its row.
 #[derive(Debug, Default)]
 pub(crate) struct CampaignIndex {
-    mediums: HashMap<Box<str>, CampaignCategory>,
-    sources: HashMap<Box<str>, CampaignCategory>,
-    starts: Vec<(Box<str>, CampaignCategory)>,
-    ends: Vec<(Box<str>, CampaignCategory)>,
+    rows: Vec<Row>,
+    mediums: HashMap<Box<str>, usize>,
+    sources: HashMap<Box<str>, usize>,
+    /// In order of the rows.
+    affixes: Vec<(Affix, Box<str>, usize)>,
+}
+
+/// Where in a medium a word stands that is only part of it.
+#[derive(Debug, Clone, Copy)]
+enum Affix {
+    Start,
+    End,
 }
 
 impl CampaignIndex {
     pub(crate) fn new(rules: &[CampaignRule]) -> Self {
         let mut index = CampaignIndex::default();
         let folded = |text: &String| -> Box<str> { text.to_ascii_lowercase().into() };
-        for rule in rules {
+        for (at, rule) in rules.iter().enumerate() {
             for medium in &rule.mediums {
-                index.mediums.entry(folded(medium)).or_insert(rule.category);
+                index.mediums.entry(folded(medium)).or_insert(at);
             }
             for source in &rule.sources {
-                index.sources.entry(folded(source)).or_insert(rule.category);
+                index.sources.entry(folded(source)).or_insert(at);
             }
-            index.starts.extend(
-                rule.medium_starts
-                    .iter()
-                    .map(|t| (folded(t), rule.category)),
-            );
-            index
-                .ends
-                .extend(rule.medium_ends.iter().map(|t| (folded(t), rule.category)));
+            let affix = |affix| move |text| (affix, folded(text), at);
+            let starts = rule.medium_starts.iter().map(affix(Affix::Start));
+            let ends = rule.medium_ends.iter().map(affix(Affix::End));
+            index.affixes.extend(starts.chain(ends));
+            index.rows.push(Row {
+                id: rule.id.as_str().into(),
+                category: rule.category,
+            });
         }
         index
     }
 
-    fn medium(&self, medium: &str) -> Option<CampaignCategory> {
-        if let Some(category) = self.mediums.get(medium) {
-            return Some(*category);
+    fn medium(&self, medium: &str) -> Option<&Row> {
+        if let Some(at) = self.mediums.get(medium) {
+            return self.rows.get(*at);
         }
-        let starts = self
-            .starts
-            .iter()
-            .find(|(text, _)| medium.starts_with(&**text));
-        let ends = || self.ends.iter().find(|(text, _)| medium.ends_with(&**text));
-        starts.or_else(ends).map(|(_, category)| *category)
+        let holds = |(affix, text, _): &&(Affix, Box<str>, usize)| match affix {
+            Affix::Start => medium.starts_with(&**text),
+            Affix::End => medium.ends_with(&**text),
+        };
+        let (_, _, at) = self.affixes.iter().find(holds)?;
+        self.rows.get(*at)
+    }
+
+    fn source(&self, source: &str) -> Option<&Row> {
+        self.rows.get(*self.sources.get(source)?)
     }
 }
 
-/// The medium decides, unless it is a plain word for social and the source is a messenger, or a word
-/// for a messenger's channel and the source is none; then the source, by the table, by a place's id
-/// or alias, or by its host.
+/// The medium decides, by the row that has it whole, else by the first row that it begins or ends as,
+/// unless it is a plain word for social and the source is a messenger, or a word for a messenger's
+/// channel and the source is none; then the source, by the table, by a place's id or alias, or by its
+/// host.
 pub(crate) fn classify<'s>(signals: &'s Signals, source: &str, medium: &str) -> CampaignClass<'s> {
+    decide(signals, source, medium).0
+}
+
+/// The id of the row whose words decide; `None` where the place that the source names does, or nothing.
+pub(crate) fn deciding_row<'s>(
+    signals: &'s Signals,
+    source: &str,
+    medium: &str,
+) -> Option<&'s str> {
+    decide(signals, source, medium).1
+}
+
+fn decide<'s>(
+    signals: &'s Signals,
+    source: &str,
+    medium: &str,
+) -> (CampaignClass<'s>, Option<&'s str>) {
     let (source, medium) = (source.trim(), medium.trim());
     let (source, medium) = (lower(source), lower(medium));
+    let campaigns = signals.campaigns();
     let origin = signals.origin_of_campaign(&source);
-    let by_medium = signals.campaigns().medium(&medium);
-    let by_source = || match origin.map(|o| o.category)? {
+    let messenger = origin.is_some_and(|o| o.category == OriginCategory::Messenger);
+    let by_medium = campaigns
+        .medium(&medium)
+        .filter(|row| row.category != CampaignCategory::Channel || messenger || source.is_empty());
+    let is_plain = |row: &Row| {
+        matches!(
+            row.category,
+            CampaignCategory::Social | CampaignCategory::Referral
+        )
+    };
+    if messenger && by_medium.is_some_and(is_plain) {
+        let category = CampaignCategory::Messenger;
+        return (CampaignClass { category, origin }, None);
+    }
+    let row = by_medium.or_else(|| campaigns.source(&source));
+    let category = match row {
+        Some(row) => Some(row.category),
+        None => origin.and_then(|origin| of_place(origin.category)),
+    };
+    let category = category.unwrap_or(CampaignCategory::Other);
+    (CampaignClass { category, origin }, row.map(|row| &*row.id))
+}
+
+/// What a source says that is a place's name.
+fn of_place(place: OriginCategory) -> Option<CampaignCategory> {
+    match place {
         OriginCategory::Search => Some(CampaignCategory::Search),
         OriginCategory::Social => Some(CampaignCategory::Social),
         OriginCategory::Messenger => Some(CampaignCategory::Messenger),
@@ -142,27 +208,5 @@ pub(crate) fn classify<'s>(signals: &'s Signals, source: &str, medium: &str) -> 
         OriginCategory::Assistant => Some(CampaignCategory::Assistant),
         OriginCategory::Video => Some(CampaignCategory::Media),
         _ => None,
-    };
-    let messenger = origin.is_some_and(|o| o.category == OriginCategory::Messenger);
-    let by_medium = match by_medium {
-        Some(CampaignCategory::Channel) if !messenger && !source.is_empty() => None,
-        by_medium => by_medium,
-    };
-    let category = match by_medium {
-        Some(CampaignCategory::Social | CampaignCategory::Referral) => match messenger {
-            true => Some(CampaignCategory::Messenger),
-            false => by_medium,
-        },
-        Some(category) => Some(category),
-        None => signals
-            .campaigns()
-            .sources
-            .get(&*source)
-            .copied()
-            .or_else(by_source),
-    };
-    CampaignClass {
-        category: category.unwrap_or(CampaignCategory::Other),
-        origin,
     }
 }

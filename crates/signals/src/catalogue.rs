@@ -59,6 +59,10 @@ const TABLES: [&str; 10] = [
     "platform",
 ];
 
+/// Tables whose rows are held to their own hosts, names and words, so that a user's rows need no
+/// `examples`. The others match user agents or addresses by parts of them: only whole ones try those.
+const EXAMPLES_OPTIONAL: [&str; 5] = ["origin", "decoration", "campaign", "page", "platform"];
+
 /// The list `robots-isbot.toml` holds; `refresh-robots` writes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -445,6 +449,10 @@ fn lay_over(built_in: Vec<RawEntry>, own: Vec<RawEntry>) -> Vec<RawEntry> {
         match entries.iter().position(same) {
             Some(at) if removes => drop(entries.remove(at)),
             Some(at) => {
+                if EXAMPLES_OPTIONAL.contains(&new.table) {
+                    // They were of the row as it was, and need not be of what it is now.
+                    entries[at].keys.remove("examples");
+                }
                 entries[at].keys.extend(new.keys);
                 entries[at].file = new.file;
             }

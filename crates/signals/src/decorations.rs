@@ -101,6 +101,9 @@ pub struct Decoration {
     pub source: String,
     /// When the source was current.
     pub date: String,
+    /// Links that carry it, and of which it must be read.
+    #[serde(default)]
+    pub examples: Vec<String>,
 }
 
 fn unknown_surface() -> Surface {

@@ -92,7 +92,7 @@ impl Link<'_> {
     }
 
     /// The host without its port: what decorations of certain hosts are known by.
-    fn host_name(&self) -> &str {
+    pub(crate) fn host_name(&self) -> &str {
         let host = self.host();
         match host.ends_with(']') {
             true => host,

@@ -71,6 +71,10 @@ pub struct Origin {
     pub source: String,
     /// When the source was current.
     pub date: String,
+    /// What a visit from there brings and what must lead to this origin: a referrer, campaign tags
+    /// (`utm_source=…`), or, where apps of others are all that is known of it, a user agent.
+    #[serde(default)]
+    pub examples: Vec<String>,
 }
 
 /// A host whose pages only lead on to another address.

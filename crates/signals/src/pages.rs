@@ -35,6 +35,9 @@ pub(crate) struct PageRule {
         reason = "for the reader of the data; its presence is checked"
     )]
     pub(crate) date: String,
+    /// Links to pages that the names are meant for.
+    #[serde(default)]
+    pub(crate) examples: Vec<String>,
 }
 
 /// How the names of a [`PageRule`] are meant.

@@ -32,6 +32,9 @@ pub(crate) struct PlatformRule {
         reason = "for the reader of the data; its presence is checked"
     )]
     pub(crate) date: String,
+    /// User agents that must be recognised as this family.
+    #[serde(default)]
+    pub(crate) examples: Vec<String>,
 }
 
 #[derive(Debug)]

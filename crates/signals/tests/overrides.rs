@@ -295,6 +295,87 @@ fn mistakes_are_named_with_file_row_key_and_fix() {
     }
 }
 
+/// Rows that are held to their own hosts, names and words need no examples; those given are tried.
+#[test]
+fn examples_of_own_rows_are_optional_and_tried_when_given() {
+    let rows = [
+        (
+            "[[origin]]\nid = \"chirp\"\nname = \"Chirp\"\ncategory = \"messenger\"\nsurface = \"private\"\ncertainty = \"observed\"\nhosts = [\"chirp.example\"]\n",
+            "https://app.chirp.example/c/7",
+            "https://chirps.example/",
+            "of no origin",
+        ),
+        (
+            "[[origin]]\nid = \"forum\"\nname = \"Forum\"\ncategory = \"social\"\nsurface = \"public\"\ncertainty = \"observed\"\n",
+            "utm_source=forum&utm_medium=social",
+            "utm_source=fb&utm_medium=social",
+            "of origin `facebook`",
+        ),
+        (
+            "[[decoration]]\nname = \"edition\"\nsays = \"share-mark\"\nhosts = [\"example.org\"]\n",
+            "https://www.example.org/a?id=7&Edition=2",
+            "https://www.example.com/a?edition=2",
+            "nothing of that in it",
+        ),
+        (
+            "[[decoration]]\nname = \"fb*\"\nsays = \"tracking\"\n",
+            "https://www.example.org/a?fbx=2",
+            "https://www.example.org/a?fbclid=IwAR0",
+            "what decoration `fbclid` takes",
+        ),
+        (
+            "[[decoration]]\nname = \"page\"\nsays = \"content\"\n",
+            "https://www.example.org/a?page=2",
+            "https://www.example.org/a",
+            "nothing of that in it",
+        ),
+        (
+            "[[campaign]]\nid = \"ours\"\ncategory = \"print\"\nmediums = [\"zine\"]\n",
+            "utm_source=zine-7&utm_medium=zine",
+            "utm_source=zine&utm_medium=email",
+            "what campaign `mail` takes",
+        ),
+        (
+            "[[page]]\nid = \"ours\"\nkind = \"section\"\nnames = [\"dossiers\"]\n",
+            "https://example.org/dossiers/the-city-bridge",
+            "https://example.org/dossier/the-city-bridge",
+            "by no name of this entry",
+        ),
+        (
+            "[[platform]]\nid = \"ours\"\nkind = \"browser\"\ntokens = [\"chirpium/\"]\n",
+            "Mozilla/5.0 (X11; Linux x86_64) Chrome/141.0.0.0 Safari/537.36 Chirpium/2",
+            "Mozilla/5.0 (X11; Linux x86_64) Chrome/141.0.0.0 Safari/537.36",
+            "of `chrome` by another entry",
+        ),
+    ];
+    for (keys, right, wrong, said) in rows {
+        let row = format!("{keys}source = \"we run it\"\ndate = \"2026\"\n");
+        let with = |example: &str| {
+            let text = format!("{row}examples = [\"{example}\"]");
+            Signals::with_overrides(&text, "own.toml").map_err(|error| error.to_string())
+        };
+        assert!(Signals::with_overrides(&row, "own.toml").is_ok(), "{row}");
+        assert_eq!(with(right).err(), None, "{right}");
+        let error = with(wrong).err().unwrap_or_default();
+        for word in ["own.toml", wrong, said, "`examples`"] {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn examples_of_a_built_in_row_are_not_those_of_what_replaces_it() {
+    let elsewhere = "[[decoration]]\nid = \"cid\"\nname = \"cid\"\nhosts = [\"example.com\"]";
+    let own = Signals::with_overrides(elsewhere, "own.toml").unwrap();
+    let row = own.decorations().iter().find(|row| row.id == "cid");
+    assert!(row.unwrap().examples.is_empty());
+    let abc = "https://abcnews.go.com/US/story?cid=social&id=47110815";
+    assert_eq!(own.link(abc).unwrap().canonical, abc);
+    // User agents are matched by parts: there the examples stay, and say that the row is another.
+    let fetcher = "[[fetcher]]\nid = \"viber\"\ntokens = [\"Vibrations/\"]";
+    assert!(Signals::with_overrides(fetcher, "own.toml").is_err());
+}
+
 #[test]
 fn too_many_rows_are_refused() {
     let mut text = String::new();

@@ -270,6 +270,14 @@ fn campaign_words() {
         ("acme", "channel", CampaignCategory::Other, None),
         ("sms", "", CampaignCategory::Sms, Some("sms")),
         ("x", "sms", CampaignCategory::Sms, Some("twitter")),
+        // The first row that a medium begins or ends as, in the order of the file.
+        (
+            "facebook",
+            "social-cpc",
+            CampaignCategory::Paid,
+            Some("facebook"),
+        ),
+        ("shop", "email-notification", CampaignCategory::Mail, None),
         ("app", "web-push", CampaignCategory::Push, None),
         ("app", "breaking_push", CampaignCategory::Push, None),
         ("mailchimp", "", CampaignCategory::Mail, None),
