@@ -1,7 +1,7 @@
 //! Cascades through the product's streaming inference, edge by edge.
 
 use grapevine_inference::causes::{
-    Arrival, Certain, MarkLaws, Marks, Posterior, Scratch, Settled, Spread, Weights,
+    Arrival, Certain, MarkLaws, Marks, Posterior, Scratch, Settled, Shape, Spread, Weights,
 };
 
 use crate::cascades::Cascade;
@@ -56,6 +56,9 @@ pub struct Evaluation {
     pub settled: Measures,
     /// Of the posteriors at the moment of arrival.
     pub on_arrival: Measures,
+    /// Of contents alone, as the records of `spreads` state the share of readers whom readers sent and
+    /// virality: by [`Spread::shape`], which leaves out that nobody may have passed a content on.
+    pub in_spreads: Measures,
     /// By cascade, in the file's order.
     pub cascades: Vec<CascadeScore>,
 }
@@ -71,6 +74,7 @@ pub fn evaluate(
     let mut edges = Vec::new();
     let mut edges_on_arrival = Vec::new();
     let mut scores = Vec::new();
+    let mut in_spreads = Vec::new();
     let mut scratch = Scratch::default();
     let mut laws = laws.clone();
     for (number, cascade) in cascades.iter().enumerate() {
@@ -95,19 +99,21 @@ pub fn evaluate(
                 laws.learn(settled);
             }
         });
-        let shape = spread.shape_or_none(weights, spread.unshared());
-        scores.push(CascadeScore {
+        let score = |shape: Shape| CascadeScore {
             // What is stated of the content: its edges one by one do not know that all of them may be
             // from outside together.
             reproduction_estimate: shape.shared.likely,
             ..CascadeScore::new(cascade, &hidden, shape.shared, shape.virality)
-        });
+        };
+        scores.push(score(spread.shape_or_none(weights, spread.unshared())));
+        in_spreads.push(score(spread.shape(weights)));
         edges.extend(hidden);
         edges_on_arrival.extend(early);
     }
     Evaluation {
         settled: measure(&edges, &scores),
         on_arrival: measure(&edges_on_arrival, &[]),
+        in_spreads: measure(&[], &in_spreads),
         cascades: scores,
     }
 }

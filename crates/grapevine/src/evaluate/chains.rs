@@ -186,6 +186,7 @@ mod tests {
         let figure = |key: &str| value[key].as_f64().expect(key);
         let stated = figure("reproduction_pooled") - figure("reproduction_true");
         assert_eq!(figure("reproduction_bias"), stated);
+        assert!(value["in_spreads"]["virality_coverage"].is_f64(), "{value}");
         assert!(value["baselines"]["uniform"]["log_loss"].is_f64());
         assert!(value["baselines"]["uniform"]["virality_coverage"].is_null());
         let mut text = Vec::new();
@@ -259,6 +260,13 @@ mod tests {
         for name in ["grapevine, on arrival", "always root"] {
             assert_eq!(row(name).matches('–').count(), 7, "{text}");
         }
+        assert!(found["in_spreads"]["reproduction_mae"].is_null(), "{found}");
+        // It has nothing of edges either.
+        assert_eq!(
+            row("grapevine, in spreads").matches('–').count(),
+            12,
+            "{text}"
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(super) struct Document<'a> {
     #[serde(flatten)]
     settled: &'a Measures,
     on_arrival: Early,
+    in_spreads: Recorded,
     baselines: std::collections::BTreeMap<&'static str, Measures>,
 }
 
@@ -36,9 +37,21 @@ struct Early {
     ece: Option<f64>,
 }
 
+/// What is measured of contents as the records of `spreads` state them.
+#[derive(Serialize)]
+struct Recorded {
+    reproduction_pooled: Option<f64>,
+    reproduction_bias: Option<f64>,
+    reproduction_mae: Option<f64>,
+    reproduction_coverage: Option<f64>,
+    virality_mae: Option<f64>,
+    virality_coverage: Option<f64>,
+}
+
 /// The document of one share of tokens.
 pub(super) fn document<'a>(arguments: &EvaluateChainsArgs, scored: &'a Scored) -> Document<'a> {
     let early = scored.evaluation.on_arrival;
+    let recorded = scored.evaluation.in_spreads;
     let baselines = scored.baselines.methods.iter();
     Document {
         file: arguments.file.display().to_string(),
@@ -57,6 +70,14 @@ pub(super) fn document<'a>(arguments: &EvaluateChainsArgs, scored: &'a Scored) -
             log_loss: early.log_loss,
             brier: early.brier,
             ece: early.ece,
+        },
+        in_spreads: Recorded {
+            reproduction_pooled: recorded.reproduction_pooled,
+            reproduction_bias: recorded.reproduction_bias,
+            reproduction_mae: recorded.reproduction_mae,
+            reproduction_coverage: recorded.reproduction_coverage,
+            virality_mae: recorded.virality_mae,
+            virality_coverage: recorded.virality_coverage,
         },
         baselines: baselines
             .map(|baseline| (baseline.name, baseline.measures))
@@ -122,7 +143,9 @@ pub(super) fn write_text(
     }
     writeln!(
         out,
-        "a range should hold 80 %; bias is R over all as stated minus the true one"
+        "a range should hold 80 %; bias is R over all as stated minus the true one; in spreads: as the \
+         records of a running pipeline state R and virality, which leave out that nobody may have passed \
+         a content on"
     )?;
     if let Some(Baselines { left_out, .. }) = all.first().map(|scored| &scored.baselines)
         && !left_out.is_empty()
@@ -195,6 +218,7 @@ fn table(all: &[Scored]) -> Table {
         let (rate, evaluation) = (scored.token_rate, &scored.evaluation);
         add(rate, "grapevine", &evaluation.settled);
         add(rate, "grapevine, on arrival", &evaluation.on_arrival);
+        add(rate, "grapevine, in spreads", &evaluation.in_spreads);
         for baseline in &scored.baselines.methods {
             add(rate, baseline.name, &baseline.measures);
         }
