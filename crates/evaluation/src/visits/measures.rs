@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use grapevine_event::{Channel, Method};
 use serde::Serialize;
 
+use crate::drive::Tokens;
 use crate::measures::{mean, share};
 
 use super::found::{self, Found, is_booked_right, true_channel};
@@ -12,6 +13,8 @@ use super::pipeline::{Judged, Outcome};
 
 /// Bins of the reliability curve and of the calibration error.
 const BINS: usize = 15;
+/// Draws that say what chance alone makes of a calibration error.
+const CHANCE_DRAWS: u64 = 100;
 /// Bins of the curve as shown.
 const CURVE_BINS: usize = 10;
 /// Least probability that the log-loss is taken of, so that a method that says never or always and
@@ -75,23 +78,79 @@ pub(super) fn fit(cases: &[(f64, bool)]) -> Fit {
 /// books as direct, every site counting the same: over visits alone, the site with the largest cascade
 /// counts more than all others together. A site without such visits does not count; `None` where no
 /// site has any.
+///
+/// It is that of all sites together: within a bin, what one site states too high is set off by what
+/// another states too low. [`ece_within_sites`] sets off nothing between sites.
 pub fn ece_of_sites(outcomes: &[Outcome], direct: bool) -> Option<f64> {
     let mut bins = [0.0; BINS];
     let mut sites = 0usize;
     for outcome in outcomes {
-        let wanted = |visit: &&Judged| !direct || visit.conventional == Channel::Direct;
-        let visits = outcome.visits.iter().filter(wanted);
-        let count = visits.clone().count();
-        sites += usize::from(count > 0);
-        let weight = 1.0 / count.max(1) as f64;
-        for visit in visits {
-            let p = visit.dark[1];
-            let off = p - f64::from(u8::from(visit.truth.is_dark()));
-            bins[((p * BINS as f64) as usize).min(BINS - 1)] += weight * off;
+        let cases = cases(outcome, direct);
+        sites += usize::from(!cases.is_empty());
+        let weight = 1.0 / cases.len().max(1) as f64;
+        for (bin, off) in bins.iter_mut().zip(off_by_bin(cases.into_iter())) {
+            *bin += weight * off;
         }
     }
     let off: f64 = bins.iter().map(|off| off.abs()).sum();
     (sites > 0).then(|| off / sites as f64)
+}
+
+/// P(private link) of visits of a site, and whether they truly came by one.
+fn cases(outcome: &Outcome, direct: bool) -> Vec<(f64, bool)> {
+    let wanted = |visit: &&Judged| !direct || visit.conventional == Channel::Direct;
+    let visits = outcome.visits.iter().filter(wanted);
+    visits
+        .map(|visit| (visit.dark[1], visit.truth.is_dark()))
+        .collect()
+}
+
+/// Sum of stated less true, by bin of what is stated.
+fn off_by_bin(cases: impl Iterator<Item = (f64, bool)>) -> [f64; BINS] {
+    let mut bins = [0.0; BINS];
+    for (p, is) in cases {
+        bins[((p * BINS as f64) as usize).min(BINS - 1)] += p - f64::from(u8::from(is));
+    }
+    bins
+}
+
+/// Calibration error of sites one by one. Of no visits both figures are `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WithinSites {
+    /// Mean over sites of each site's own calibration error, 15 bins, weighted by its visits.
+    pub ece: Option<f64>,
+    /// What that would be by chance alone, were every probability right and every visit independent of
+    /// the others: a site with few visits in a bin is off by that much however well it is judged. The
+    /// mean of a hundred draws, which follow from the number of the visit.
+    pub by_chance: Option<f64>,
+}
+
+/// Measures the calibration error of P(private link) of sites one by one, over all visits, or those
+/// that ordinary analytics books as direct.
+pub fn ece_within_sites(outcomes: &[Outcome], direct: bool) -> WithinSites {
+    let sites: Vec<Vec<(f64, bool)>> = (outcomes.iter())
+        .map(|outcome| cases(outcome, direct))
+        .collect();
+    let visits: usize = sites.iter().map(Vec::len).sum();
+    let of = |truth: &dyn Fn(usize, usize, f64, bool) -> bool| {
+        let off = sites.iter().enumerate().map(|(site, cases)| {
+            let cases = cases.iter().enumerate();
+            let cases = cases.map(|(visit, (p, is))| (*p, truth(site, visit, *p, *is)));
+            let bins = off_by_bin(cases);
+            bins.iter().map(|off| off.abs()).sum::<f64>()
+        });
+        let off: f64 = off.sum();
+        (visits > 0).then(|| off / visits as f64)
+    };
+    let drawn = |seed| {
+        let draw = Tokens { rate: 0.0, seed };
+        of(&move |site, visit, p, _| draw.dice(site, visit) < p)
+    };
+    let drawn: Option<Vec<f64>> = (0..CHANCE_DRAWS).map(drawn).collect();
+    WithinSites {
+        ece: of(&|_, _, _, is| is),
+        by_chance: drawn.map(|drawn| drawn.iter().sum::<f64>() / CHANCE_DRAWS as f64),
+    }
 }
 
 /// A group of visits: P(private link), and what the stated range holds. Of no visits every figure is
@@ -335,6 +394,7 @@ fn reliability(visits: &[&Judged]) -> Vec<Point> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lineage::tests::row;
     use super::*;
 
     #[test]
@@ -387,5 +447,51 @@ mod tests {
             assert_eq!((baseline.all.brier, baseline.direct.brier), (None, None));
         }
         assert_eq!(ece_of_sites(&[], true), None);
+        let within = ece_within_sites(&[Outcome::default()], false);
+        assert_eq!((within.ece, within.by_chance), (None, None));
+    }
+
+    /// So many visits that are stated alike, of which so many are private.
+    fn site(visits: usize, stated: f64, private: usize) -> Outcome {
+        let visit = |number: usize| {
+            let cause = if number < private { "share" } else { "search" };
+            Judged {
+                truth: row(number as u64, cause, None),
+                time: 0,
+                content: String::new(),
+                conventional: Channel::Direct,
+                channel: Channel::Direct,
+                app: String::new(),
+                method: Method::Prior,
+                dark: [stated; 3],
+                search: 0.0,
+                deep: true,
+                facts: Vec::new(),
+                rest: None,
+            }
+        };
+        Outcome {
+            visits: (0..visits).map(visit).collect(),
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn errors_of_sites_cancel_together_and_not_one_by_one() {
+        let sites = [site(100, 0.5, 60), site(100, 0.5, 40)];
+        let close = |found: Option<f64>, by_hand: f64| {
+            let found = found.expect("visits count for it");
+            assert!((found - by_hand).abs() < 1e-9, "{found} {by_hand}");
+        };
+        close(ece_of_sites(&sites, true), 0.0);
+        let within = ece_within_sites(&sites, true);
+        close(within.ece, 0.1);
+        // Mean distance of the heads of 100 throws from 50: 3.98.
+        let by_chance = within.by_chance.expect("visits");
+        assert!((by_chance - 0.0398).abs() < 0.006, "{by_chance}");
+        // By visits: 1 of 10 off by .5, 9 of 10 by .1; every site alike the sum of both.
+        let sites = [site(10, 0.5, 10), site(90, 0.5, 36)];
+        close(ece_within_sites(&sites, false).ece, 0.1 * 0.5 + 0.9 * 0.1);
+        close(ece_of_sites(&sites, false), (0.5 - 0.1) / 2.0);
     }
 }

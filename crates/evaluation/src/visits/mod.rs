@@ -32,7 +32,10 @@ mod truth;
 pub use chains::{ChainMeasures, Chains, measure_chains};
 pub use fitting::{FitError, driving_model, fit_visits};
 pub use found::Found;
-pub use measures::{Baseline, Fit, Group, Point, VisitMeasures, ece_of_sites, measure};
+pub use measures::{
+    Baseline, Fit, Group, Point, VisitMeasures, WithinSites, ece_of_sites, ece_within_sites,
+    measure,
+};
 pub use parents::{Apart, GroupScores, MethodScores, ParentScores};
 pub use pipeline::{DriveError, Judged, Outcome, Via, drive};
 pub use posted::PostedScores;

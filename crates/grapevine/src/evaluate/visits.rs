@@ -12,8 +12,8 @@ use std::sync::Arc;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use grapevine_evaluation::visits::{
     ChainMeasures, DriveError, Fit, Group, Judged, Outcome, SimulatedSite, Via, VisitMeasures,
-    drive, driving_model, ece_of_sites, fit_visits, measure, measure_chains, read_truth, scaled_to,
-    simulated, token_rate,
+    WithinSites, drive, driving_model, ece_of_sites, ece_within_sites, fit_visits, measure,
+    measure_chains, read_truth, scaled_to, simulated, token_rate,
 };
 use grapevine_inference::Model;
 use grapevine_inference::causes::Weights;
@@ -51,10 +51,15 @@ struct Run {
     /// Mean over those sites of the calibration error of each, of what is booked as direct; `None`
     /// where nothing is.
     ece_of_each_site: Option<f64>,
-    /// Calibration error over all visits, every site counting the same; `None` of no visits.
+    /// Calibration error over all visits of all sites together, every site counting the same: what one
+    /// states too high is set off by what another states too low; `None` of no visits.
     ece_sites_alike: Option<f64>,
     /// The same of what is booked as direct.
     ece_sites_alike_direct: Option<f64>,
+    /// Calibration error of sites one by one, by their visits: nothing is set off between them.
+    ece_within_sites: WithinSites,
+    /// The same of what is booked as direct.
+    ece_within_sites_direct: WithinSites,
     #[serde(flatten)]
     measures: VisitMeasures,
     /// What the chain stage stated.
@@ -395,6 +400,8 @@ fn run_of(outcomes: &[Outcome], asked: Option<f64>, found: Option<f64>) -> Run {
         ece_of_each_site: mean(&ece),
         ece_sites_alike: ece_of_sites(outcomes, false),
         ece_sites_alike_direct: ece_of_sites(outcomes, true),
+        ece_within_sites: ece_within_sites(outcomes, false),
+        ece_within_sites_direct: ece_within_sites(outcomes, true),
         measures: measure(outcomes, found),
         chains: measure_chains(outcomes.iter().map(|outcome| &outcome.chains)),
     }
@@ -447,12 +454,17 @@ fn write_text(of: &str, model: &Model, runs: &[Run], out: &mut impl Write) -> io
     for run in runs {
         writeln!(
             out,
-            "{}: ECE with every site counting the same {} (booked direct {}); of each site by \
-             itself, booked direct, {} on average",
+            "{}: ECE of all sites together, every site counting the same, {} (booked direct {}); of each \
+             site by itself, booked direct, {} on average; by their visits {}, where chance alone gives {} \
+             (booked direct {}, {})",
             rate(run),
             figure(run.ece_sites_alike, 3),
             figure(run.ece_sites_alike_direct, 3),
             figure(run.ece_of_each_site, 3),
+            figure(run.ece_within_sites.ece, 3),
+            figure(run.ece_within_sites.by_chance, 3),
+            figure(run.ece_within_sites_direct.ece, 3),
+            figure(run.ece_within_sites_direct.by_chance, 3),
         )?;
     }
     writeln!(out)?;

@@ -120,6 +120,8 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/ece_of_each_site",
         "/ece_sites_alike",
         "/ece_sites_alike_direct",
+        "/ece_within_sites/ece",
+        "/ece_within_sites_direct/by_chance",
         "/channel_accuracy",
         "/channel_accuracy_conventional",
         "/app_accuracy",
