@@ -109,6 +109,78 @@ fn probabilities_are_calibrated_on_sites_that_no_fit_has_seen() {
     }
 }
 
+/// The methods of cascade files, on the readers and the contents of a site that the product is scored on.
+#[test]
+fn the_methods_of_cascades_are_scored_on_what_the_product_is() {
+    let scenario = scaled_to(&Scenario::default(), 900.0);
+    let (outcome, _) = driven(&scenario, Via::Hits, 0.0);
+    let found = measure_chains([&outcome.chains]);
+    let [product, methods @ ..] = &found.content_methods[..] else {
+        panic!("no method");
+    };
+    assert_eq!(methods.len(), 13);
+    let contents = found.spreads.reproduction.contents;
+    assert!(contents > 3, "{contents}");
+    for method in methods {
+        let name = method.name;
+        for (ours, theirs) in [
+            (product.told_tokens, method.told_tokens),
+            (product.told_facts, method.told_facts),
+        ] {
+            assert_eq!(ours.parents.readers, theirs.parents.readers, "{name}");
+            assert_eq!(ours.parents.chained, theirs.parents.chained, "{name}");
+            let parents = theirs.parents;
+            for figure in [
+                parents.top1,
+                parents.top1_chain,
+                parents.mrr,
+                parents.log_loss,
+                parents.ece,
+                theirs.reproduction.stated,
+                theirs.reproduction.error_private,
+                theirs.reproduction.error_all,
+                theirs.virality.stated,
+                theirs.virality.error_private,
+                theirs.virality.error_all,
+            ] {
+                assert!(counted(figure).is_finite(), "{name}: {theirs:?}");
+            }
+        }
+    }
+    let of = |name: &str| {
+        let method = methods.iter().find(|method| method.name == name);
+        method.expect("a method").told_tokens
+    };
+    assert!(counted(of("most recent").reproduction.stated) > 0.95);
+    assert_eq!(of("always root").reproduction.stated, Some(0.0));
+    let uniform = of("uniform");
+    let ours = product.told_tokens;
+    for (ours, theirs) in [
+        (ours.parents.log_loss, uniform.parents.log_loss),
+        (ours.reproduction.error_all, uniform.reproduction.error_all),
+        (ours.virality.error_all, uniform.virality.error_all),
+    ] {
+        assert!(counted(ours) < counted(theirs), "{product:?} {uniform:?}");
+    }
+    // The same as among the methods that know nothing but who read before, where no person is two.
+    let simple = found.methods.iter();
+    let mut simple = simple.filter(|method| method.name == "uniform, outside included");
+    let simple = simple.next().expect("a method").all;
+    let off = counted(uniform.parents.log_loss) - counted(simple.log_loss);
+    assert!(off.abs() < 0.01, "{uniform:?} {simple:?}");
+    // A site that nobody read has none of these, and no figure is made up.
+    for method in measure_chains([]).content_methods {
+        let scores = [method.told_tokens, method.told_facts];
+        assert_eq!(scores.map(|scores| scores.parents.top1), [None; 2]);
+        assert_eq!(scores.map(|scores| scores.parents.log_loss), [None; 2]);
+        assert_eq!(
+            scores.map(|scores| scores.reproduction.error_all),
+            [None; 2]
+        );
+        assert_eq!(scores.map(|scores| scores.virality.stated), [None; 2]);
+    }
+}
+
 /// Half of the tokens kept, of two sites: the product's causes beat every simple method, and the share of readers from
 /// earlier readers is about right.
 #[test]

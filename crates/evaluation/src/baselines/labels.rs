@@ -16,15 +16,57 @@ pub struct Labelled<'a> {
     pub tokens: Tokens,
 }
 
+/// Cascades that teach, and what of them does.
+pub(super) trait Teach {
+    /// The cascades.
+    fn cascades(&self) -> Vec<&Cascade>;
+
+    /// True where the edge of a node is a label.
+    fn label(&self, cascade: usize, node: usize) -> bool;
+
+    /// How many labels there are, about.
+    fn labels(&self) -> f64;
+
+    /// The parent of a node where it is known once the node was looked at; nothing is known before.
+    fn known(&self, cascade: usize, node: usize) -> Option<usize>;
+
+    /// What draws follow from.
+    fn seed(&self) -> u64;
+}
+
 impl Labelled<'_> {
     /// True where nothing is known beforehand, so that every edge is a label.
-    pub(super) fn blind(&self) -> bool {
+    fn blind(&self) -> bool {
         self.tokens.rate <= 0.0
     }
+}
 
-    /// True where an edge is a label.
-    pub(super) fn label(&self, cascade: usize, node: usize) -> bool {
+impl Teach for Labelled<'_> {
+    fn cascades(&self) -> Vec<&Cascade> {
+        self.cascades.iter().collect()
+    }
+
+    fn label(&self, cascade: usize, node: usize) -> bool {
         self.blind() || self.tokens.reveal(cascade, node)
+    }
+
+    fn labels(&self) -> f64 {
+        let nodes: usize = (self.cascades.iter())
+            .map(|cascade| cascade.parents.len())
+            .sum();
+        match self.blind() {
+            true => nodes as f64,
+            false => nodes as f64 * self.tokens.rate,
+        }
+    }
+
+    fn known(&self, cascade: usize, node: usize) -> Option<usize> {
+        let known = !self.blind() && self.tokens.reveal(cascade, node);
+        known.then(|| self.cascades[cascade].parents[node] as usize)
+    }
+
+    fn seed(&self) -> u64 {
+        self.tokens.seed
     }
 }
 
@@ -45,19 +87,20 @@ pub(super) struct Laws {
 
 impl Laws {
     /// None where there is no label.
-    pub(super) fn of(labelled: Labelled<'_>) -> Option<Self> {
+    pub(super) fn of(teacher: &dyn Teach) -> Option<Self> {
+        let cascades = teacher.cascades();
         let lags = Lags::new();
         let mut delays = Vec::new();
         let mut counts: [ByBin; 2] = [[0.0; BINS]; 2];
         let mut edges = 0usize;
         let mut trees = [MoreThan::default(), MoreThan::default()];
-        for (number, cascade) in labelled.cascades.iter().enumerate() {
+        for (number, cascade) in cascades.iter().enumerate() {
             let mut children = vec![0usize; cascade.parents.len()];
             for (node, parent) in cascade.parents.iter().enumerate().skip(1) {
                 let parent = *parent as usize;
                 edges += 1;
                 children[parent] += 1;
-                if labelled.label(number, node) {
+                if teacher.label(number, node) {
                     let delay = cascade.times[node] - cascade.times[parent];
                     delays.push(delay as f64 / 1_000.0);
                     counts[usize::from(parent > 0)][lags.bin(delay)] += 1.0;
@@ -72,7 +115,7 @@ impl Laws {
         }
         let labels = delays.len() as f64;
         let of_root: f64 = counts[0].iter().sum();
-        let each = edges as f64 / labelled.cascades.len() as f64;
+        let each = edges as f64 / cascades.len() as f64;
         let means = [of_root / labels * each, 1.0 - of_root / labels];
         let [of_roots, of_others] = trees;
         Some(Laws {
@@ -125,7 +168,7 @@ mod tests {
             cascades: &cascades,
             tokens,
         };
-        let laws = Laws::of(labelled).expect("labels");
+        let laws = Laws::of(&labelled).expect("labels");
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
         // Delays 1 and 2 s of the root, 3 s of node 1.
         close(laws.mean_delay, 2.0);
@@ -149,6 +192,6 @@ mod tests {
             cascades: &[lone],
             tokens,
         };
-        assert!(Laws::of(labelled).is_none());
+        assert!(Laws::of(&labelled).is_none());
     }
 }

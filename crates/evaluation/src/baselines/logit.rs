@@ -3,7 +3,7 @@
 
 use grapevine_inference::causes::minimise;
 
-use super::labels::{Labelled, Laws};
+use super::labels::{Laws, Teach};
 use super::lags::{ByBin, middle};
 use super::laws::Lomax;
 use super::scoring::{Seen, Weigh, total};
@@ -66,17 +66,17 @@ impl Logit {
     }
 
     /// Fitted to labels, for cascades of up to so many nodes.
-    pub(super) fn fitted(labelled: Labelled<'_>, laws: &Laws, nodes: usize) -> Self {
+    pub(super) fn fitted(teacher: &dyn Teach, laws: &Laws, nodes: usize) -> Self {
         let [root, others] = &laws.delays;
         let beliefs = Beliefs {
             root: root.density.map(f64::ln),
             others: others.density.map(f64::ln),
             share: laws.share,
         };
-        let lessons = Lessons::of(labelled);
-        let start = match labelled.blind() {
-            true => START_BLIND,
-            false => START,
+        let lessons = Lessons::of(teacher);
+        let start = match lessons.told {
+            true => START,
+            false => START_BLIND,
         };
         let found = minimise(&start, STEPS, 1e-6, |at, gradient| {
             lessons.loss(exponents(at), beliefs, gradient)
@@ -150,47 +150,43 @@ struct Lessons<'a> {
     count: f64,
     /// Nodes of the longest cascade.
     nodes: usize,
-    /// Whether labels are known afterwards.
+    /// Whether anything is known of nodes before.
     told: bool,
 }
 
-/// A labelled node.
+/// A node that is looked at, or known afterwards.
 struct Lesson {
     node: usize,
-    /// Whether the fit looks at it; else it is only known afterwards.
     looked_at: bool,
+    /// Its parent, where it is known afterwards.
+    known: Option<usize>,
 }
 
 impl<'a> Lessons<'a> {
-    fn of(labelled: Labelled<'a>) -> Self {
-        let nodes = |cascade: &Cascade| cascade.parents.len();
-        let edges: usize = labelled.cascades.iter().map(nodes).sum();
-        let labels = match labelled.blind() {
-            true => edges as f64,
-            false => edges as f64 * labelled.tokens.rate,
-        };
+    fn of(teacher: &'a dyn Teach) -> Self {
         let keep = Tokens {
-            rate: LABELS / labels.max(1.0),
-            seed: labelled.tokens.seed ^ 0x006C_6F67_6974,
+            rate: LABELS / teacher.labels().max(1.0),
+            seed: teacher.seed() ^ 0x006C_6F67_6974,
         };
-        let cascades: Vec<(&Cascade, Vec<Lesson>)> = labelled
-            .cascades
-            .iter()
+        let lesson = |number: usize, node: usize| Lesson {
+            node,
+            looked_at: teacher.label(number, node) && keep.reveal(number, node),
+            known: teacher.known(number, node),
+        };
+        let cascades: Vec<(&Cascade, Vec<Lesson>)> = (teacher.cascades().into_iter())
             .enumerate()
             .map(|(number, cascade)| {
-                let labels = (1..nodes(cascade)).filter(|node| labelled.label(number, *node));
-                let lessons = labels.map(|node| Lesson {
-                    node,
-                    looked_at: keep.reveal(number, node),
-                });
+                let lessons = (1..cascade.parents.len()).map(|node| lesson(number, node));
+                let lessons = lessons.filter(|lesson| lesson.looked_at || lesson.known.is_some());
                 (cascade, lessons.collect())
             })
             .collect();
-        let all = cascades.iter().flat_map(|(_, lessons)| lessons);
+        let all = || cascades.iter().flat_map(|(_, lessons)| lessons);
+        let nodes = cascades.iter().map(|(cascade, _)| cascade.parents.len());
         Lessons {
-            count: all.filter(|lesson| lesson.looked_at).count() as f64,
-            nodes: labelled.cascades.iter().map(nodes).max().unwrap_or(1),
-            told: !labelled.blind(),
+            count: all().filter(|lesson| lesson.looked_at).count() as f64,
+            nodes: nodes.max().unwrap_or(1),
+            told: all().any(|lesson| lesson.known.is_some()),
             cascades,
         }
     }
@@ -207,14 +203,14 @@ impl<'a> Lessons<'a> {
         for (cascade, lessons) in &self.cascades {
             let mut seen = Seen::new(cascade);
             for lesson in lessons {
-                let parent = cascade.parents[lesson.node] as usize;
                 if lesson.looked_at {
+                    let parent = cascade.parents[lesson.node] as usize;
                     seen.look_at(lesson.node);
                     weights.resize(lesson.node, 0.0);
                     method.weigh(&seen, &mut weights);
                     loss += method.learn(&seen, &mut weights, parent, &logs, gradient);
                 }
-                if self.told {
+                if let Some(parent) = lesson.known {
                     seen.reveal(parent);
                 }
             }
@@ -269,6 +265,7 @@ impl Logit {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels::Labelled;
     use super::super::scoring::tests::{cascade, close, probabilities};
     use super::*;
 
@@ -315,14 +312,14 @@ mod tests {
     fn the_gradient_is_that_of_the_loss() {
         let cascades = cascades();
         let labelled = labelled(&cascades, 0.4);
-        let laws = Laws::of(labelled).expect("labels");
+        let laws = Laws::of(&labelled).expect("labels");
         let [root, others] = &laws.delays;
         let beliefs = Beliefs {
             root: root.density.map(f64::ln),
             others: others.density.map(f64::ln),
             share: laws.share,
         };
-        let lessons = Lessons::of(labelled);
+        let lessons = Lessons::of(&labelled);
         let mut gradient = [0.0; 10];
         let mut none = [0.0; 10];
         lessons.loss(COLD, beliefs, &mut gradient);
@@ -343,8 +340,8 @@ mod tests {
         let cascades = cascades();
         for rate in [0.0, 0.5] {
             let labelled = labelled(&cascades, rate);
-            let laws = Laws::of(labelled).expect("labels");
-            let method = Logit::fitted(labelled, &laws, 30);
+            let laws = Laws::of(&labelled).expect("labels");
+            let method = Logit::fitted(&labelled, &laws, 30);
             // Two of three are of the node before, one of the root.
             let found = probabilities(&method, &cascades[5], &[]);
             let [root, before] = [found[25][0], found[25][25]];

@@ -4,6 +4,7 @@
 //! Imports go one way: delays and laws (`lags`, `laws`) ← what every method is put through
 //! (`scoring`) ← one module a family of methods.
 
+mod contents;
 mod kernels;
 mod labels;
 mod lags;
@@ -20,9 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cascades::Cascade;
 use crate::drive::{Setting, Tokens};
 use crate::measures::Measures;
+pub(crate) use contents::{Content, Said, Sender, Told, of_contents};
 use kernels::Kernels;
 pub use labels::Labelled;
-use labels::Laws;
+use labels::{Laws, Teach};
 use logit::Logit;
 use marked::Marked;
 use root_share::RootShare;
@@ -69,7 +71,7 @@ pub fn baselines(
     let nodes = cascades.iter().map(|cascade| cascade.parents.len());
     let nodes = nodes.max().unwrap_or(1);
     let mut methods = unfitted(nodes);
-    let fitted = labelled.and_then(|labelled| fitted(labelled, nodes));
+    let fitted = labelled.and_then(|labelled| fitted(&labelled, nodes));
     let left_out = match fitted {
         Some(fitted) => {
             methods.extend(FITTED.into_iter().zip(fitted));
@@ -78,7 +80,11 @@ pub fn baselines(
         None => FITTED.to_vec(),
     };
     Baselines {
-        methods: side_by_side(cascades, tokens, &methods),
+        methods: side_by_side(methods.len(), |number| {
+            let (name, method) = &methods[number];
+            let measures = run(cascades, tokens, method.as_ref());
+            Baseline { name, measures }
+        }),
         left_out,
     }
 }
@@ -92,8 +98,8 @@ pub fn conditional_logit(
     labelled: Labelled<'_>,
 ) -> Option<Measures> {
     let nodes = cascades.iter().map(|cascade| cascade.parents.len());
-    let laws = Laws::of(labelled)?;
-    let logit = Logit::fitted(labelled, &laws, nodes.max().unwrap_or(1));
+    let laws = Laws::of(&labelled)?;
+    let logit = Logit::fitted(&labelled, &laws, nodes.max().unwrap_or(1));
     Some(match setting.marks {
         None => run(cascades, setting.tokens, &logit),
         Some(marks) => {
@@ -122,9 +128,9 @@ fn unfitted(nodes: usize) -> Vec<Method> {
     ]
 }
 
-/// The methods of [`FITTED`]; none where there is no label.
-fn fitted(labelled: Labelled<'_>, nodes: usize) -> Option<[Box<dyn Weigh>; FITTED.len()]> {
-    let laws = Laws::of(labelled)?;
+/// The methods of [`FITTED`]; none where no label teaches them.
+fn fitted(teacher: &dyn Teach, nodes: usize) -> Option<[Box<dyn Weigh>; FITTED.len()]> {
+    let laws = Laws::of(teacher)?;
     let [root, others] = &laws.delays;
     let densities = [root, others];
     let means = laws.offspring.map(|offspring| offspring.mean);
@@ -136,41 +142,35 @@ fn fitted(labelled: Labelled<'_>, nodes: usize) -> Option<[Box<dyn Weigh>; FITTE
         Box::new(RootShare::new(laws.share, others)),
         Box::new(Kernels::hawkes(means, densities)),
         Box::new(Kernels::gamma_poisson(laws.offspring, densities)),
-        Box::new(unlabelled::fitted(labelled)),
-        Box::new(Logit::fitted(labelled, &laws, nodes)),
+        Box::new(unlabelled::fitted(teacher)),
+        Box::new(Logit::fitted(teacher, &laws, nodes)),
     ])
 }
 
-/// Runs the methods on as many threads as the machine has processors; what each finds does not
-/// depend on it.
-fn side_by_side(cascades: &[Cascade], tokens: Tokens, methods: &[Method]) -> Vec<Baseline> {
+/// Does jobs on as many threads as the machine has processors; what each finds does not depend on it.
+fn side_by_side<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     let next = AtomicUsize::new(0);
     let take = || {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let (name, method) = methods.get(number)?;
-        Some((number, *name, method))
-    };
-    let work = || {
         let mut found = Vec::new();
-        while let Some((number, name, method)) = take() {
-            let measures = run(cascades, tokens, method.as_ref());
-            found.push((number, Baseline { name, measures }));
+        loop {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            if job >= jobs {
+                return found;
+            }
+            found.push((job, work(job)));
         }
-        found
     };
-    let mut found: Vec<(usize, Baseline)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.min(methods.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
+    let mut found: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(jobs)).map(|_| scope.spawn(take)).collect();
         let joined = threads.into_iter().flat_map(|thread| {
             let joined = thread.join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         joined.collect()
     });
-    found.sort_by_key(|(number, _)| *number);
-    found.into_iter().map(|(_, baseline)| baseline).collect()
+    found.sort_by_key(|(job, _)| *job);
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub(super) trait Weigh: Send + Sync {
     fn expects(&self) -> bool {
         false
     }
+
+    /// Whether it names one cause and leaves nothing to any other.
+    fn is_sure(&self) -> bool {
+        false
+    }
 }
 
 /// What a baseline may look at.
@@ -153,7 +158,7 @@ pub(super) fn total(weights: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
-fn greatest(weights: &[f64]) -> f64 {
+pub(super) fn greatest(weights: &[f64]) -> f64 {
     let mut greatest = [0.0f64; LANES];
     let (chunks, rest) = weights.as_chunks::<LANES>();
     for chunk in chunks {
@@ -168,7 +173,7 @@ fn greatest(weights: &[f64]) -> f64 {
     greatest.iter().chain(rest).copied().fold(0.0, f64::max)
 }
 
-fn count(weights: &[f64], counts: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn count(weights: &[f64], counts: impl Fn(f64) -> bool) -> f64 {
     let counted = weights.iter().map(|weight| u32::from(counts(*weight)));
     f64::from(counted.sum::<u32>())
 }
@@ -191,7 +196,7 @@ fn score(weights: &[f64], total: f64, parent: usize) -> EdgeScore {
 }
 
 /// The node that an amount of weight falls on.
-fn drawn(weights: &[f64], amount: f64) -> usize {
+pub(super) fn drawn(weights: &[f64], amount: f64) -> usize {
     let mut left = amount;
     for (node, weight) in weights.iter().enumerate() {
         left -= weight;

@@ -10,6 +10,10 @@ impl Weigh for MostRecent {
         weights.fill(0.0);
         weights[seen.node - 1] = 1.0;
     }
+
+    fn is_sure(&self) -> bool {
+        true
+    }
 }
 
 /// The publisher's own broadcast.
@@ -19,6 +23,10 @@ impl Weigh for AlwaysRoot {
     fn weigh(&self, _: &Seen<'_>, weights: &mut [f64]) {
         weights.fill(0.0);
         weights[0] = 1.0;
+    }
+
+    fn is_sure(&self) -> bool {
+        true
     }
 }
 

@@ -104,7 +104,7 @@ proptest! {
         let nodes = scored.parents.len();
         let labelled = Labelled { cascades: &labelled, tokens };
         let methods = unfitted(nodes).into_iter().map(|(_, method)| method);
-        let methods = methods.chain(fitted(labelled, nodes).into_iter().flatten());
+        let methods = methods.chain(fitted(&labelled, nodes).into_iter().flatten());
         for (number, method) in methods.enumerate() {
             let mut seen = Seen::new(&scored);
             for node in 1..nodes {

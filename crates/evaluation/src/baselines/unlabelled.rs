@@ -2,7 +2,7 @@
 //! not having labels.
 
 use super::kernels::Kernels;
-use super::labels::Labelled;
+use super::labels::Teach;
 use super::lags::{BINS, ByBin, Lags, middle};
 use super::laws::{Density, Lomax};
 use crate::cascades::Cascade;
@@ -13,13 +13,14 @@ const CASCADES: usize = 600;
 const ROUNDS: usize = 25;
 
 /// Fits to the times of the cascades; their edges are not looked at.
-pub(super) fn fitted(labelled: Labelled<'_>) -> Kernels {
-    let cascades = &labelled.cascades[..labelled.cascades.len().min(CASCADES)];
+pub(super) fn fitted(teacher: &dyn Teach) -> Kernels {
+    let mut cascades = teacher.cascades();
+    cascades.truncate(CASCADES);
     let nodes: usize = cascades.iter().map(|cascade| cascade.times.len() - 1).sum();
     let start: ByBin = std::array::from_fn(|bin| Lomax::COLD.density(middle(bin)));
     let mut weights = [start.map(|at| 10.0 * at), start];
     for _ in 0..ROUNDS {
-        let expected = expected(cascades, &weights);
+        let expected = expected(&cascades, &weights);
         let number = [cascades.len(), nodes];
         weights = std::array::from_fn(|which| {
             let counts = &expected[which];
@@ -32,7 +33,7 @@ pub(super) fn fitted(labelled: Labelled<'_>) -> Kernels {
 
 /// Expected edges of the root and of others, by bin of delay. All of a bin weigh the same, so only
 /// their number counts.
-fn expected(cascades: &[Cascade], weights: &[ByBin; 2]) -> [ByBin; 2] {
+fn expected(cascades: &[&Cascade], weights: &[ByBin; 2]) -> [ByBin; 2] {
     let mut sums = [[0.0; BINS]; 2];
     for cascade in cascades {
         let mut lags = Lags::new();
@@ -62,6 +63,7 @@ fn expected(cascades: &[Cascade], weights: &[ByBin; 2]) -> [ByBin; 2] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels::Labelled;
     use super::super::scoring::tests::{cascade, close, probabilities};
     use super::*;
     use crate::drive::Tokens;
@@ -73,7 +75,7 @@ mod tests {
         weights[1][1] = 1.0;
         weights[1][2] = 3.0;
         weights[1][3] = 5.0;
-        let found = expected(&[cascade()], &weights);
+        let found = expected(&[&cascade()], &weights);
         // Node 2 is 1 s after node 1 (bin 1); node 3 is 3 s after node 1 (bin 3), 2 s after node 2 (bin 2).
         close(&found[0][1..4], &[1.0, 2.0 / 3.0, 2.0 / 10.0]);
         close(&found[1][1..4], &[1.0 / 3.0, 3.0 / 10.0, 5.0 / 10.0]);
@@ -89,7 +91,7 @@ mod tests {
                 cascades: &cascades,
                 tokens,
             };
-            probabilities(&fitted(labelled), &cascade(), &[])
+            probabilities(&fitted(&labelled), &cascade(), &[])
         });
         assert_eq!(found, same);
     }

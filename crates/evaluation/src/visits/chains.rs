@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
+use super::contents::{self, ContentMethod, Contents};
 use super::lineage::{Landing, trace};
 use super::parents::{self, Apart, GroupScores, Judgements, MethodScores, Scored, SetApart};
 use super::spreads::{self, SpreadScores, Spreads};
@@ -16,6 +17,7 @@ use super::truth::Truth;
 pub struct Chains {
     judgements: Judgements,
     spreads: Spreads,
+    contents: Contents,
     token_edges: token_edges::Counts,
     landings: usize,
 }
@@ -49,6 +51,7 @@ pub(super) fn judged<'a>(
         judgements: parents::judgements(&traced, &causes),
         token_edges,
         spreads: spreads::spreads(&traced, &stated.spreads),
+        contents: contents::contents(&traced, &causes),
         landings: traced.len(),
     }
 }
@@ -84,6 +87,9 @@ pub struct ChainMeasures {
     pub token_edges: TokenEdges,
     /// R, share of chain arrivals and structural virality.
     pub spreads: SpreadScores,
+    /// The product, then the methods that cascade files are scored with, on the same readers and
+    /// contents.
+    pub content_methods: Vec<ContentMethod>,
 }
 
 /// Measures what the chain stage stated of several sites together.
@@ -97,15 +103,21 @@ pub fn measure_chains<'a>(chains: impl IntoIterator<Item = &'a Chains>) -> Chain
         SetApart::mean(chains.iter().map(|chains| of(&chains.judgements)))
     };
     let spreading: Vec<&Spreads> = chains.iter().map(|chains| &chains.spreads).collect();
+    let methods = parents::methods(&scored);
+    let spreads = spreads::measure(&spreading);
+    let contents: Vec<(&Contents, &Spreads)> = (chains.iter())
+        .map(|chains| (&chains.contents, &chains.spreads))
+        .collect();
     ChainMeasures {
         landings: chains.iter().map(|chains| chains.landings).sum(),
-        methods: parents::methods(&scored),
+        content_methods: contents::measure(&contents, &methods[0], &spreads),
+        methods,
         groups: parents::groups(&scored),
         by_post: apart(|found| found.by_post),
         by_unseen: apart(|found| found.by_unseen),
         no_reader: apart(|found| found.no_reader),
         token_edges: token_edges::Counts::measured(chains.iter().map(|chains| chains.token_edges)),
-        spreads: spreads::measure(&spreading),
+        spreads,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod chains;
 mod company;
+mod contents;
 mod deciding;
 mod fitting;
 mod found;
@@ -30,6 +31,7 @@ mod tokens;
 mod truth;
 
 pub use chains::{ChainMeasures, Chains, measure_chains};
+pub use contents::{ContentMethod, ContentScores};
 pub use fitting::{FitError, driving_model, fit_visits};
 pub use found::Found;
 pub use measures::{

@@ -336,6 +336,19 @@ pub struct GroupScores {
     pub scores: ParentScores,
 }
 
+/// Scores of causes that name every earlier reader, as those of the methods that name few are taken.
+pub(super) fn scores_of(edges: impl Iterator<Item = EdgeScore>) -> ParentScores {
+    let judged = edges.map(|edge| Judgement {
+        edge: EdgeScore {
+            truth: edge.truth.max(PROBABILITY_MIN),
+            ..edge
+        },
+        named: Vec::new(),
+    });
+    let judged: Vec<Judgement> = judged.collect();
+    scores(&judged.iter().collect::<Vec<_>>())
+}
+
 fn scores(judgements: &[&Judgement]) -> ParentScores {
     let edges: Vec<EdgeScore> = judgements.iter().map(|judged| judged.edge).collect();
     let measures = measure(&edges, &[]);

@@ -16,8 +16,10 @@ use super::stated::StatedSpread;
 pub const READERS_MIN: usize = 20;
 
 /// One content.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct SpreadScore {
+    /// Its address.
+    pub(super) content: String,
     /// True readers.
     pub(super) readers: usize,
     /// Stated share of readers who came from earlier readers: low, likely, high.
@@ -166,6 +168,7 @@ pub(super) fn spreads(
         let early = early.find(|(arrivals, _)| 4 * arrivals <= 3 * tree.readers());
         let part = |shared: usize| shared as f64 / tree.readers() as f64;
         found.scored.push(SpreadScore {
+            content: content.clone(),
             readers: tree.readers(),
             share: record
                 .chained
@@ -239,9 +242,9 @@ pub struct SpreadScores {
 }
 
 /// A stated figure with its range, and the true one in private and at all.
-type Case = ([f64; 3], [f64; 2]);
+pub(super) type Case = ([f64; 3], [f64; 2]);
 
-fn figure(cases: &[Case], relative: bool) -> FigureScore {
+pub(super) fn figure(cases: &[Case], relative: bool) -> FigureScore {
     let over = |of: &dyn Fn(&[f64; 3], &[f64; 2]) -> f64| {
         mean(cases.iter().map(|(stated, truth)| of(stated, truth)))
     };
@@ -380,7 +383,7 @@ mod tests {
         let content = landings[0].content.clone();
         let stated = BTreeMap::from([(content.clone(), BTreeMap::from([(0, record.clone())]))]);
         let found = spreads(&traced, &stated);
-        let score = found.scored[0];
+        let score = &found.scored[0];
         assert_eq!(score.true_reproduction, [0.05, 0.1]);
         assert_eq!(score.share, [0.0, 0.075, 0.15]);
         let mut parents = vec![0u32; 21];

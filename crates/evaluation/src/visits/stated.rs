@@ -21,6 +21,33 @@ pub(super) struct Causes {
     pub(super) unseen: f64,
     /// P(its token was passed on); `None` where it came by none of anybody's.
     pub(super) by_token: Option<f64>,
+    /// Whose that token is.
+    pub(super) owner: Owner,
+}
+
+/// Whose a token is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody's: there is none.
+    #[default]
+    None,
+    /// A reader's, by the visit that names him.
+    Reader([u8; 16]),
+    /// Of somebody who is no reader.
+    Stranger,
+    /// It does not say: readers share it.
+    Anybody,
+}
+
+impl Owner {
+    /// Owner of a token by one more of the causes that its edges name.
+    fn with(self, kind: ParentKind, parent: Option<[u8; 16]>) -> Owner {
+        match (self, kind, parent) {
+            (Owner::None, ParentKind::Visitor, Some(parent)) => Owner::Reader(parent),
+            (Owner::None, ParentKind::Unknown, _) => Owner::Stranger,
+            _ => Owner::Anybody,
+        }
+    }
 }
 
 impl Causes {
@@ -70,6 +97,7 @@ pub(super) fn netted(rows: impl IntoIterator<Item = EdgeRow>) -> HashMap<[u8; 16
             }
             if by_token && kind != ParentKind::Outside {
                 causes.by_token = Some(probability + causes.by_token.unwrap_or_default());
+                causes.owner = causes.owner.with(kind, parent);
             }
             match (kind, parent) {
                 (ParentKind::Visitor, Some(parent)) => causes.readers.push((parent, probability)),
@@ -216,6 +244,7 @@ mod tests {
         let proven = Causes {
             readers: vec![([1; 16], 1.0)],
             by_token: Some(1.0),
+            owner: Owner::Reader([1; 16]),
             ..Causes::default()
         };
         assert_eq!(found[&[2; 16]], proven);
@@ -226,5 +255,23 @@ mod tests {
             ..Causes::default()
         };
         assert_eq!(found[&[3; 16]], inferred);
+    }
+
+    #[test]
+    fn a_token_that_readers_share_is_anybodys() {
+        let by_token = |child, parent: Option<u8>, kind, signed| EdgeRow {
+            method: EdgeMethod::Token,
+            ..row(child, parent, kind, signed)
+        };
+        let found = netted([
+            by_token(2, None, ParentKind::Outside, 0.25),
+            by_token(2, None, ParentKind::Unknown, 0.75),
+            by_token(3, Some(1), ParentKind::Visitor, 0.5),
+            by_token(3, None, ParentKind::Unknown, 0.25),
+            by_token(3, None, ParentKind::Outside, 0.25),
+        ]);
+        let owners = [2, 3].map(|child| (found[&[child; 16]].owner, found[&[child; 16]].by_token));
+        let expected = [(Owner::Stranger, Some(0.75)), (Owner::Anybody, Some(0.75))];
+        assert_eq!(owners, expected);
     }
 }

@@ -93,6 +93,7 @@ fn causes(readers: &[(u8, f64)], outside: f64, pooled: f64, proven: bool) -> Cau
         pooled,
         unseen: 0.0,
         by_token: proven.then_some(1.0),
+        ..Causes::default()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use grapevine_evaluation::visits::{
-    Apart, FigureScore, ParentScores, PostedScores, READERS_MIN, SimpleScore, SpreadBaseline,
+    Apart, ContentScores, FigureScore, ParentScores, PostedScores, READERS_MIN, SimpleScore,
+    SpreadBaseline,
 };
 
 use super::super::figure::{figure, in_percent, percent, points};
@@ -50,9 +51,11 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
+    writeln!(out, "{methods}\n")?;
+    write_content_methods(runs, out)?;
     writeln!(
         out,
-        "{methods}\n\nSet apart, since no single cause is the right one to state"
+        "\nSet apart, since no single cause is the right one to state"
     )?;
     let head = [
         "readers",
@@ -200,6 +203,60 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// The methods that cascade files are scored with.
+fn write_content_methods(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "The methods of `evaluate chains` on the same readers and contents. Each content is a cascade; every \
+         second one, with its whole truth, teaches the methods that are fitted, which are scored on the \
+         others, and the other way round. They see times, and whose each token is as probably as the \
+         product states it; facts: besides who came from outside by a fact, and only whom neither told is \
+         scored. They give each earlier reader a probability of his own, the product names three and pools \
+         the rest. Somebody who is no reader is one reader more to methods that are not fitted (none to most \
+         recent and always root), and has the part that is learned in those that are. |R| and virality: mean \
+         distances to the truth in private and of all links, as below"
+    )?;
+    let measures = [
+        "top-1 %",
+        "on chains %",
+        "MRR",
+        "log-loss",
+        "ECE",
+        "|R|",
+        "of all",
+        "virality",
+        "of all",
+    ];
+    let facts = measures.map(|name| format!("facts: {name}"));
+    let head: Vec<&str> = (measures.into_iter())
+        .chain(facts.iter().map(String::as_str))
+        .collect();
+    let mut table = table("token rate, method", &head);
+    for run in runs {
+        for method in &run.chains.content_methods {
+            let name = format!("{} {}", rate(run), method.name);
+            let figures = [method.told_tokens, method.told_facts].map(of_content_scores);
+            table.add_row(cells(&name, figures.into_iter().flatten()));
+        }
+    }
+    writeln!(out, "{table}")
+}
+
+fn of_content_scores(scores: ContentScores) -> [String; 9] {
+    let parents = scores.parents;
+    [
+        percent(parents.top1, 1),
+        percent(parents.top1_chain, 1),
+        figure(parents.mrr, 3),
+        figure(parents.log_loss, 3),
+        figure(parents.ece, 3),
+        figure(scores.reproduction.error_private, 3),
+        figure(scores.reproduction.error_all, 3),
+        figure(scores.virality.error_private, 3),
+        figure(scores.virality.error_all, 3),
+    ]
 }
 
 fn figures(scores: &ParentScores) -> [String; 13] {

@@ -104,6 +104,15 @@ fn files_of_a_simulation_are_scored_against_their_truth() {
         assert!(text.contains("inferred: most recent reader"), "{text}");
         assert!(text.contains(" R: most recent reader"), "{text}");
         assert!(text.contains(" all: conventional"), "{text}");
+        for name in [
+            "two-type Hawkes by EM, no labels",
+            "conditional logit, fitted",
+        ] {
+            let row = text.lines().find(|line| line.contains(name));
+            let row = row.unwrap_or_else(|| panic!("no {name}: {text}"));
+            // Parents, R and virality, told tokens and told facts.
+            assert!(!row.contains('–'), "{text}");
+        }
         let parents = &run.chains.methods[0].all;
         assert!(parents.readers > 200, "{parents:?}");
         assert!(counted(parents.chained) > 0.05, "{parents:?}");
@@ -135,6 +144,9 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
         "/chains/methods/0/all/top1",
         "/chains/methods/0/inferred/ece_named",
         "/chains/by_post/sharer",
+        "/chains/content_methods/0/told_tokens/parents/mrr",
+        "/chains/content_methods/1/told_tokens/reproduction/error_all",
+        "/chains/content_methods/13/told_facts/virality/error_private",
         "/chains/token_edges/ece",
         "/chains/token_edges/sent_by_owner",
         "/chains/spreads/chained",
