@@ -42,6 +42,8 @@ pub struct Fetch<'a> {
     pub site: &'a str,
     /// Canonical URL that was fetched.
     pub content: &'a str,
+    /// URL as it was fetched.
+    pub address: &'a str,
     /// Event time, milliseconds since 1970 UTC.
     pub time: i64,
     /// Network that it came from.
@@ -96,7 +98,16 @@ pub fn probability_on_page(kind: ShareKind, model: &Model) -> f32 {
     probability as f32
 }
 
-/// A fetch made while writing: the next one may show that the address was not whole yet.
+/// A fetch made while writing: the next one may show that its address was not whole yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Step {
+    /// As it was fetched: the canonical URL of a whole address need not begin with that of a part of
+    /// it, and may be shorter.
+    address: String,
+    act: Typing,
+}
+
+/// What such a fetch says, should nothing longer follow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Typing {
     clock: Clock,
@@ -146,25 +157,49 @@ impl Typing {
             token: self.token.as_deref().map(Into::into),
         }
     }
+}
 
-    /// True where `share` is a step of the same ladder, up or down.
-    fn same_ladder(&self, clock: Clock, share: &Share<'_>) -> bool {
-        self.clock == clock
-            && self.network == share.network
-            && self.app == share.app
-            && self.site == share.site
-            && self.time.abs_diff(share.time) <= TYPING_MS as u64
-            && (share.content.starts_with(&self.content)
-                || self.content.starts_with(share.content.as_ref()))
+impl Step {
+    /// True where a fetch of `address`, which says that, is a step of the same ladder, up or down.
+    fn same_ladder(&self, clock: Clock, address: &str, share: &Share<'_>) -> bool {
+        let Step { address: own, act } = self;
+        act.clock == clock
+            && act.network == share.network
+            && act.app == share.app
+            && act.site == share.site
+            && act.time.abs_diff(share.time) <= TYPING_MS as u64
+            && (address.starts_with(own) || own.starts_with(address))
     }
 }
 
-/// Which preview fetches are one share act. At most about 5 MB.
+/// Which preview fetches are one share act. At most about 5 MB with usual addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Previews {
     repeats: Recent<i64>,
+    typing: VecDeque<Step>,
+    collapsed: u64,
+}
+
+/// [`Previews`] as release 0.1.0 saved it, which went by canonical URLs.
+#[derive(Deserialize)]
+pub struct SavedPreviews {
+    repeats: Recent<i64>,
     typing: VecDeque<Typing>,
     collapsed: u64,
+}
+
+impl From<SavedPreviews> for Previews {
+    fn from(saved: SavedPreviews) -> Self {
+        let step = |act: Typing| Step {
+            address: act.content.clone(),
+            act,
+        };
+        Previews {
+            repeats: saved.repeats,
+            typing: saved.typing.into_iter().map(step).collect(),
+            collapsed: saved.collapsed,
+        }
+    }
 }
 
 impl Default for Previews {
@@ -185,28 +220,31 @@ impl Previews {
             self.settle(fetch.clock, &share, emit);
             return;
         }
-        let ladder = |typing: &Typing| typing.same_ladder(fetch.clock, &share);
+        let fetched = || Step {
+            address: fetch.address.to_owned(),
+            act: Typing::of(fetch.clock, &share),
+        };
+        let ladder = |step: &Step| step.same_ladder(fetch.clock, fetch.address, &share);
         if let Some(at) = self.typing.iter().position(ladder) {
             self.collapsed += 1;
-            let longer = share.content.len() >= self.typing[at].content.len();
-            if let Some(step) = self.typing.remove(at) {
+            if let Some(mut step) = self.typing.remove(at) {
                 // The latest step waits again; the longest address is the one that was meant.
-                let whole = match longer {
-                    true => Typing::of(fetch.clock, &share),
-                    false => Typing {
-                        time: step.time.max(share.time),
-                        ..step
-                    },
+                let whole = match fetch.address.len() >= step.address.len() {
+                    true => fetched(),
+                    false => {
+                        step.act.time = step.act.time.max(share.time);
+                        step
+                    }
                 };
                 self.typing.push_back(whole);
             }
             return;
         }
-        self.typing.push_back(Typing::of(fetch.clock, &share));
+        self.typing.push_back(fetched());
         if self.typing.len() > TYPING_MAX
-            && let Some(oldest) = self.typing.pop_front()
+            && let Some(Step { act, .. }) = self.typing.pop_front()
         {
-            self.settle(oldest.clock, &oldest.share(), emit);
+            self.settle(act.clock, &act.share(), emit);
         }
     }
 
@@ -231,15 +269,15 @@ impl Previews {
     }
 
     fn settle_before(&mut self, clock: Clock, end: i64, emit: &mut dyn FnMut(&Share<'_>)) {
-        let due = |typing: &Typing| typing.clock == clock && typing.time < end;
+        let due = |step: &Step| step.act.clock == clock && step.act.time < end;
         if !self.typing.iter().any(due) {
             return;
         }
-        for typing in std::mem::take(&mut self.typing) {
-            if due(&typing) {
-                self.settle(clock, &typing.share(), emit);
+        for step in std::mem::take(&mut self.typing) {
+            if due(&step) {
+                self.settle(clock, &step.act.share(), emit);
             } else {
-                self.typing.push_back(typing);
+                self.typing.push_back(step);
             }
         }
     }

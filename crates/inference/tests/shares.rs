@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use grapevine_event::{AddressOf, Id};
-use grapevine_inference::shares::{Fetch, Previews, judge};
+use grapevine_inference::shares::{Fetch, Previews, SavedPreviews, judge};
 use grapevine_inference::{Clock, Model, from_bytes, to_bytes};
 use grapevine_signals::{Fetcher, Signals};
 use proptest::prelude::*;
+use serde::Serialize;
 
 const SITE: &str = "example.org";
 
@@ -48,6 +49,7 @@ impl Observer {
             clock: Clock::Live,
             site: SITE,
             content: &content,
+            address: &content,
             time,
             network: Some(network),
             token: None,
@@ -91,6 +93,47 @@ fn a_typing_ladder_is_one_share_of_its_longest_address() {
 }
 
 #[test]
+fn what_the_last_release_left_waiting_is_a_step_of_what_follows() {
+    // As release 0.1.0 wrote it: a map of repeats, what waits, how many were collapsed.
+    #[derive(Serialize)]
+    struct Typing {
+        clock: Clock,
+        share_id: Id,
+        site: &'static str,
+        content: &'static str,
+        app: &'static str,
+        private: Option<bool>,
+        probability: f32,
+        address_of: AddressOf,
+        network: Option<i64>,
+        token: Option<&'static str>,
+        time: i64,
+    }
+    let waits = Typing {
+        clock: Clock::Live,
+        share_id: Id::default(),
+        site: SITE,
+        content: "https://example.org/si",
+        app: "signal",
+        private: Some(true),
+        probability: 0.8,
+        address_of: AddressOf::Sender,
+        network: Some(1),
+        token: None,
+        time: 0,
+    };
+    let repeats: (u32, Vec<(u64, i64)>) = (16_384, Vec::new());
+    let bytes = to_bytes(1, &(repeats, vec![waits], 3_u64)).expect("writes");
+    let saved: SavedPreviews = from_bytes(1, &bytes).expect("reads");
+    let mut observer = Observer::new();
+    observer.previews = Previews::from(saved);
+    observer.fetch(SIGNAL, "/signal", 500, 1);
+    assert_eq!(observer.previews.collapsed(), 4);
+    let address = "https://example.org/signal".to_owned();
+    assert_eq!(observer.acts(), [("signal".to_owned(), address, 500)]);
+}
+
+#[test]
 fn two_people_typing_are_two_shares() {
     let mut observer = Observer::new();
     observer.fetch(SIGNAL, "/si", 0, 1);
@@ -131,6 +174,7 @@ fn a_fetch_says_whose_network_and_which_audience() {
             clock: Clock::Live,
             site: SITE,
             content: "https://example.org/a",
+            address: "https://example.org/a",
             time: 0,
             network: None,
             token: Some("t1"),

@@ -11,7 +11,7 @@ mod sessions;
 use std::sync::Arc;
 
 use grapevine_event::{Evidence, Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
-use grapevine_inference::shares::{Fetch, Previews};
+use grapevine_inference::shares::{Fetch, Previews, SavedPreviews};
 use grapevine_inference::{
     COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
     is_internal, to_bytes,
@@ -29,8 +29,8 @@ use sessions::{Sessions, Step};
 
 pub use records::RESERVED_PROPERTIES;
 
-/// Format of the saved state.
-const FORMAT: u32 = 4;
+/// Format of the saved state: 5 has the addresses of ladders as they were fetched. No release wrote 3 or 4.
+const FORMAT: u32 = 5;
 /// That of release 0.1.0.
 const WITH_MARKING: u32 = 2;
 /// A client's clock may run this far ahead of the collector's; beyond it the time of receipt
@@ -66,7 +66,7 @@ struct State {
 struct WithMarking {
     sessions: Sessions,
     client_ids: Recent<()>,
-    previews: Previews,
+    previews: SavedPreviews,
     #[serde(rename = "marking")]
     _marking: [Recent<(u32, u32)>; 2],
     time: i64,
@@ -144,7 +144,7 @@ impl Stage for ClassifyStage {
             self.state = State {
                 sessions: saved.sessions,
                 repeats: Repeats::after(saved.client_ids),
-                previews: saved.previews,
+                previews: saved.previews.into(),
                 bursts: Bursts::default(),
                 time: saved.time,
                 counts: saved.counts,
@@ -313,6 +313,7 @@ impl State {
                 clock,
                 site: hit.site,
                 content: &link.canonical,
+                address: hit.url,
                 time: hit.event_time,
                 network: hit.network,
                 token: link.share_token.as_deref(),
