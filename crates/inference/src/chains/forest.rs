@@ -205,15 +205,21 @@ impl Forest {
 
     /// The visit that a token of this content was given to.
     pub(super) fn owner(&self, site: &str, content: &str, token: &str) -> Option<Id> {
-        self.owner_at(site, content, token).map(|(visit, _)| visit)
+        let owner = self.owner_at(site, content, token);
+        owner.map(|(visit, ..)| visit)
     }
 
-    /// The same, with the time of that visit.
-    pub(super) fn owner_at(&self, site: &str, content: &str, token: &str) -> Option<(Id, i64)> {
+    /// The same, with the time of that visit and the number of its app.
+    pub(super) fn owner_at(
+        &self,
+        site: &str,
+        content: &str,
+        token: &str,
+    ) -> Option<(Id, i64, u16)> {
         let node = self.tokens.peek(token_key(site, token))?;
         let node = self.nodes.peek(*node)?;
         let here = node.content == super::content_key(site, content);
-        here.then_some((node.visit, node.time))
+        here.then_some((node.visit, node.time, node.app))
     }
 
     /// True where the owner of a token is known, whatever content it is of.
@@ -432,7 +438,8 @@ impl Forest {
         self.own(arrival.site, arrival.share_token, node_key);
     }
 
-    pub(super) fn give(&mut self, content: u64, gift: &Gift<'_>) {
+    /// `app`: number of the app that brought the sharer's visit to that content; 0 where it is not known.
+    pub(super) fn give(&mut self, content: u64, gift: &Gift<'_>, app: impl FnOnce() -> u16) {
         let reader = gift.visitor.map(|visitor| reader_key(content, visitor));
         let known = reader.and_then(|reader| self.readers.get(reader).copied());
         let landing = short(gift.visit);
@@ -445,12 +452,12 @@ impl Forest {
                     let id = elsewhere(gift.visit, content);
                     let key = short(id);
                     if self.nodes.peek(key).is_none() {
-                        self.sharer(key, id, content, gift, reader);
+                        self.sharer((key, id), content, gift, reader, 0);
                     }
                     key
                 }
                 None => {
-                    self.sharer(landing, gift.visit, content, gift, reader);
+                    self.sharer((landing, gift.visit), content, gift, reader, app());
                     landing
                 }
             },
@@ -460,11 +467,11 @@ impl Forest {
 
     fn sharer(
         &mut self,
-        node_key: u64,
-        cascade: Id,
+        (node_key, cascade): (u64, Id),
         content: u64,
         gift: &Gift<'_>,
         reader: Option<u64>,
+        app: u16,
     ) {
         let node = Node {
             visit: gift.visit,
@@ -475,7 +482,7 @@ impl Forest {
             parent: 0,
             size: 1,
             generation: 0,
-            app: 0,
+            app,
         };
         self.nodes.set(node_key, node);
         if let Some(reader) = reader {

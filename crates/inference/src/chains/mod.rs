@@ -326,7 +326,7 @@ impl Chains {
         if !self.spreading.is_orphaned(key) {
             return;
         }
-        let Some((visit, time)) = self.forest.owner_at(site, content, token) else {
+        let Some((visit, time, app)) = self.forest.owner_at(site, content, token) else {
             return;
         };
         let owner = Owner {
@@ -336,6 +336,7 @@ impl Chains {
             visit,
             visitor,
             time,
+            app,
         };
         self.spreading.adopt(key, &owner, self.forest.apps(), emit);
     }
@@ -448,7 +449,8 @@ impl Chains {
     /// Remembers whose token it is.
     pub fn give(&mut self, gift: &Gift<'_>) {
         let content = content_key(gift.site, gift.content);
-        self.forest.give(content, gift);
+        let app = || self.spreading.app_of(content, gift.visit);
+        self.forest.give(content, gift, app);
     }
 
     /// Key of the token that a landing came by, where its owner may still come: nobody has it yet, and

@@ -271,6 +271,18 @@ impl Hold {
         }
     }
 
+    /// Number of the app of a landing on a content that is held, found by its identity alone: it takes a look at each.
+    pub(super) fn app_of(&self, content: u64, key: u64) -> Option<u16> {
+        let mut of_key = self.order.iter().filter(|((_, known), _)| *known == key);
+        of_key.find_map(|(_, slot)| match self.held.get(*slot as usize)? {
+            Some(Held {
+                told: Told::Read(held),
+                ..
+            }) if held.content_key == content => Some(held.app),
+            _ => None,
+        })
+    }
+
     /// The oldest, where it happened by then or there is too much; to be
     /// [given back](Self::give_back) after use.
     pub(super) fn take(&mut self, by: i64) -> Option<(i64, Held)> {

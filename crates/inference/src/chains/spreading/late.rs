@@ -39,6 +39,8 @@ pub(in crate::chains) struct Owner<'a> {
     pub(in crate::chains) visit: Id,
     pub(in crate::chains) visitor: Option<i64>,
     pub(in crate::chains) time: i64,
+    /// App of the sharer's own arrival, by number.
+    pub(in crate::chains) app: u16,
 }
 
 impl Spreading {
@@ -98,11 +100,10 @@ impl Spreading {
                 continue;
             }
             let known = self.readers.of(parent, child.content);
-            let parent_app = known.map_or("", |reader| app_of(apps, reader.app));
             emit(Finding::Edge(Edge {
                 parent_visit: Some(owner.visit),
                 lag_ms: Some(child.time.saturating_sub(owner.time)),
-                parent_app: parent_app.into(),
+                parent_app: app_of(apps, owner.app).into(),
                 parent_kind: ParentKind::Visitor,
                 sign: 1,
                 ..edge

@@ -29,7 +29,7 @@ mod told;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use grapevine_event::ShareKind;
+use grapevine_event::{Id, ShareKind};
 use serde::{Deserialize, Serialize};
 
 use crate::causes::{Act, Weights};
@@ -144,6 +144,17 @@ impl Spreading {
     /// When a visitor first read a content, event time, of the visits that were told first; `None` until it is taken.
     pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {
         self.readers.first_read(content, visitor)
+    }
+
+    /// Number of the app that brought a visit to a content which is the first of its reader; 0 where it is not known.
+    pub(super) fn app_of(&self, content: u64, visit: Id) -> u16 {
+        let key = crate::clock::short(visit);
+        let held = || {
+            let mut held = self.held.iter();
+            held.find_map(|held| held.app_of(content, key))
+        };
+        let known = self.readers.of(key, content).map(|reader| reader.app);
+        known.or_else(held).unwrap_or_default()
     }
 
     /// Somebody comes at that time, who is told next: what happened [`HOLD_MS`] before or earlier is taken, as far as
