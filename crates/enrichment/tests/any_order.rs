@@ -6,7 +6,7 @@
 //! of chains, of what spreads and of surges.
 //!
 //! One visitor's records stay in order, as they come through one task. What a landing says of itself is given:
-//! the evidence of its content's history and of its site's tokens is as of the moment in which it is judged.
+//! how far that hangs on the order is told in `judged_in_any_order.rs`.
 
 mod support;
 

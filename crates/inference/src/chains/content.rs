@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use grapevine_event::{AddressOf, Share, ShareKind};
 use serde::{Deserialize, Serialize};
 
-use super::Arrival;
 use super::company::{Company, Counted, Said, is_crowd};
 use super::hints::{DAY_MS, HOUR_MS, Hint, Hints, MINUTE_MS, Words};
+use super::{Arrival, HOLD_MS};
 use crate::evidence;
 use crate::model::{Model, Range, Weight};
 
@@ -20,8 +20,10 @@ const FRESH_MS: i64 = DAY_MS;
 /// first that the data holds.
 const HISTORY_MS: i64 = 7 * DAY_MS;
 /// A page of the long tail is rarely seen too; what is fresh is seen several times in its day.
-const FRESH_VISITS_MIN: u32 = 3;
+const FRESH_VISITS: usize = 3;
 const OLD_MS: i64 = 30 * DAY_MS;
+/// Stands for the time of a visit that has not come; no event time is as late.
+const NEVER: i64 = i64::MAX;
 
 /// A share act.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -63,10 +65,9 @@ impl Act {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Content {
-    /// Event time of the first visit; none where only share acts were seen.
-    first: Option<i64>,
+    /// Event times of the first visits, in order; [`NEVER`] where there were fewer.
+    earliest: [i64; FRESH_VISITS],
     last: i64,
-    visits: u32,
     /// Oldest first.
     acts: Vec<Act>,
     company: Company,
@@ -83,10 +84,11 @@ pub(super) struct SavedContent {
 
 impl From<SavedContent> for Content {
     fn from(saved: SavedContent) -> Self {
+        // Of the others nothing is known but that they were.
+        let came = |at: usize| u32::try_from(at).is_ok_and(|at| at < saved.visits);
         Content {
-            first: saved.first,
+            earliest: std::array::from_fn(|at| saved.first.filter(|_| came(at)).unwrap_or(NEVER)),
             last: saved.last,
-            visits: saved.visits,
             acts: saved.acts,
             company: Company::default(),
         }
@@ -95,20 +97,20 @@ impl From<SavedContent> for Content {
 
 impl Content {
     pub(super) fn visited_first(time: i64) -> Content {
-        Content {
-            first: Some(time),
+        let mut content = Content {
+            earliest: [NEVER; FRESH_VISITS],
             last: time,
-            visits: 1,
             acts: Vec::new(),
             company: Company::default(),
-        }
+        };
+        content.visited(time);
+        content
     }
 
     pub(super) fn acted_first(act: Act) -> Content {
         let mut content = Content {
-            first: None,
+            earliest: [NEVER; FRESH_VISITS],
             last: act.time,
-            visits: 0,
             acts: Vec::new(),
             company: Company::default(),
         };
@@ -117,9 +119,13 @@ impl Content {
     }
 
     pub(super) fn visited(&mut self, time: i64) {
-        self.first = Some(self.first.map_or(time, |first| first.min(time)));
         self.last = self.last.max(time);
-        self.visits = self.visits.saturating_add(1);
+        let mut time = time;
+        for known in &mut self.earliest {
+            if time < *known {
+                std::mem::swap(known, &mut time);
+            }
+        }
     }
 
     pub(super) fn acted(&mut self, act: Act) {
@@ -201,7 +207,12 @@ impl Content {
     }
 
     fn age<'m>(&self, arrival: &Arrival<'_>, since: i64, model: &'m Model) -> Option<Hint<'m>> {
-        let first = self.first?;
+        let [first, .., enough] = self.earliest;
+        if first == NEVER {
+            return None;
+        }
+        // Who comes within seconds of the landing may be told before it or after, and is not counted.
+        let by = arrival.time.saturating_sub(HOLD_MS);
         let age_ms = arrival.time.saturating_sub(first);
         if age_ms >= OLD_MS {
             Some(Hint {
@@ -211,7 +222,7 @@ impl Content {
             })
         } else if (0..=FRESH_MS).contains(&age_ms)
             && first.saturating_sub(since) >= HISTORY_MS
-            && self.visits >= FRESH_VISITS_MIN
+            && enough <= by
         {
             Some(Hint {
                 name: evidence::FRESH_CONTENT,
@@ -279,5 +290,45 @@ fn halved(weight: &Weight) -> Weight {
         published: half(weight.published),
         published_search: weight.published_search / 2.0,
         source: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grapevine_event::Id;
+
+    use super::*;
+
+    /// Who comes within seconds of a landing may be told before it or after: neither makes a content fresh.
+    #[test]
+    fn a_content_is_fresh_by_three_who_came_seconds_before_told_in_any_order() {
+        const LANDED: i64 = HOUR_MS;
+        const BY: i64 = LANDED - HOLD_MS;
+        let model = Model::builtin();
+        let is_fresh = |visits: &[i64]| {
+            let mut content = Content::visited_first(visits[0]);
+            visits[1..].iter().for_each(|time| content.visited(*time));
+            let arrival = Arrival {
+                site: "example.org",
+                content: "https://example.org/a",
+                visit: Id::default(),
+                visitor: None,
+                time: LANDED,
+                app: "",
+                incoming_token: None,
+                share_token: None,
+                network: None,
+            };
+            let hint = content.age(&arrival, -HISTORY_MS, &model);
+            hint.is_some_and(|hint| hint.name == evidence::FRESH_CONTENT)
+        };
+        for fresh in [[0, 1, BY], [BY, 1, 0], [1, BY, 0]] {
+            assert!(is_fresh(&fresh), "{fresh:?}");
+        }
+        assert!(is_fresh(&[LANDED, BY, BY + 1, 0, 1]));
+        for not_yet in [[0, 1, BY + 1], [BY + 1, 0, 1]] {
+            assert!(!is_fresh(&not_yet), "{not_yet:?}");
+        }
+        assert!(!is_fresh(&[0, LANDED, 1, BY + 1]));
     }
 }
