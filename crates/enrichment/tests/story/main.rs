@@ -1,6 +1,10 @@
 //! A short story with known facts through both stages, record by record.
 
+mod crossings;
+mod hostile;
+mod ladders;
 mod links;
+mod posts;
 mod readers;
 mod shares;
 #[path = "../support/mod.rs"]
