@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use serde::Deserialize;
 
 use crate::Signals;
-use crate::origins::{Origin, OriginCategory, lower};
+use crate::origins::{LOWER_BYTES, Origin, OriginCategory, lower_in};
 
 /// The means by which a tagged link was sent out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -171,8 +171,10 @@ fn decide<'s>(
     source: &str,
     medium: &str,
 ) -> (CampaignClass<'s>, Option<&'s str>) {
-    let (source, medium) = (source.trim(), medium.trim());
-    let (source, medium) = (lower(source), lower(medium));
+    let mut room = [[0; LOWER_BYTES]; 2];
+    let [of_source, of_medium] = &mut room;
+    let source = lower_in(source.trim(), of_source);
+    let medium = lower_in(medium.trim(), of_medium);
     let campaigns = signals.campaigns();
     let origin = signals.origin_of_campaign(&source);
     let messenger = origin.is_some_and(|o| o.category == OriginCategory::Messenger);

@@ -2,14 +2,26 @@
 
 use std::borrow::Cow;
 
-/// A query value as its sender meant it: `+` is a space, escapes are undone, bytes that are no
-/// UTF-8 become U+FFFD. Borrows where nothing is escaped.
+/// A query value as its sender meant it, as [`push_decoded`] has it. Borrows where nothing is escaped.
 pub(crate) fn decode(value: &str) -> Cow<'_, str> {
-    if !value.bytes().any(|b| b == b'%' || b == b'+') {
+    if !has_escapes(value) {
         return Cow::Borrowed(value);
     }
+    let mut text = String::with_capacity(value.len());
+    push_decoded(&mut text, value);
+    Cow::Owned(text)
+}
+
+/// Whether a query value may mean another text than it is.
+pub(crate) fn has_escapes(value: &str) -> bool {
+    value.bytes().any(|b| b == b'%' || b == b'+')
+}
+
+/// Appends a query value as its sender meant it: `+` is a space, escapes are undone, bytes that are no
+/// UTF-8 become U+FFFD.
+pub(crate) fn push_decoded(out: &mut String, value: &str) {
     let bytes = value.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
+    let mut plain = std::mem::take(out).into_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let (byte, width) = match bytes[at] {
@@ -20,10 +32,10 @@ pub(crate) fn decode(value: &str) -> Cow<'_, str> {
         plain.push(byte);
         at += width;
     }
-    match String::from_utf8(plain) {
-        Ok(text) => Cow::Owned(text),
-        Err(e) => Cow::Owned(String::from_utf8_lossy(e.as_bytes()).into_owned()),
-    }
+    *out = match String::from_utf8(plain) {
+        Ok(text) => text,
+        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+    };
 }
 
 /// Which characters stand for themselves.

@@ -32,6 +32,7 @@ mod error;
 mod escape;
 mod examples;
 mod fact;
+mod few;
 pub mod headers;
 mod link;
 mod matching;
@@ -46,6 +47,7 @@ mod referrer;
 #[cfg(test)]
 mod robot_list_tests;
 mod shape;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -60,11 +62,13 @@ pub use campaigns::{CampaignCategory, CampaignClass};
 pub use decorations::{Decoration, Form, Place, Says};
 pub use error::{LinkError, SignalsError};
 pub use fact::{Certainty, Surface};
+pub use few::Few;
 pub use link::{Campaign, KnownPages, Link, Mark, SHARE_TOKEN_BYTES_MAX, is_share_token};
 pub use origins::{Origin, OriginCategory, Shim};
 pub use pages::Resource;
 pub use referrer::{Referrer, ReferrerKind};
 pub use shape::Shape;
+pub use texts::Texts;
 
 use campaigns::CampaignIndex;
 use catalogue::Catalogue;
@@ -216,7 +220,8 @@ impl Signals {
     /// The app of an Android package or iOS bundle id, as in `X-Requested-With`. The same
     /// header holds `XMLHttpRequest` on data loads, which is no package.
     pub fn package(&self, package: &str) -> Option<&Origin> {
-        let package = origins::lower(package.trim());
+        let mut room = [0; origins::LOWER_BYTES];
+        let package = origins::lower_in(package.trim(), &mut room);
         self.packages
             .get(&*package)
             .map(|at| &self.origins[*at as usize])

@@ -8,15 +8,22 @@ use hashbrown::HashMap;
 use crate::address::{self, Address, LINK_BYTES_MAX};
 use crate::decorations::{Decoration, DecorationIndex, Place, Says};
 use crate::error::LinkError;
-use crate::escape::{Part, decode, push_normal};
+use crate::escape::{Part, decode, has_escapes, push_decoded, push_normal};
+use crate::few::Few;
 use crate::pages::Pages;
 use crate::shape::Shape;
+use crate::texts::Texts;
 
 /// Bytes of a share token: it is counted, compared and stored.
 pub const SHARE_TOKEN_BYTES_MAX: usize = 64;
 
 /// Bytes of a campaign value that are kept.
 const VALUE_BYTES_MAX: usize = 256;
+
+/// Click ids that a platform puts on together: Google Ads has `gclid`, `gad_source`, `gad_campaignid` and `gbraid`.
+const CLICK_IDS: usize = 4;
+/// Share marks that an app puts on together: WeChat has `from` and `isappinstalled`.
+const SHARE_MARKS: usize = 2;
 
 /// A mark found in a link, with its value.
 #[derive(Debug, Clone)]
@@ -72,9 +79,9 @@ pub struct Link<'a> {
     /// A share token was there, but not of that form: forged, cut or mangled.
     pub share_token_broken: bool,
     /// Click ids, by the entries that know them. Their values are not kept.
-    pub click_ids: Vec<&'a Decoration>,
+    pub click_ids: Few<&'a Decoration, CLICK_IDS>,
     /// Marks of links shared from an app or site.
-    pub share_marks: Vec<Mark<'a>>,
+    pub share_marks: Few<Mark<'a>, SHARE_MARKS>,
     /// Campaign tags.
     pub campaign: Campaign<'a>,
     /// The recipient's id in a mail. A person's: hash it before it is kept.
@@ -121,7 +128,7 @@ pub(crate) fn read<'a>(
     let canonical = Cow::Owned(page.text.into());
     let mut room = Room::default();
     let rest = [query, fragment];
-    let mut link = Link::of_page(canonical, page.facts, decorations, rest, &mut room)?;
+    let mut link = Link::of_page(canonical, page.facts, decorations, rest, &mut room, None)?;
     if link.shape.parameters > 0 {
         link.canonical = Cow::Owned(room.address);
     }
@@ -143,12 +150,18 @@ pub(crate) fn read_known<'a>(
         let read = Page::read(decorations, pages, page)?;
         known.remember(page, read);
     }
-    let KnownPages { pages: known, room } = known;
+    let KnownPages {
+        pages: known,
+        room,
+        texts,
+    } = known;
+    texts.clear();
     match known.get(page) {
         Some(page) => {
             let canonical = Cow::Borrowed(&*page.text);
             let rest = [query, fragment];
-            let mut link = Link::of_page(canonical, page.facts, decorations, rest, room)?;
+            let mut link =
+                Link::of_page(canonical, page.facts, decorations, rest, room, Some(texts))?;
             if link.shape.parameters > 0 {
                 link.canonical = Cow::Borrowed(&room.address);
             }
@@ -170,6 +183,8 @@ const KNOWN_BYTES_MAX: usize = 512;
 pub struct KnownPages {
     pages: HashMap<Box<str>, Page>,
     room: Room,
+    /// Values of the link that is read, decoded.
+    texts: Texts,
 }
 
 /// Room to put an address together in that has parameters of its own; used again for the next one.
@@ -259,6 +274,7 @@ impl<'a> Link<'a> {
         decorations: &'a DecorationIndex,
         [query, fragment]: [&'a str; 2],
         room: &mut Room,
+        texts: Option<&'a Texts>,
     ) -> Result<Link<'a>, LinkError> {
         let path = facts.path_start..page.len();
         let mut link = Link {
@@ -267,8 +283,8 @@ impl<'a> Link<'a> {
             path,
             share_token: None,
             share_token_broken: false,
-            click_ids: Vec::new(),
-            share_marks: Vec::new(),
+            click_ids: Few::default(),
+            share_marks: Few::default(),
             campaign: Campaign::default(),
             recipient: None,
             mail_id: None,
@@ -276,7 +292,7 @@ impl<'a> Link<'a> {
         };
         let mut length = link.canonical.len();
         if !query.is_empty() {
-            let parameters = link.read_query(decorations, query, room);
+            let parameters = link.read_query(decorations, query, room, texts);
             link.shape = facts.shape.with_parameters(parameters);
             if parameters > 0 {
                 length = room.address.len();
@@ -287,14 +303,20 @@ impl<'a> Link<'a> {
             return Err(LinkError::TooLong(length));
         }
         if !fragment.is_empty() {
-            link.read_fragment(decorations, fragment);
+            link.read_fragment(decorations, fragment, texts);
         }
         Ok(link)
     }
 
     /// Takes the decorations out of the query. Returns how many parameters are left; where any are, the page's
     /// address with them, sorted, is in `room`.
-    fn read_query(&mut self, index: &'a DecorationIndex, query: &'a str, room: &mut Room) -> usize {
+    fn read_query(
+        &mut self,
+        index: &'a DecorationIndex,
+        query: &'a str,
+        room: &mut Room,
+        texts: Option<&'a Texts>,
+    ) -> usize {
         let Room {
             address,
             parameters,
@@ -307,7 +329,7 @@ impl<'a> Link<'a> {
             let name = decode(raw_name);
             match index.find(self.host_name(), &name, value, Place::Query) {
                 Some(decoration) if decoration.says != Says::Content => {
-                    self.take(decoration, value);
+                    self.take(decoration, value, texts);
                 }
                 _ => {
                     let start = parameters.len();
@@ -331,7 +353,12 @@ impl<'a> Link<'a> {
     }
 
     /// Looks for decorations in a fragment, including one that routes, as in `#/a?gv=t`.
-    fn read_fragment(&mut self, index: &'a DecorationIndex, fragment: &'a str) {
+    fn read_fragment(
+        &mut self,
+        index: &'a DecorationIndex,
+        fragment: &'a str,
+        texts: Option<&'a Texts>,
+    ) {
         for item in fragment
             .split(['&', '?', ';'])
             .filter(|item| !item.is_empty())
@@ -340,12 +367,12 @@ impl<'a> Link<'a> {
             let name = decode(name);
             let found = index.find(self.host_name(), &name, value, Place::Fragment);
             if let Some(decoration) = found {
-                self.take(decoration, value);
+                self.take(decoration, value, texts);
             }
         }
     }
 
-    fn take(&mut self, decoration: &'a Decoration, value: &'a str) {
+    fn take(&mut self, decoration: &'a Decoration, value: &'a str, texts: Option<&'a Texts>) {
         let campaign = &mut self.campaign;
         let field = match decoration.says {
             Says::ShareToken => return self.take_token(decode(value)),
@@ -353,13 +380,13 @@ impl<'a> Link<'a> {
             Says::ShareMark => {
                 return self.share_marks.push(Mark {
                     decoration,
-                    value: short(value),
+                    value: short(value, texts),
                 });
             }
             Says::Recipient => {
                 let mark = || Mark {
                     decoration,
-                    value: short(value),
+                    value: short(value, texts),
                 };
                 self.recipient.get_or_insert_with(mark);
                 return;
@@ -379,7 +406,7 @@ impl<'a> Link<'a> {
             Says::Tracking | Says::Session | Says::Content => return,
         };
         if field.is_none() && !value.is_empty() {
-            *field = Some(short(value));
+            *field = Some(short(value, texts));
         }
     }
 
@@ -399,17 +426,16 @@ pub fn is_share_token(text: &str) -> bool {
 }
 
 /// A value, decoded and cut at a character's edge.
-fn short(value: &str) -> Cow<'_, str> {
+fn short<'a>(value: &'a str, texts: Option<&'a Texts>) -> Cow<'a, str> {
     // Three bytes of escape for each byte kept are enough.
     let raw = cut(value, 3 * VALUE_BYTES_MAX);
-    match decode(raw) {
-        Cow::Borrowed(text) => Cow::Borrowed(cut(text, VALUE_BYTES_MAX)),
-        Cow::Owned(mut text) => {
-            let end = cut(&text, VALUE_BYTES_MAX).len();
-            text.truncate(end);
-            Cow::Owned(text)
-        }
+    if !has_escapes(raw) {
+        return Cow::Borrowed(cut(raw, VALUE_BYTES_MAX));
     }
+    Texts::put(texts, |text| {
+        push_decoded(text, raw);
+        text.truncate(cut(text, VALUE_BYTES_MAX).len());
+    })
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {

@@ -194,6 +194,22 @@ pub(crate) fn lower(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Bytes of a text that [`lower_in`] needs no heap for: any package or campaign value that is kept.
+pub(crate) const LOWER_BYTES: usize = 256;
+
+/// The same in `room`, where it is large enough.
+pub(crate) fn lower_in<'t>(text: &'t str, room: &'t mut [u8; LOWER_BYTES]) -> Cow<'t, str> {
+    if !text.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    let Some(copy) = room.get_mut(..text.len()) else {
+        return lower(text);
+    };
+    copy.copy_from_slice(text.as_bytes());
+    copy.make_ascii_lowercase();
+    std::str::from_utf8(copy).map_or_else(|_| lower(text), Cow::Borrowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
