@@ -26,7 +26,9 @@ pub mod shares;
 mod state;
 pub mod surges;
 
-pub use classification::{Classification, Classifier, VisitorContext, against_typed, is_internal};
+pub use classification::{
+    Classification, Classifier, Room, VisitorContext, against_typed, is_internal,
+};
 pub use clock::{COLLECTOR, Clock, key};
 pub use model::{Model, ModelError, Range, Weight};
 pub use recent::Recent;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use grapevine_event::{Evidence, Heartbeat, Hit, HitKind, Protocol, Record, Share, topic};
 use grapevine_inference::shares::{Fetch, Previews, SavedPreviews};
 use grapevine_inference::{
-    COLLECTOR, Classifier, Clock, Recent, StateError, VisitorContext, format_of, from_bytes,
+    COLLECTOR, Classifier, Clock, Recent, Room, StateError, VisitorContext, format_of, from_bytes,
     is_internal, to_bytes,
 };
 use grapevine_signals::headers::{Navigation, Speculation, speculation};
@@ -44,8 +44,7 @@ pub struct ClassifyStage {
     classifier: Arc<Classifier>,
     agents: Agents,
     pages: KnownPages,
-    /// An empty list for the evidence of the next landing.
-    list: Vec<Evidence<'static>>,
+    room: Room,
     state: State,
 }
 
@@ -90,7 +89,7 @@ impl ClassifyStage {
             classifier,
             agents: Agents::default(),
             pages: KnownPages::default(),
-            list: Vec::new(),
+            room: Room::default(),
             state: State {
                 sessions: Sessions::default(),
                 repeats: Repeats::default(),
@@ -111,7 +110,7 @@ impl Stage for ClassifyStage {
         let rejected = match Record::decode(record) {
             Ok(Record::Hit(hit)) => {
                 let site = hit.site;
-                let known = (&mut self.agents, &mut self.pages, &mut self.list);
+                let known = (&mut self.agents, &mut self.pages, &mut self.room);
                 let taken = self.state.hit(&self.classifier, known, hit, out);
                 taken.err().map(|(reason, detail)| (reason, detail, site))
             }
@@ -220,7 +219,7 @@ impl State {
     fn hit(
         &mut self,
         classifier: &Classifier,
-        (agents, pages, list): (&mut Agents, &mut KnownPages, &mut Vec<Evidence<'static>>),
+        (agents, pages, room): (&mut Agents, &mut KnownPages, &mut Room),
         mut hit: Hit<'_>,
         out: &mut Outputs,
     ) -> Result<(), Rejected> {
@@ -253,7 +252,7 @@ impl State {
             self.previews.pass(clock, hit.event_time, &mut emit);
         }
         match hit.kind {
-            HitKind::PageView => self.page_view(classifier, (agents, list), clock, hit, link, out),
+            HitKind::PageView => self.page_view(classifier, (agents, room), clock, hit, link, out),
             HitKind::Copy | HitKind::Share => {
                 let visit = self.sessions.of_event(clock, &hit);
                 let share = records::share_on_page(classifier, &hit, &link, visit);
@@ -271,7 +270,7 @@ impl State {
     fn page_view(
         &mut self,
         classifier: &Classifier,
-        (agents, list): (&mut Agents, &mut Vec<Evidence<'static>>),
+        (agents, room): (&mut Agents, &mut Room),
         clock: Clock,
         hit: Hit<'_>,
         link: Link<'_>,
@@ -327,11 +326,12 @@ impl State {
         if matches!(agent.kind, AgentKind::Person)
             && self.bursts.is_one(clock, &hit, &link.canonical, known)
         {
-            let judged = classifier.scanner();
+            let judged = classifier.scanner(room);
             let referrer = signals.referrer("");
             let version = classifier.version();
             let visit = records::visit(&hit, &agent, &referrer, link, known, judged, version);
             out.visit(topic::HITS_CLASSIFIED, &visit);
+            room.evidence = emptied(visit.evidence);
             return;
         }
         let referrer = signals.referrer(hit.referrer.unwrap_or_default());
@@ -353,14 +353,12 @@ impl State {
                     basis: hit.visitor_basis,
                     token_again,
                 };
-                let evidence = std::mem::take(list);
-                let judged =
-                    classifier.classify_into(&hit, &agent, &referrer, &link, &visitor, evidence);
+                let judged = classifier.classify_in(room, &hit, &agent, &referrer, &link, &visitor);
                 let version = classifier.version();
                 let visit =
                     records::visit(&hit, &agent, &referrer, link, returning, judged, version);
                 out.visit(topic::HITS_CLASSIFIED, &visit);
-                *list = emptied(visit.evidence);
+                room.evidence = emptied(visit.evidence);
             }
         }
     }

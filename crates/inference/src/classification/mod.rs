@@ -2,23 +2,27 @@
 
 mod apps;
 mod conventional;
+mod decision;
 mod facts;
 mod machines;
 mod odds;
 mod places;
+mod room;
 mod tags;
 mod wording;
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::fmt::{Arguments, Write};
 
 use grapevine_event::{Channel, Evidence, Hit, Method, VisitorBasis};
-use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals};
+use grapevine_signals::{Agent, Link, Referrer, ReferrerKind, Signals, Texts};
 
-use crate::model::{Model, Range};
+use crate::model::Model;
 use wording::Wording;
 
 pub use odds::against_typed;
 pub(crate) use odds::{add_to_odds, most_probable, replace_prior_by};
+pub use room::Room;
 
 /// What is known of the visitor from earlier hits.
 #[derive(Clone, Copy, Debug)]
@@ -105,34 +109,36 @@ impl Classifier {
         link: &Link<'a>,
         visitor: &VisitorContext,
     ) -> Classification<'a> {
-        self.classify_into(hit, agent, referrer, link, visitor, Vec::new())
+        let landing = Landing::new(hit, agent, referrer, link, visitor, None);
+        self.judge(&landing, Vec::new())
     }
 
-    /// As [`Classifier::classify`], with a list to put the evidence of log-odds into: one that was
-    /// large enough for the landing before is large enough for the next, so nothing is allocated.
-    pub fn classify_into<'a>(
+    /// As [`Classifier::classify`], in room that is used again for the next landing.
+    pub fn classify_in<'a>(
         &'a self,
+        room: &'a mut Room,
         hit: &Hit<'a>,
         agent: &Agent<'a>,
         referrer: &Referrer<'a>,
         link: &Link<'a>,
         visitor: &VisitorContext,
+    ) -> Classification<'a> {
+        let list = std::mem::take(&mut room.evidence);
+        room.texts.clear();
+        let landing = Landing::new(hit, agent, referrer, link, visitor, Some(&room.texts));
+        self.judge(&landing, list)
+    }
+
+    fn judge<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
         list: Vec<Evidence<'a>>,
     ) -> Classification<'a> {
-        let landing = Landing {
-            list: Cell::new(list),
-            hit,
-            agent,
-            referrer,
-            link,
-            visitor,
-            internal: is_internal(hit.site, link, referrer),
-        };
-        let mut judged = self.decide(&landing);
+        let mut judged = self.decide(landing, list);
         judged.conventional_channel = if judged.channel == Channel::Bot {
             Channel::Bot
         } else {
-            self.conventional(&landing)
+            self.conventional(landing)
         };
         put_in_order(&mut judged.evidence, judged.method);
         judged
@@ -141,17 +147,44 @@ impl Classifier {
 
 /// Everything about one landing.
 struct Landing<'l, 'a> {
-    /// An empty list for evidence, to be taken by whoever needs one.
-    list: Cell<Vec<Evidence<'a>>>,
     hit: &'l Hit<'a>,
     agent: &'l Agent<'a>,
     referrer: &'l Referrer<'a>,
     link: &'l Link<'a>,
     visitor: &'l VisitorContext,
     internal: bool,
+    /// Room for what is said of it; none where that is allocated.
+    texts: Option<&'a Texts>,
 }
 
-impl Landing<'_, '_> {
+impl<'l, 'a> Landing<'l, 'a> {
+    fn new(
+        hit: &'l Hit<'a>,
+        agent: &'l Agent<'a>,
+        referrer: &'l Referrer<'a>,
+        link: &'l Link<'a>,
+        visitor: &'l VisitorContext,
+        texts: Option<&'a Texts>,
+    ) -> Self {
+        Landing {
+            hit,
+            agent,
+            referrer,
+            link,
+            visitor,
+            internal: is_internal(hit.site, link, referrer),
+            texts,
+        }
+    }
+
+    /// What is said of the landing, put together.
+    fn say(&self, words: Arguments<'_>) -> Cow<'a, str> {
+        Texts::put(self.texts, |text| {
+            // A string takes whatever is written.
+            let _ = text.write_fmt(words);
+        })
+    }
+
     /// True where the referrer names no place at all.
     fn without_referrer(&self) -> bool {
         matches!(
@@ -190,31 +223,4 @@ pub(crate) fn put_in_order(evidence: &mut [Evidence<'_>], method: Method) {
         false => evidence.log_odds.abs(),
     };
     evidence.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
-}
-
-impl<'a> Classification<'a> {
-    fn certain(channel: Channel, app: &'a str, method: Method, dark: Range) -> Self {
-        Classification {
-            conventional_channel: channel,
-            channel,
-            app,
-            method,
-            dark_probability: dark.likely as f32,
-            dark_probability_low: dark.low as f32,
-            dark_probability_high: dark.high as f32,
-            dark_search_probability: 0.0,
-            evidence: Vec::with_capacity(4),
-            robot: None,
-        }
-    }
-
-    fn because(mut self, name: &'static str, detail: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        self.evidence.push(Evidence {
-            name,
-            detail: detail.into(),
-            log_odds: 0.0,
-            search_log_odds: Some(0.0),
-        });
-        self
-    }
 }

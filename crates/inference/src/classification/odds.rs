@@ -182,19 +182,24 @@ impl<'a> Grey<'a> {
 
 impl Classifier {
     /// The log-odds that the grey rest gives, facts that decide left aside: of a private link against
-    /// everything else, and of search against a typed address.
-    pub(super) fn log_odds<'a>(&'a self, landing: &Landing<'_, 'a>) -> [f64; 2] {
-        let mut grey = self.grey(landing);
-        grey.evidence.clear();
-        landing.list.set(grey.evidence);
+    /// everything else, and of search against a typed address. `list` lends its room.
+    pub(super) fn log_odds<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
+        list: &mut Vec<Evidence<'a>>,
+    ) -> [f64; 2] {
+        let before = list.len();
+        let mut grey = self.grey(landing, std::mem::take(list));
+        grey.evidence.truncate(before);
+        *list = grey.evidence;
         [grey.odds.private(), grey.odds.search]
     }
 
-    fn grey<'a>(&'a self, landing: &Landing<'_, 'a>) -> Grey<'a> {
+    fn grey<'a>(&'a self, landing: &Landing<'_, 'a>, list: Vec<Evidence<'a>>) -> Grey<'a> {
         let model = self.model();
         let mut grey = Grey {
             odds: Odds::prior(model),
-            evidence: landing.list.take(),
+            evidence: list,
         };
         grey.evidence.reserve(EVIDENCE);
         grey.evidence.push(Evidence {
@@ -209,8 +214,13 @@ impl Classifier {
         grey
     }
 
-    pub(super) fn weigh<'a>(&'a self, landing: &Landing<'_, 'a>) -> Classification<'a> {
-        let grey = self.grey(landing);
+    /// Judges by log-odds, with the evidence in an empty `list`.
+    pub(super) fn weigh<'a>(
+        &'a self,
+        landing: &Landing<'_, 'a>,
+        list: Vec<Evidence<'a>>,
+    ) -> Classification<'a> {
+        let grey = self.grey(landing, list);
         let probabilities = grey.odds.probabilities();
         let (channel, app) = most_probable(probabilities);
         let [low, likely, high, search] = probabilities;

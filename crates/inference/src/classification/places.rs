@@ -3,9 +3,10 @@
 use grapevine_event::{Channel, Method};
 use grapevine_signals::{ReferrerKind, Surface};
 
-use super::apps::audience;
+use super::apps::{Audience, audience};
+use super::decision::{Decision, Verdict};
 use super::facts::{NONE, hearsay, unsaid};
-use super::{Classification, Classifier, Landing};
+use super::{Classifier, Landing};
 use crate::evidence;
 
 impl Classifier {
@@ -14,18 +15,21 @@ impl Classifier {
     pub(super) fn private_referrer<'a>(
         &'a self,
         landing: &Landing<'_, 'a>,
-    ) -> Option<Classification<'a>> {
+    ) -> Option<Decision<'a>> {
         match landing.referrer.kind {
             ReferrerKind::PrivateApp(origin) => {
                 let surface = self.surface_here(landing, &origin.id, origin.surface);
                 let method = Method::Referrer;
-                let judged = self.by_surface(&origin.id, surface, method, Channel::Social);
+                let verdict = self.by_surface(&origin.id, surface, method, Channel::Social);
                 let places = match surface {
                     Surface::Private => audience(surface, &origin.public_too),
-                    Surface::Public | Surface::Unknown => ", which has public places too".into(),
+                    Surface::Public | Surface::Unknown => {
+                        Audience::Said(", which has public places too")
+                    }
                 };
-                let detail = format!("referrer of {}{places}{}", origin.name, hearsay(origin));
-                Some(judged.because(evidence::PRIVATE_REFERRER, detail))
+                let (name, hearsay) = (&origin.name, hearsay(origin));
+                let detail = landing.say(format_args!("referrer of {name}{places}{hearsay}"));
+                Some(verdict.because(evidence::PRIVATE_REFERRER, detail))
             }
             _ if self.sent_out(landing) => None,
             _ => self.mail_referrer(landing),
@@ -33,10 +37,7 @@ impl Classifier {
     }
 
     /// Any mail as referrer, also one that a site sent out.
-    pub(super) fn mail_referrer<'a>(
-        &'a self,
-        landing: &Landing<'_, 'a>,
-    ) -> Option<Classification<'a>> {
+    pub(super) fn mail_referrer<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Decision<'a>> {
         let (ReferrerKind::WebMail(origin) | ReferrerKind::MailProtection(origin)) =
             landing.referrer.kind
         else {
@@ -47,63 +48,64 @@ impl Classifier {
             true => "; an untagged newsletter looks the same",
             false => "",
         };
-        let detail = format!("referrer of {}{newsletter}{}", origin.name, hearsay(origin));
+        let (name, hearsay) = (&origin.name, hearsay(origin));
+        let detail = landing.say(format_args!("referrer of {name}{newsletter}{hearsay}"));
         let dark = self.model().fact.mail_referrer;
-        let judged = Classification::certain(Channel::DarkSocial, "mail", Method::Referrer, dark);
-        Some(judged.because(evidence::MAIL_REFERRER, detail))
+        let verdict = Verdict::new(Channel::DarkSocial, "mail", Method::Referrer, dark);
+        Some(verdict.because(evidence::MAIL_REFERRER, detail))
     }
 
     /// Search, networks, documents, assistants, other sites.
-    pub(super) fn public_referrer<'a>(
-        &'a self,
-        landing: &Landing<'_, 'a>,
-    ) -> Option<Classification<'a>> {
+    pub(super) fn public_referrer<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Decision<'a>> {
         let some_public = self.model().fact.public_referrer;
         let method = Method::Referrer;
-        let (judged, unknown) = match landing.referrer.kind {
+        let (verdict, unknown) = match landing.referrer.kind {
             ReferrerKind::Search(origin) => {
                 let channel = Channel::Search;
-                let judged = Classification::certain(channel, &origin.id, method, NONE);
-                (judged, "")
+                let verdict = Verdict::new(channel, &origin.id, method, NONE);
+                (verdict, "")
             }
             ReferrerKind::Assistant(origin) => {
                 let channel = Channel::Assistant;
-                let judged = Classification::certain(channel, &origin.id, method, NONE);
-                (judged, "")
+                let verdict = Verdict::new(channel, &origin.id, method, NONE);
+                (verdict, "")
             }
             ReferrerKind::Social(origin) | ReferrerKind::Video(origin) => {
                 let surface = origin.surface;
-                let judged = self.by_surface(&origin.id, surface, method, Channel::Social);
-                (judged, unsaid(surface))
+                let verdict = self.by_surface(&origin.id, surface, method, Channel::Social);
+                (verdict, unsaid(surface))
             }
             ReferrerKind::Document(origin) => {
                 let surface = origin.surface;
-                let judged = self.by_surface(&origin.id, surface, method, Channel::Referral);
+                let verdict = self.by_surface(&origin.id, surface, method, Channel::Referral);
                 let unknown = match surface {
                     Surface::Unknown => "; for members only or for anybody, it does not say",
                     Surface::Private | Surface::Public => "",
                 };
-                (judged, unknown)
+                (verdict, unknown)
             }
             ReferrerKind::Aggregator(origin) => {
                 let channel = Channel::Referral;
-                let judged = Classification::certain(channel, &origin.id, method, some_public);
-                (judged, "")
+                let verdict = Verdict::new(channel, &origin.id, method, some_public);
+                (verdict, "")
             }
             ReferrerKind::Referral => {
                 let channel = Channel::Referral;
-                let judged = Classification::certain(channel, "", method, some_public);
-                (judged, "")
+                let verdict = Verdict::new(channel, "", method, some_public);
+                (verdict, "")
             }
             _ => return None,
         };
         let detail = match landing.referrer.origin() {
-            Some(origin) => format!("referrer of {}{unknown}{}", origin.name, hearsay(origin)),
+            Some(origin) => {
+                let (name, hearsay) = (&origin.name, hearsay(origin));
+                landing.say(format_args!("referrer of {name}{unknown}{hearsay}"))
+            }
             None => match landing.referrer.package {
-                Some(package) => format!("opened from the app {package}"),
-                None => format!("referrer {}", landing.referrer.host),
+                Some(package) => landing.say(format_args!("opened from the app {package}")),
+                None => landing.say(format_args!("referrer {}", landing.referrer.host)),
             },
         };
-        Some(judged.because(evidence::PUBLIC_REFERRER, detail))
+        Some(verdict.because(evidence::PUBLIC_REFERRER, detail))
     }
 }

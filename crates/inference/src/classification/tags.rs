@@ -1,9 +1,13 @@
 //! What was hung onto a link when it was sent out: campaign tags and the marks of mail systems. They
 //! say where a chain began, not its last hop.
 
-use grapevine_event::{Channel, Method};
-use grapevine_signals::{CampaignCategory, CampaignClass, OriginCategory, ReferrerKind};
+use std::borrow::Cow;
+use std::fmt;
 
+use grapevine_event::{Channel, Method};
+use grapevine_signals::{Campaign, CampaignCategory, CampaignClass, OriginCategory, ReferrerKind};
+
+use super::decision::{Decision, Verdict, fact};
 use super::{Classification, Classifier, Landing};
 use crate::evidence;
 use crate::model::Range;
@@ -53,32 +57,37 @@ impl Classifier {
     }
 
     /// Campaign tags, or the mark of a mail system.
-    pub(super) fn campaign<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Classification<'a>> {
+    pub(super) fn campaign<'a>(&'a self, landing: &Landing<'_, 'a>) -> Option<Decision<'a>> {
         let facts = &self.model().fact;
         let dark = match landing.without_referrer() {
             true => facts.campaign_without_referrer,
             false => facts.public_referrer,
         };
-        let tags = tags(landing);
+        let tags = Tags(&landing.link.campaign);
         if let Some(mark) = landing.link.mailed_by() {
-            let judged = Classification::certain(Channel::Mail, &mark.app, Method::Campaign, dark);
-            let of_mail = format!("{} is put on by a system that sends mails", mark.name);
-            let detail = match tags.is_empty() {
-                true => format!("{of_mail}; a copied link keeps it"),
-                false => format!("tagged {tags}, and {of_mail}; a copied link keeps its tags"),
+            let verdict = Verdict::new(Channel::Mail, &mark.app, Method::Campaign, dark);
+            let name = &mark.name;
+            let detail = match landing.link.campaign.is_empty() {
+                true => landing.say(format_args!(
+                    "{name} is put on by a system that sends mails; a copied link keeps it"
+                )),
+                false => landing.say(format_args!(
+                    "tagged {tags}, and {name} is put on by a system that sends mails; a copied link keeps its tags"
+                )),
             };
-            return Some(judged.because(evidence::CAMPAIGN, detail));
+            return Some(verdict.because(evidence::CAMPAIGN, detail));
         }
         let class = self.campaign_class(landing)?;
         let app = class.origin.map_or("", |origin| origin.id.as_str());
         let (channel, app, dark, detail) = match class.category {
             CampaignCategory::Messenger => {
                 let app = if app.is_empty() { "unknown" } else { app };
-                let detail = format!("tagged as made for a messenger: {tags}");
+                let detail = landing.say(format_args!("tagged as made for a messenger: {tags}"));
                 (Channel::DarkSocial, app, facts.campaign_messenger, detail)
             }
             CampaignCategory::Channel => {
-                let detail = format!("tagged as posted in a public channel: {tags}");
+                let detail =
+                    landing.say(format_args!("tagged as posted in a public channel: {tags}"));
                 (Channel::Social, app, dark, detail)
             }
             // Whoever sends mails out tags their links; a reader who mails one on passes its tags on.
@@ -86,8 +95,9 @@ impl Classifier {
                 let tagged = facts.campaign_without_referrer;
                 let high = tagged.high.max(facts.mail_referrer.low);
                 let dark = Range { high, ..tagged };
-                let detail =
-                    format!("tagged {tags} and opened in a mail: sent out by a site, or passed on");
+                let detail = landing.say(format_args!(
+                    "tagged {tags} and opened in a mail: sent out by a site, or passed on"
+                ));
                 (Channel::Mail, app, dark, detail)
             }
             category => {
@@ -100,77 +110,82 @@ impl Classifier {
                     CampaignCategory::Referral => Channel::Referral,
                     _ => Channel::Campaign,
                 };
-                let detail = format!("tagged {tags}; a copied link keeps its tags");
+                let detail =
+                    landing.say(format_args!("tagged {tags}; a copied link keeps its tags"));
                 (channel, app, dark, detail)
             }
         };
-        let judged = Classification::certain(channel, app, Method::Campaign, dark);
-        Some(judged.because(evidence::CAMPAIGN, detail))
+        let verdict = Verdict::new(channel, app, Method::Campaign, dark);
+        Some(verdict.because(evidence::CAMPAIGN, detail))
     }
 
     /// Says where the chain began, where tags, marks or a click id travelled along with a passed link.
-    pub(super) fn with_origin_of_chain<'a>(
+    pub(super) fn add_origin_of_chain<'a>(
         &'a self,
         landing: &Landing<'_, 'a>,
-        judged: Classification<'a>,
-    ) -> Classification<'a> {
+        judged: &mut Classification<'a>,
+    ) {
         if judged.channel != Channel::DarkSocial || judged.method == Method::Campaign {
-            return judged;
+            return;
         }
-        let judged = match self.campaign_category(landing) {
-            Some(category) => judged.because(evidence::CAMPAIGN, began(landing, category)),
-            None => judged,
-        };
+        if let Some(category) = self.campaign_category(landing) {
+            let began = fact(evidence::CAMPAIGN, began(landing, category));
+            judged.evidence.push(began);
+        }
         let ids = &landing.link.click_ids;
         let id = ids.iter().find(|id| id.paid).or_else(|| ids.first());
-        match id {
-            Some(id) if judged.method != Method::ClickId => {
-                let detail = match id.paid {
-                    true => format!("{}: the chain began in an advertisement", id.name),
-                    // Meta's apps put theirs on when a link is opened, so it may be the last hop's own.
-                    false => format!(
-                        "{} of {}: put on there, now or earlier on the way",
-                        id.name,
-                        self.name_of(&id.app)
-                    ),
-                };
-                judged.because(evidence::CLICK_ID, detail)
-            }
-            _ => judged,
+        if let Some(id) = id
+            && judged.method != Method::ClickId
+        {
+            let name = &id.name;
+            let detail = match id.paid {
+                true => landing.say(format_args!("{name}: the chain began in an advertisement")),
+                // Meta's apps put theirs on when a link is opened, so it may be the last hop's own.
+                false => landing.say(format_args!(
+                    "{name} of {}: put on there, now or earlier on the way",
+                    self.name_of(&id.app)
+                )),
+            };
+            judged.evidence.push(fact(evidence::CLICK_ID, detail));
         }
     }
 }
 
-fn began(landing: &Landing<'_, '_>, category: CampaignCategory) -> String {
+fn began<'a>(landing: &Landing<'_, 'a>, category: CampaignCategory) -> Cow<'a, str> {
     let began = match category {
         CampaignCategory::Mail => "the chain began in a mail",
         CampaignCategory::Paid => "the chain began in an advertisement",
         CampaignCategory::Channel => "the chain began in a public channel",
         _ => "the chain began in a campaign",
     };
-    let tags = tags(landing);
+    let campaign = &landing.link.campaign;
     match landing.link.mailed_by() {
-        Some(mark) if tags.is_empty() => format!("{}: {began}", mark.name),
-        _ => format!("tagged {tags}: {began}"),
+        Some(mark) if campaign.is_empty() => landing.say(format_args!("{}: {began}", mark.name)),
+        _ => landing.say(format_args!("tagged {}: {began}", Tags(campaign))),
     }
 }
 
-/// The tags in words: who, by what means and for what, or whatever else there is. Empty only where
-/// nothing is tagged.
-fn tags(landing: &Landing<'_, '_>) -> String {
-    let campaign = &landing.link.campaign;
-    let first = [&campaign.source, &campaign.medium, &campaign.name];
-    let words: Vec<&str> = first.iter().filter_map(|part| part.as_deref()).collect();
-    if !words.is_empty() {
-        return words.join(" / ");
+/// The tags in words: who, by what means and for what, or whatever else there is.
+struct Tags<'l>(&'l Campaign<'l>);
+
+impl fmt::Display for Tags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let campaign = self.0;
+        let first = [&campaign.source, &campaign.medium, &campaign.name];
+        let rest = [
+            ("id ", &campaign.id),
+            ("content ", &campaign.content),
+            ("term ", &campaign.term),
+        ];
+        let has_first = first.iter().any(|part| part.is_some());
+        let first = first.map(|part| ("", part));
+        let mut between = "";
+        for (name, part) in if has_first { first } else { rest } {
+            if let Some(part) = part {
+                write!(f, "{between}{name}{part}")?;
+                between = " / ";
+            }
+        }
+        Ok(())
     }
-    let rest = [
-        ("id", &campaign.id),
-        ("content", &campaign.content),
-        ("term", &campaign.term),
-    ];
-    let named = rest
-        .iter()
-        .filter_map(|(name, part)| Some(format!("{name} {}", part.as_deref()?)));
-    named.collect::<Vec<String>>().join(" / ")
 }
