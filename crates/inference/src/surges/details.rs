@@ -10,7 +10,7 @@ const APPS_MAX: usize = 12;
 const BITS: u32 = 256;
 
 /// Kept only while a content is rising, so that a quiet one costs nothing of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Details {
     pub(super) growth: Growth,
     /// Number of the app and its sum of P(dark).
@@ -22,15 +22,15 @@ pub(super) struct Details {
 }
 
 impl Details {
-    pub(super) fn new(time: i64) -> Details {
-        Details {
+    /// A rise begins, of which nothing is known yet.
+    pub(super) fn begin(&mut self, time: i64) {
+        let mut apps = std::mem::take(&mut self.apps);
+        apps.clear();
+        *self = Details {
             growth: Growth::since(time),
-            apps: Vec::new(),
-            unknown: 0.0,
-            networks: [0; 4],
-            visits: 0,
-            without_network: 0,
-        }
+            apps,
+            ..Details::default()
+        };
     }
 
     pub(super) fn add(&mut self, time: i64, dark: f64, app: Option<u16>, network: Option<i64>) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::excess::NORMAL_90;
 
 /// Sums over visits since a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Growth {
     since: i64,
     weight: f64,

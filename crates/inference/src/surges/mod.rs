@@ -137,6 +137,10 @@ pub struct Surges {
     apps: Vec<Box<str>>,
     late: u64,
     unraised: u64,
+    /// Details of rises that came to nothing, for the next ones: as many as were kept at a time.
+    #[serde(skip)]
+    #[expect(clippy::vec_box, reason = "the box is what is used again")]
+    spare: Vec<Box<Details>>,
 }
 
 impl Default for Surges {
@@ -148,6 +152,7 @@ impl Default for Surges {
             apps: Vec::new(),
             late: 0,
             unraised: 0,
+            spare: Vec::new(),
         }
     }
 }
@@ -206,7 +211,12 @@ impl Surges {
             return;
         }
         let dark = ordered(landing.dark);
+        let details = content.details.take();
         content.visit(site, landing.time, dark, landing.decided, landing.chained);
+        match content.is_rising() {
+            true => content.details = details,
+            false => self.spare.extend(details),
+        }
         if content.is_rising() {
             let seed = Seed {
                 kind: SeedKind::Visit,
@@ -220,9 +230,11 @@ impl Surges {
         if content.details.is_some() || content.rise.dark[1] >= DETAILS_MIN {
             let app = number(&mut self.apps, landing.app);
             let now = content.last;
-            let details = content
-                .details
-                .get_or_insert_with(|| Box::new(Details::new(now)));
+            let details = content.details.get_or_insert_with(|| {
+                let mut details = self.spare.pop().unwrap_or_default();
+                details.begin(now);
+                details
+            });
             details.add(now, dark[1], app, landing.network);
         }
         let evidence = content.weigh(site);
