@@ -1,11 +1,12 @@
 //! What a hit allocates in the stages, once everything that is remembered is known.
 
+mod decided;
+
 use std::sync::Arc;
 
-use grapevine_enrichment::{ChainStage, ClassifyStage, Outputs, Stage, StopSignal, run};
-use grapevine_event::{Hit, Id, Protocol, VisitorBasis, topic};
+use grapevine_enrichment::{ChainStage, ClassifyStage, Outputs, Stage};
+use grapevine_event::{Hit, Id, Protocol, Record, Visit, VisitorBasis, topic};
 use grapevine_inference::{Classifier, Model};
-use grapevine_log::{Commit, Durability, Log};
 use grapevine_signals::Signals;
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
@@ -45,10 +46,10 @@ fn changed(at: i64, url: &str, change: impl FnOnce(&mut Hit<'_>)) -> Vec<u8> {
     record
 }
 
-/// Allocations a record, over `records` that follow `before`.
-fn counted<S: Stage>(stage: &mut S, before: &[Vec<u8>], records: &[Vec<u8>]) -> f64 {
+/// Allocations a record over `records` that come after those `before`, and what came of them.
+fn counted<S: Stage>(stage: &mut S, before: &[Vec<u8>], records: &[Vec<u8>]) -> (f64, Outputs) {
     let mut out = Outputs::new(S::NAME, S::INPUT);
-    for (offset, record) in before.iter().chain(records).enumerate() {
+    for (offset, record) in before.iter().enumerate() {
         stage.process(offset as u64, record, &mut out);
     }
     out.clear();
@@ -57,7 +58,23 @@ fn counted<S: Stage>(stage: &mut S, before: &[Vec<u8>], records: &[Vec<u8>]) -> 
             stage.process(offset as u64, record, &mut out);
         }
     });
-    counted.count_total as f64 / records.len() as f64
+    (counted.count_total as f64 / records.len() as f64, out)
+}
+
+/// What the classify stage passed on.
+fn passed_on(out: &Outputs) -> Vec<Vec<u8>> {
+    let records = out.records();
+    let classified = records.filter(|(topic, _)| *topic == topic::HITS_CLASSIFIED);
+    classified.map(|(_, record)| record.to_vec()).collect()
+}
+
+fn visits(records: &[Vec<u8>]) -> impl Iterator<Item = Visit<'_>> {
+    records
+        .iter()
+        .filter_map(|record| match Record::decode(record) {
+            Ok(Record::Visit(visit)) => Some(visit),
+            _ => None,
+        })
 }
 
 fn classifier() -> Arc<Classifier> {
@@ -79,16 +96,19 @@ fn a_landing_allocates_nothing_with_parameters_or_without() {
     let hits =
         |from: i64, to: i64| -> Vec<Vec<u8>> { (from..to).map(|at| hit(at, &url(at))).collect() };
     let mut classify = ClassifyStage::new(classifier());
-    let landings = counted(&mut classify, &hits(0, 4_000), &hits(4_000, 8_000));
+    let (landings, out) = counted(&mut classify, &hits(0, 4_000), &hits(4_000, 8_000));
     assert!(landings <= 0.01, "{landings} allocations a landing");
+    assert_eq!(visits(&passed_on(&out)).count(), 4_000);
     // The same page views again, as quickly as a reload, with ids of their own.
     let reload = |ids_from: u64| -> Vec<Vec<u8>> {
         let id = |at: i64| Id::builder("reload").number(ids_from + at as u64).finish();
         let reload = |at: i64| changed(at, &url(at), |hit| hit.hit_id = id(at));
         (7_500..8_000).map(reload).collect()
     };
-    let reloads = counted(&mut classify, &reload(1 << 20), &reload(1 << 21));
+    let (reloads, out) = counted(&mut classify, &reload(1 << 20), &reload(1 << 21));
     assert!(reloads <= 0.01, "{reloads} allocations a later page view");
+    let records = passed_on(&out);
+    assert_eq!((records.len(), visits(&records).count()), (500, 0));
     // The parameters of a content are part of its address, which is then put together, in order.
     let with_query = |from: i64, to: i64| -> Vec<Vec<u8>> {
         (from..to)
@@ -96,38 +116,12 @@ fn a_landing_allocates_nothing_with_parameters_or_without() {
             .collect()
     };
     let before = with_query(8_000, 12_000);
-    let landings = counted(&mut classify, &before, &with_query(12_000, 16_000));
+    let (landings, out) = counted(&mut classify, &before, &with_query(12_000, 16_000));
     assert!(
         landings <= 0.01,
         "{landings} allocations a landing with a query"
     );
-}
-
-/// What the classify stage makes of these hits.
-fn classified(hits: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let log = Log::open(&directory.path().join("log.redb")).expect("opens");
-    for hits in hits.chunks(500) {
-        let mut commit = Commit::default();
-        hits.iter()
-            .for_each(|hit| commit.append(topic::HITS_RAW, hit));
-        log.commit(&commit, Durability::Replayable)
-            .expect("commits");
-    }
-    let stop = StopSignal::new();
-    stop.drain();
-    run(ClassifyStage::new(classifier()), &log, &stop).expect("runs");
-    let (mut records, mut offset) = (Vec::new(), 0);
-    loop {
-        let batch = log
-            .read(topic::HITS_CLASSIFIED, offset, 1 << 20)
-            .expect("reads");
-        if batch.next_offset() == offset {
-            return records;
-        }
-        records.extend(batch.iter().map(|(_, record)| record.to_vec()));
-        offset = batch.next_offset();
-    }
+    assert_eq!(visits(&passed_on(&out)).count(), 4_000);
 }
 
 /// What a record is read into, what is held for five seconds of event time, and what is said of it take the
@@ -140,10 +134,11 @@ fn a_return_allocates_nothing_and_a_new_reader_now_and_then() {
         let hits: Vec<Vec<u8>> = (0..12_000)
             .map(|at| changed(at, &url(at), |hit| change(hit, at)))
             .collect();
-        let records = classified(&hits);
+        let (_, out) = counted(&mut ClassifyStage::new(classifier()), &[], &hits);
+        let records = passed_on(&out);
         assert_eq!(records.len(), 12_000);
         let mut chain = ChainStage::new(classifier());
-        counted(&mut chain, &records[..8_000], &records[8_000..])
+        counted(&mut chain, &records, &records[8_000..]).0
     };
     let returns = measured(|_, _| {});
     assert!(returns <= RETURN_MAX, "{returns} allocations a return");
