@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use grapevine_log::{Durability, LocalPartition, Log, LogError, Partition, Position};
 use grapevine_metrics::{
-    CommitEnd, CommitEnded, PartitionLag, SnapshotFailed, SnapshotSaved, StateReplayed, StateSize,
-    StepDone,
+    CommitEnd, CommitEnded, PartitionLag, SnapshotFailed, SnapshotSaved, StateCounted,
+    StateReplayed, StateSize, StepDone,
 };
 
 use crate::outputs::Outputs;
@@ -408,6 +408,15 @@ impl<S: Stage, P: Partition, K: SavedStates> Driver<S, P, K> {
             entries: self.stage.entries() as u64,
         }
         .emit();
+        for (what, count) in self.stage.counts() {
+            StateCounted {
+                stage: S::NAME,
+                partition: self.partition.partition(),
+                what,
+                count,
+            }
+            .emit();
+        }
         Ok(taken)
     }
 

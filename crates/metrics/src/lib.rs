@@ -26,8 +26,8 @@ pub use facts::sink::{
     BatchInserted, ClickHouseRetried, RetryReason, RowsVisible, TokenWithoutRows,
 };
 pub use facts::stage::{
-    Buried, CommitEnd, CommitEnded, SnapshotFailed, SnapshotSaved, StateReplayed, StateSize,
-    StepDone,
+    Buried, CommitEnd, CommitEnded, SnapshotFailed, SnapshotSaved, StateCounted, StateReplayed,
+    StateSize, StepDone,
 };
 
 /// Media type of [`render`].

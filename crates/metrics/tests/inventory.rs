@@ -6,8 +6,8 @@ use std::time::Duration;
 use grapevine_metrics::{
     BatchInserted, Buried, ClickHouseRetried, CommitEnd, CommitEnded, HitsTaken, PartitionLag,
     PartitionLeft, RequestAnswered, RequestEnd, RetryReason, RowsVisible, SnapshotFailed,
-    SnapshotSaved, SpoolDrained, SpoolFilled, SpoolState, Started, StateReplayed, StateSize,
-    StepDone, TokenWithoutRows, names, render,
+    SnapshotSaved, SpoolDrained, SpoolFilled, SpoolState, Started, StateCounted, StateReplayed,
+    StateSize, StepDone, TokenWithoutRows, names, render,
 };
 
 const TOOK: Duration = Duration::from_millis(20);
@@ -61,6 +61,13 @@ fn tell_everything() {
         stage: "chain",
         partition: 1,
         entries: 9,
+    }
+    .emit();
+    StateCounted {
+        stage: "chain",
+        partition: 1,
+        what: "tokens_unknown",
+        count: 4,
     }
     .emit();
     SnapshotSaved {

@@ -129,6 +129,32 @@ impl StateSize {
     }
 }
 
+/// What a stage counted of one partition since its state began: what it left out, joined or could not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct StateCounted {
+    /// `classify` or `chain`.
+    pub stage: &'static str,
+    /// Partition of its input.
+    pub partition: i32,
+    /// Short fixed name of what was counted.
+    pub what: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+impl StateCounted {
+    /// Sets the gauge.
+    pub fn emit(self) {
+        let label = Counted {
+            stage: self.stage,
+            partition: self.partition,
+            what: self.what,
+        };
+        let count = i64::try_from(self.count).unwrap_or(i64::MAX);
+        FACTS.stage.counted.get_or_create(&label).set(count);
+    }
+}
+
 /// A stage saved its state of one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotSaved {
@@ -247,12 +273,20 @@ struct StagePartition {
     partition: i32,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Counted {
+    stage: &'static str,
+    partition: i32,
+    what: &'static str,
+}
+
 pub(crate) struct Metrics {
     records: Family<Stage, Counter>,
     step: Histograms<Part>,
     commits: Family<Ended, Counter>,
     letters: Family<Reason, Counter>,
     entries: Family<StagePartition, Gauge>,
+    counted: Family<Counted, Gauge>,
     snapshots: Family<Stage, Counter>,
     snapshots_failed: Family<Stage, Counter>,
     snapshot_bytes: Family<StagePartition, Gauge>,
@@ -283,6 +317,10 @@ impl Metrics {
             entries: registrar.gauge(
                 "grapevine_state_entries",
                 "Things that a stage remembers of a partition",
+            ),
+            counted: registrar.gauge(
+                "grapevine_state_counted",
+                "What a stage left out, joined or could not tell of a partition since its state began, by what",
             ),
             snapshots: registrar.counter(
                 "grapevine_state_snapshots",
