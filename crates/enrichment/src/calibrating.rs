@@ -6,7 +6,9 @@ use std::sync::Arc;
 use grapevine_event::{
     AddressOf, Channel, Evidence, Heartbeat, Method, Share, ShareKind, Visit, VisitorBasis,
 };
-use grapevine_inference::calibration::{Calibrations, Learned, Marked, PrivateReaders, TokenLaw};
+use grapevine_inference::calibration::{
+    Calibrations, Learned, Marked, PrivateReaders, TokenLaw, TokenOwner, tell_token_of_nobody,
+};
 use grapevine_inference::{COLLECTOR, Classifier, evidence};
 use grapevine_signals::Surface;
 use serde::{Deserialize, Serialize};
@@ -37,9 +39,21 @@ pub(crate) struct Beside {
     pub(crate) company: f64,
     /// How many of them came by private links; `None` where others are not looked at.
     pub(crate) private_readers: Option<PrivateReaders>,
+    /// Whose its token is; says nothing where it has none.
+    pub(crate) owner: TokenOwner,
 }
 
 impl Calibrating {
+    /// Takes a visit, before [`visit`](Self::visit): whose its token is, and says so where nobody was seen to be given it.
+    pub(crate) fn owner(&mut self, visit: &mut Visit<'_>, owner_seen: bool) -> TokenOwner {
+        let given_token = visit.share_token.is_some();
+        let owner = self.sites.owner(visit.site, given_token, owner_seen);
+        if owner == TokenOwner::Nobody {
+            tell_token_of_nobody(visit);
+        }
+        owner
+    }
+
     /// Takes a visit whose evidence is whole but for what its site's tokens say, and adds that. Gives the
     /// version that it is then judged by; `None` where it stays as it was.
     pub(crate) fn visit(
@@ -50,6 +64,7 @@ impl Calibrating {
             front,
             company,
             private_readers,
+            owner,
         }: Beside,
     ) -> Option<Arc<str>> {
         let has = |name: &str| visit.evidence.iter().any(|fact| fact.name == name);
@@ -61,7 +76,7 @@ impl Calibrating {
         let named = names_itself && is_private(classifier, visit) && !has(evidence::TOKEN_AGAIN);
         self.sites.visit(visit.site, named);
         if named {
-            self.sites.known(visit.site, marked);
+            self.sites.known(visit.site, marked.then_some(owner));
             return None;
         }
         if has(evidence::TOKEN_BROKEN) {
@@ -90,6 +105,7 @@ impl Calibrating {
             private_readers: private_readers.unwrap_or_default(),
             front,
             token,
+            owner,
             with_id,
         };
         let alone = landing.alone();
@@ -106,7 +122,7 @@ impl Calibrating {
                 false => law,
             };
             let adds = learned.map_or(0.0, |learned| learned.adds(alone));
-            law.judge(visit, adds, model);
+            law.judge(visit, adds, owner, model);
         } else if let Some(learned) = learned {
             learned.apply(visit, alone, private_readers, model);
         }
@@ -126,7 +142,9 @@ impl Calibrating {
             && share.address_of == AddressOf::Sender
             && share.private == Some(true)
         {
-            self.sites.known(share.site, share.token.is_some());
+            // Whose its token is nobody is asked.
+            let token = share.token.is_some().then_some(TokenOwner::Untold);
+            self.sites.known(share.site, token);
         }
     }
 

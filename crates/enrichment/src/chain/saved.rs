@@ -10,7 +10,8 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 15 has when the first visits of a content were. No release wrote 2 to 14.
+/// Format of the saved state: 15 has when the first visits of a content were, what the last hour brought, signs of
+/// sharing, and whose the tokens are that sites learn from. No release wrote 2 to 14.
 const FORMAT: u32 = 15;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;

@@ -6,6 +6,7 @@ use grapevine_event::{
     Channel, Edge, EdgeMethod, Evidence, Heartbeat, Method, ParentKind, Share, ShareKind, Surge,
     Visit, VisitEvent, VisitorBasis, topic,
 };
+use grapevine_inference::calibration::TokenOwner;
 use grapevine_inference::causes::Marks;
 use grapevine_inference::chains::{
     Arrival, Cause, Chains, Finding, Gift, Judgement, Reproductions, add_to_rest, order_evidence,
@@ -116,10 +117,13 @@ impl State {
             let evidence = hints.evidence(&name_of, &mut room.words);
             visit.evidence.extend(evidence);
         }
+        let owner_seen = self.chains.owner_is_seen(&arrival);
+        let owner = self.calibrating.owner(&mut visit, owner_seen);
         let beside = Beside {
             front,
             company: hints.company(),
             private_readers: hints.private_readers(),
+            owner,
         };
         let version = self.calibrating.visit(classifier, &mut visit, beside);
         let mut visit = match &version {
@@ -135,7 +139,7 @@ impl State {
             app: &app,
             ..arrival
         };
-        let judgement = judgement(&visit, classifier.model());
+        let judgement = judgement(&visit, owner, classifier.model());
         let place = self.chains.arrive(&arrival, &judgement);
         visit.cascade_id = Some(place.cascade);
         visit.generation = Some(i32::from(place.generation));
@@ -388,7 +392,7 @@ fn is_front(visit: &Visit<'_>, classifier: &Classifier) -> bool {
 }
 
 /// What a visit says of itself to its content's chains.
-fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
+fn judgement(visit: &Visit<'_>, owner: TokenOwner, model: &Model) -> Judgement {
     let dark = [
         visit.dark_probability_low,
         visit.dark_probability,
@@ -405,10 +409,14 @@ fn judgement(visit: &Visit<'_>, model: &Model) -> Judgement {
         }
         false => [1.0; 3],
     };
+    // Of such a token alone others are not told by which way its reader came.
+    let may_be_made_up = owner == TokenOwner::Nobody && has(evidence::WITHOUT_TOKEN);
     Judgement {
         outside: is_from_outside(visit),
         decided: visit.method != Method::Prior,
-        way_known: visit.method != Method::Prior && visit.channel != Channel::Internal,
+        way_known: visit.method != Method::Prior
+            && visit.channel != Channel::Internal
+            && !may_be_made_up,
         traceless: visit.method == Method::Prior
             || has(evidence::WITHOUT_TOKEN)
             || has(evidence::TOKEN_AGAIN),

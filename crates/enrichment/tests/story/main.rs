@@ -9,4 +9,5 @@ mod readers;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod world;

@@ -26,8 +26,12 @@
 //! `[site]`). And a link loses its token more often where nobody came by a private link of late than beside many who
 //! did (`survival_beside_*`, [`TokenLaw::beside`]). How many came without a trace is known without tokens, and stays
 //! in: by others of late this module means those of known ways.
+//!
+//! Anybody can make up a token. Where visits are given theirs, nothing is learned from those that nobody was seen to be
+//! given ([`TokenOwner`]).
 
 mod learning;
+mod owners;
 mod site;
 mod solve;
 mod tokens;
@@ -39,8 +43,9 @@ use crate::clock::key;
 use crate::model::Model;
 use crate::recent::Recent;
 pub use learning::Learned;
+pub use owners::TokenOwner;
 use site::Site;
-pub use tokens::TokenLaw;
+pub use tokens::{TokenLaw, tell_token_of_nobody};
 pub(crate) use tokens::{dark_or_own, what_it_says};
 
 /// Sites remembered: about 2 MB.
@@ -82,6 +87,8 @@ pub struct Marked<'t> {
     pub front: bool,
     /// Its token, where it has one that is not known to be the reader's own.
     pub token: Option<&'t str>,
+    /// Whose that is.
+    pub owner: TokenOwner,
     /// Whether the reader has an id that the site keeps, by which own tokens are recognised.
     pub with_id: bool,
 }
@@ -115,8 +122,8 @@ impl Default for Calibrations {
 }
 
 impl Calibrations {
-    /// Takes a landing without referrer that could carry a token. Gives what was learned from the site's
-    /// earlier visits; `None` while that is nothing.
+    /// Takes a landing without referrer that could carry a token; one by a token of nobody is left out. Gives
+    /// what was learned from the site's earlier visits; `None` while that is nothing.
     pub fn landing(
         &mut self,
         site: &str,
@@ -124,7 +131,9 @@ impl Calibrations {
         landing: Marked<'_>,
         model: &Model,
     ) -> Option<&Learned> {
-        let label = landing.token.map(|token| {
+        let counts = landing.token.is_none() || landing.owner.teaches();
+        let token = landing.token.filter(|_| counts);
+        let label = token.map(|token| {
             let token = key("label", &[site.as_bytes(), token.as_bytes()]);
             let before = self.tokens.get(token).map_or(0.0, |landings| *landings);
             self.tokens.set(token, before + 1.0);
@@ -132,7 +141,9 @@ impl Calibrations {
         });
         let site = self.site(site);
         site.learn_where_due(version, model);
-        site.count(&landing, label, model);
+        if counts {
+            site.count(&landing, label, model);
+        }
         site.learned()
     }
 
@@ -153,10 +164,20 @@ impl Calibrations {
         self.site(site).count_visit(named);
     }
 
-    /// Takes a link that is known to be passed on in private by something else than its token:
-    /// `token` says whether it carried one.
-    pub fn known(&mut self, site: &str, token: bool) {
-        self.site(site).count_known(token);
+    /// Takes any visit of a person, before anything else of it: `given_token` says whether it was given a token. Gives
+    /// whose the token of its link is, of which is known whether a visit was seen that was given it.
+    pub fn owner(&mut self, site: &str, given_token: bool, owner_seen: bool) -> TokenOwner {
+        let site = self.site(site);
+        site.count_given(given_token);
+        site.owner(owner_seen)
+    }
+
+    /// Takes a link that is known to be passed on in private by something else than its token: whose token it
+    /// carried, `None` where it carried none. One by a token of nobody is left out.
+    pub fn known(&mut self, site: &str, token: Option<TokenOwner>) {
+        if token.is_none_or(TokenOwner::teaches) {
+            self.site(site).count_known(token.is_some());
+        }
     }
 
     /// Gives a record of every site that changed since it was given last, in the order of use.

@@ -6,8 +6,9 @@ use grapevine_event::Calibration;
 use serde::{Deserialize, Serialize};
 
 use super::learning::{Learned, Seen, believe, learn};
+use super::owners::Owners;
 use super::tokens::{OwnTokens, TokenLaw};
-use super::{Marked, PrivateReaders};
+use super::{Marked, PrivateReaders, TokenOwner};
 use crate::model::{Model, Range};
 
 /// Bins of what the facts say, each half a unit of log-odds wide, around 0.
@@ -80,6 +81,7 @@ pub(super) struct Site {
     /// All visits of people, and those by private apps that name themselves.
     visits: f64,
     named: f64,
+    owners: Owners,
     learned: Option<Learned>,
     /// Landings that were counted since something was learned.
     news: f64,
@@ -102,6 +104,7 @@ impl Site {
             known_with_token: 0.0,
             visits: 0.0,
             named: 0.0,
+            owners: Owners::default(),
             learned: None,
             news: 0.0,
             changed: false,
@@ -187,6 +190,15 @@ impl Site {
         self.named += f64::from(u8::from(named));
     }
 
+    pub(super) fn count_given(&mut self, given_token: bool) {
+        self.owners.visit(given_token);
+    }
+
+    /// Whose a token is, of which is known whether a visit was seen that was given it.
+    pub(super) fn owner(&self, owner_seen: bool) -> TokenOwner {
+        self.owners.of(owner_seen)
+    }
+
     fn halve(&mut self) {
         self.without_id /= 2.0;
         self.unknown /= 2.0;
@@ -196,6 +208,7 @@ impl Site {
         self.squares /= 2.0;
         self.visits /= 2.0;
         self.named /= 2.0;
+        self.owners.halve();
         for facts in &mut self.facts {
             facts.landings /= 2.0;
             facts.tokens /= 2.0;

@@ -20,8 +20,14 @@ fn marked(log_odds: f64, token: Option<&str>) -> Marked<'_> {
         private_readers: PrivateReaders::None,
         front: false,
         token,
+        owner: TokenOwner::Seen,
         with_id: true,
     }
+}
+
+/// The token of a link of known way, whose owner was seen.
+fn seen(token: bool) -> Option<TokenOwner> {
+    token.then_some(TokenOwner::Seen)
 }
 
 /// A fixed stream of numbers from 0 to 1.
@@ -56,7 +62,7 @@ fn site_of(wide: f64, off: f64, survival: f64, landings: usize, known: usize) ->
     let survival_of_known = odds / (1.0 + odds);
     for at in 0..landings.max(known) {
         if at < known {
-            calibrations.known("s", dice.unit() < survival_of_known);
+            calibrations.known("s", seen(dice.unit() < survival_of_known));
         }
         if at < landings {
             let facts = wide * (dice.unit() - 0.6);
@@ -146,7 +152,7 @@ fn the_curve_is_straight_and_facts_that_are_worth_less_are_noticed() {
     let mut dice = Dice(9);
     for at in 0..20_000 {
         if at % 20 == 0 {
-            calibrations.known("s", dice.unit() < 0.5);
+            calibrations.known("s", seen(dice.unit() < 0.5));
         }
         // The facts are worth a third of what they claim, around the same mean.
         let facts = 6.0 * dice.unit() - 3.0;
@@ -205,7 +211,7 @@ fn sites_are_kept_apart_and_bounded() {
             .is_none()
     );
     for at in 0..3 * SITES_MAX {
-        calibrations.known(&format!("site-{at}"), true);
+        calibrations.known(&format!("site-{at}"), seen(true));
     }
     assert_eq!(calibrations.entries(), SITES_MAX as usize);
 }
@@ -251,7 +257,7 @@ fn a_token_that_brings_many_weighs_as_one_share() {
             let token = label(if one { 0 } else { at });
             let token = (at % 2 == 0).then_some(token.as_str());
             calibrations.landing("s", "v", marked(-1.0, token), &model);
-            calibrations.known("s", at % 2 == 0);
+            calibrations.known("s", seen(at % 2 == 0));
         }
         let learned = calibrations.landing("s", "v", marked(-1.0, None), &model);
         learned.expect("learned").intercept()
@@ -270,7 +276,7 @@ fn site_with_own_tokens(survival: f64, own: f64, again: f64, with_id: bool) -> C
     let mut dice = Dice(11);
     for at in 0..6_000 {
         if at % 10 == 0 {
-            calibrations.known("s", dice.unit() < survival);
+            calibrations.known("s", seen(dice.unit() < survival));
         }
         let facts = 6.0 * (dice.unit() - 0.6);
         let private = dice.unit() < sigmoid(facts);
@@ -335,7 +341,7 @@ fn fronts_say_nothing_of_own_tokens() {
         let mut dice = Dice(11);
         for at in 0..6_000 {
             if at % 10 == 0 {
-                calibrations.known("s", dice.unit() < 0.3);
+                calibrations.known("s", seen(dice.unit() < 0.3));
             }
             let facts = 6.0 * (dice.unit() - 0.6);
             let private = dice.unit() < sigmoid(facts);
@@ -470,7 +476,7 @@ fn what_facts_are_worth_is_not_drawn_on_beyond_what_was_seen() {
     let mut dice = Dice(13);
     for at in 0..12_000 {
         if at % 20 == 0 {
-            calibrations.known("s", dice.unit() < 0.5);
+            calibrations.known("s", seen(dice.unit() < 0.5));
         }
         // Worth twice what they claim.
         let facts = 4.0 * (dice.unit() - 0.5);
@@ -498,7 +504,7 @@ fn site_of_groups(off: f64) -> (Calibrations, [f64; 2]) {
     let [mut links, mut kept] = [[0.0; 2]; 2];
     for at in 0..12_000 {
         if at % 20 == 0 {
-            calibrations.known("s", dice.unit() < 0.5);
+            calibrations.known("s", seen(dice.unit() < 0.5));
         }
         let facts = 4.0 * (dice.unit() - 0.6);
         let private = dice.unit() < sigmoid(facts + off);
@@ -614,7 +620,7 @@ proptest! {
             }
             for calibrations in [&mut whole, &mut resumed] {
                 if *known {
-                    calibrations.known("s", *token);
+                    calibrations.known("s", seen(*token));
                 }
                 calibrations.visit("s", *known);
                 if *known && *token {

@@ -453,6 +453,14 @@ impl Chains {
         self.forest.give(content, gift, app);
     }
 
+    /// Whether a visit of its content was seen that was given the token by which a landing came.
+    pub fn owner_is_seen(&self, arrival: &Arrival<'_>) -> bool {
+        arrival.incoming_token.is_some_and(|token| {
+            let owner = self.forest.owner(arrival.site, arrival.content, token);
+            owner.is_some()
+        })
+    }
+
     /// Key of the token that a landing came by, where its owner may still come: nobody has it yet, and
     /// the landing is no return.
     pub fn awaited(&self, arrival: &Arrival<'_>) -> Option<u64> {
