@@ -197,7 +197,7 @@ fn a_link_with_a_decoration_says_it_and_becomes_the_link_without_it() {
         let row = row.unwrap();
         let is_row = |found: &grapevine_signals::Decoration| found.id == row.id;
         let campaign = &link.campaign;
-        let mut others = link.click_ids.len() + link.share_marks.len();
+        let mut others = link.click_ids.iter().count() + link.share_marks.iter().count();
         others += usize::from(link.share_token.is_some()) + usize::from(link.recipient.is_some());
         let said = match entry.text("says") {
             "share-token" => link.share_token.as_deref() == Some(&value),
