@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::error::{TestingError, io};
+use crate::install;
 use crate::ports::Port;
 use crate::process::GuardedProcess;
 
@@ -13,6 +17,9 @@ use crate::process::GuardedProcess;
 const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Lines of its log that an error shows.
 pub(crate) const WORDS_LINES: usize = 25;
+
+/// What a cluster begins with, in the storage of a broker that is a controller.
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
 
 /// How long Java may take to say what its threads do.
 const DUMP_WITHIN: Duration = Duration::from_secs(3);
@@ -75,7 +82,7 @@ impl Broker {
         };
         let mut text = format!(
             "node.id={id}\nlog.dirs={}\nlisteners={listeners}\nadvertised.listeners={advertised}\n",
-            broker.directory.join("data").display(),
+            broker.data().display(),
             listeners = broker.listeners(&["CONTROLLERS", "BROKERS", "CLIENTS"]),
             advertised = broker.listeners(&["BROKERS", "CLIENTS"]),
         );
@@ -102,12 +109,35 @@ impl Broker {
         names.iter().map(listener).collect::<Vec<_>>().join(",")
     }
 
-    /// Formats its storage: once, before the first start.
+    /// Formats its storage, before the first start: with what Kafka's own tool made of one like it, which
+    /// takes a Java of its own and is kept.
     pub(crate) fn format(
         &self,
         cluster_id: &str,
+        kind: &str,
         arguments: &[String],
     ) -> Result<(), TestingError> {
+        let kept = install::formatted(kind, |work| {
+            self.format_by_tool(cluster_id, arguments)?;
+            let made = self.data().join(BOOTSTRAP);
+            fs::copy(&made, work.join(BOOTSTRAP)).map_err(io("cannot copy", &made))?;
+            Ok(())
+        })?;
+        let data = self.data();
+        fs::create_dir_all(&data).map_err(io("cannot create", &data))?;
+        let bootstrap = kept.join(BOOTSTRAP);
+        fs::copy(&bootstrap, data.join(BOOTSTRAP)).map_err(io("cannot copy", &bootstrap))?;
+        // Sixteen bytes, other ones for each broker.
+        let directory_id = URL_SAFE_NO_PAD.encode(format!("grapevine-disk{:02}", self.id));
+        let path = data.join("meta.properties");
+        let text = format!(
+            "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={directory_id}\n",
+            self.id
+        );
+        fs::write(&path, text).map_err(io("cannot write", path))
+    }
+
+    fn format_by_tool(&self, cluster_id: &str, arguments: &[String]) -> Result<(), TestingError> {
         let output = self
             .command("kafka.tools.StorageTool")
             .args(["format", "-t", cluster_id, "-c"])
@@ -173,8 +203,13 @@ impl Broker {
 
     /// Leaves in peace: hands over its partitions, writes down that it was clean.
     pub(crate) fn stop(&mut self) {
+        self.stop_within(STOP_GRACE);
+    }
+
+    /// The same, however long it may take.
+    pub(crate) fn stop_within(&mut self, grace: Duration) {
         if let Some(mut process) = self.process.take() {
-            process.stop(STOP_GRACE);
+            process.stop(grace);
         }
     }
 
@@ -206,6 +241,10 @@ impl Broker {
 
     fn name(&self) -> String {
         format!("Kafka broker {}", self.id)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 
     fn configuration(&self) -> PathBuf {

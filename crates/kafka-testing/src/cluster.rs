@@ -1,5 +1,6 @@
 //! A cluster of brokers in KRaft mode.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -21,6 +22,8 @@ use crate::security::{self, Certificates, Security};
 
 /// How long brokers may take until they answer. A busy machine is slow.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// How long Java may take to write down its classes, which is work.
+const KEPT_WITHIN: Duration = Duration::from_secs(120);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one look may take. It ends as soon as a broker answers.
@@ -53,6 +56,8 @@ pub struct ClusterBuilder {
     security: Security,
     properties: Vec<(String, String)>,
     lasting: bool,
+    /// Where its Java keeps the classes that it has loaded, once it ends.
+    keeps_classes: Option<PathBuf>,
 }
 
 impl ClusterBuilder {
@@ -122,30 +127,30 @@ impl ClusterBuilder {
             true => &JAVA_LASTING,
             false => &JAVA_QUICK,
         };
+        let classes = match &self.keeps_classes {
+            Some(archive) => Some(format!("-XX:ArchiveClassesAtExit={}", archive.display())),
+            None if self.lasting => None,
+            None => Some(format!(
+                "-XX:SharedArchiveFile={}",
+                kept_classes()?.display()
+            )),
+        };
         let brokers = ports
             .into_iter()
             .enumerate()
             .map(|(index, ports)| {
                 let java = options.iter().map(|option| (*option).to_owned());
-                let java = java.chain(allowed.clone()).collect();
+                let java = java.chain(classes.clone()).chain(allowed.clone()).collect();
                 Broker::prepare(index + 1, ports, directory.path(), &jars, &properties, java)
             })
             .collect::<Result<Vec<_>, _>>()?;
 
         let cluster_id = URL_SAFE_NO_PAD.encode(*b"grapevine-tests!");
+        let kind = format!("{:?}", self.security).to_lowercase();
         let arguments = security::format_arguments(self.security);
-        std::thread::scope(|scope| {
-            let formats: Vec<_> = brokers
-                .iter()
-                .map(|broker| scope.spawn(|| broker.format(&cluster_id, &arguments)))
-                .collect();
-            formats
-                .into_iter()
-                .try_for_each(|format| match format.join() {
-                    Ok(formatted) => formatted,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-        })?;
+        for broker in &brokers {
+            broker.format(&cluster_id, &kind, &arguments)?;
+        }
         let mut cluster = Cluster {
             brokers,
             security: self.security,
@@ -217,6 +222,18 @@ impl ClusterBuilder {
     }
 }
 
+/// Kafka's classes as Java keeps them once they are loaded: to read them from the jars and to check them is half
+/// of the work of a start. A broker is started for nothing else where they are not kept yet.
+fn kept_classes() -> Result<PathBuf, TestingError> {
+    install::kafka_classes(|archive| {
+        let mut builder = Cluster::builder();
+        builder.keeps_classes = Some(archive.to_owned());
+        let mut cluster = builder.start()?;
+        cluster.brokers[0].stop_within(KEPT_WITHIN);
+        Ok(())
+    })
+}
+
 /// A running cluster; it ends, and its data goes, when dropped.
 #[derive(Debug)]
 pub struct Cluster {
@@ -243,6 +260,7 @@ impl Cluster {
             security: Security::Plaintext,
             properties: Vec::new(),
             lasting: false,
+            keeps_classes: None,
         }
     }
 

@@ -36,6 +36,34 @@ pub(crate) fn kafka() -> Result<PathBuf, TestingError> {
     .map(|directory| directory.join("libs"))
 }
 
+/// Java's archive of Kafka's classes, which `make` makes where it is not there yet: one for each version of
+/// Java, which takes no other's.
+///
+/// # Errors
+/// Those of the cache, and of `make`.
+pub(crate) fn kafka_classes(
+    make: impl FnOnce(&Path) -> Result<(), TestingError>,
+) -> Result<PathBuf, TestingError> {
+    java()?;
+    let said = said_by_java().unwrap_or_default();
+    let version = said.split('"').nth(1).unwrap_or("unknown");
+    let name = format!("kafka-{KAFKA_VERSION}-classes-{version}");
+    let archive = |directory: &Path| directory.join("classes.jsa");
+    obtain(&name, |work| make(&archive(work))).map(|directory| archive(&directory))
+}
+
+/// Directory of what Kafka's tool made of the storage of a broker of this kind, which `make` makes where it
+/// is not there yet.
+///
+/// # Errors
+/// Those of the cache, and of `make`.
+pub(crate) fn formatted(
+    kind: &str,
+    make: impl FnOnce(&Path) -> Result<(), TestingError>,
+) -> Result<PathBuf, TestingError> {
+    obtain(&format!("kafka-{KAFKA_VERSION}-storage-{kind}"), make)
+}
+
 /// Apicurio's runnable jar, brought there if it is not.
 ///
 /// # Errors
@@ -178,14 +206,19 @@ fn maven(part: &str, arguments: &[String]) -> Result<(), TestingError> {
     })
 }
 
-/// Checks, once a process, that Java is there and new enough.
-fn java() -> Result<(), TestingError> {
-    static FOUND: OnceLock<Option<String>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
+/// What Java says of its version, asked once a process; none where there is no Java.
+fn said_by_java() -> Option<&'static str> {
+    static SAID: OnceLock<Option<String>> = OnceLock::new();
+    let said = SAID.get_or_init(|| {
         let output = Command::new("java").arg("-version").output().ok()?;
         Some(String::from_utf8_lossy(&output.stderr).into_owned())
     });
-    let Some(said) = found else {
+    said.as_deref()
+}
+
+/// Checks that Java is there and new enough.
+fn java() -> Result<(), TestingError> {
+    let Some(said) = said_by_java() else {
         return Err(TestingError::Missing {
             program: "java",
             remedy: "apt-get install openjdk-17-jre-headless",
