@@ -272,11 +272,11 @@ pub fn fixed_pseudonyms(data_dir: &Path) {
     std::fs::write(data_dir.join("secret.key"), [7; 32]).expect("writes");
 }
 
-/// Everything that ClickHouse holds of the pipeline: for each table rows, distinct rows and a sum
-/// over their content, and the aggregates as the projections have them and as the rows have them.
+/// Everything that ClickHouse holds of the pipeline: for each table, visits first, rows, distinct rows and
+/// a sum over their content, and the aggregates as the projections have them and as the rows have them.
 pub fn contents(data_dir: &Path) -> String {
-    let mut statements = Vec::new();
-    for table in [
+    // One question for all tables: each question starts an engine.
+    let tables = [
         "visits",
         "events",
         "shares",
@@ -286,18 +286,26 @@ pub fn contents(data_dir: &Path) -> String {
         "chain_models",
         "surges",
         "dead_letters",
-    ] {
-        statements.push(format!(
-            "SELECT '{table}', count(), uniqExact(topic, partition, offset), sum(cityHash64(toString(tuple(*)))) FROM grapevine.{table}"
-        ));
-    }
+    ]
+    .map(|table| {
+        format!(
+            "SELECT '{table}' AS name, count(), uniqExact(topic, partition, offset), sum(cityHash64(toString(tuple(*)))) FROM grapevine.{table}"
+        )
+    })
+    .join(" UNION ALL ");
+    let mut answers = query(
+        data_dir,
+        &format!("SELECT * FROM ({tables}) ORDER BY name = 'visits' DESC, name"),
+    );
     for projections in [0, 1] {
-        statements.push(format!(
-            "SELECT 'hours', count(), sum(visits), sum(hash) FROM (SELECT count() AS visits, cityHash64(toStartOfHour(time), channel, app, visits) AS hash FROM grapevine.visits GROUP BY toStartOfHour(time), channel, app) SETTINGS optimize_use_projections = {projections}"
-        ));
+        answers += &query(
+            data_dir,
+            &format!(
+                "SELECT 'hours', count(), sum(visits), sum(hash) FROM (SELECT count() AS visits, cityHash64(toStartOfHour(time), channel, app, visits) AS hash FROM grapevine.visits GROUP BY toStartOfHour(time), channel, app) SETTINGS optimize_use_projections = {projections}"
+            ),
+        );
     }
-    let answers: Vec<String> = statements.iter().map(|sql| query(data_dir, sql)).collect();
-    answers.concat()
+    answers
 }
 
 /// Pseudo-random numbers from a seed (SplitMix64): which moment a test kills at.

@@ -52,7 +52,7 @@ fn an_import_killed_again_and_again_gives_the_rows_of_an_undisturbed_one() {
     let whole = started.elapsed();
 
     let mut moments = Moments::new(11);
-    for _ in 0..kills(20) {
+    for _ in 0..kills(10) {
         let mut import = command(&killed)
             .args(["import", "--quiet", "--site", "news.example", &log])
             .stderr(Stdio::null())
@@ -118,7 +118,7 @@ fn hits_sent_while_the_process_is_killed_are_there_once_each() {
     let mut moments = Moments::new(5);
     let mut acknowledged = BTreeSet::new();
     let mut batch = 0;
-    for _ in 0..kills(12) {
+    for _ in 0..kills(8) {
         let local = Local::start(&data_dir);
         let url = format!("{}/v1/hits", local.collector);
         let deadline = std::time::Instant::now() + Duration::from_millis(100 + moments.below(2000));

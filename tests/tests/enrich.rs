@@ -43,7 +43,7 @@ fn killed_again_and_again_it_writes_the_same_bytes() {
     world.feed(0..HITS / 2);
     let rough_home = home.path().join("rough");
     let mut moments = Moments::new(5);
-    let kills = kills(12);
+    let kills = kills(8);
     for kill in 0..kills {
         let replica = world.enrich(&rough_home, "one", &[]);
         if kill == kills / 2 {

@@ -9,7 +9,7 @@ use clickhouse::{Client, Row};
 use grapevine_event::topic;
 use grapevine_log::{Commit, Durability, Log, LogError, Position};
 use grapevine_sink::{
-    Audit, Compared, Depth, LogView, Repair, SinkError, audit, migrate, repair, topics,
+    Audit, Compared, Depth, LogView, Options, Repair, SinkError, audit, migrate, repair, topics,
 };
 use serde::Deserialize;
 
@@ -30,7 +30,12 @@ async fn filled(turn: &Turn, records: u64) {
     turn.log
         .commit(&commit, Durability::Durable)
         .expect("commits");
-    drain(&turn.log, &turn.client(), quick())
+    // Parts enough for damage to lie in one of them; each costs the engine time.
+    let options = Options {
+        batch_rows_max: 500,
+        ..quick()
+    };
+    drain(&turn.log, &turn.client(), options)
         .await
         .expect("drains");
 }

@@ -449,7 +449,7 @@ fn a_replica_that_wakes_too_late_changes_nothing() {
             .append(&commit, Duration::from_secs(60))
             .expect("appends");
     };
-    append(3_000);
+    append(1_200);
     let mut sleeper = child(&turn, &kafka, "sleeper");
     // In the middle of its batches.
     let deadline = Instant::now() + PATIENCE;
@@ -467,11 +467,11 @@ fn a_replica_that_wakes_too_late_changes_nothing() {
     append(500);
     block_on(async {
         let other = Sink::start(kafka.replica("other"), turn.client());
-        all_there(&turn, &kafka, 3_500).await;
+        all_there(&turn, &kafka, 1_700).await;
         sleeper.resume();
         append(500);
         tokio::time::sleep(Duration::from_secs(8)).await;
-        all_there(&turn, &kafka, 4_000).await;
+        all_there(&turn, &kafka, 2_200).await;
         other.stop().await;
     });
     sleeper.kill();

@@ -103,7 +103,7 @@ fn times(said: &str, what: &str) -> usize {
 fn nothing_is_lost_or_double_after_kills() {
     let kills: u64 = std::env::var("GRAPEVINE_SINK_KILLS")
         .ok()
-        .map_or(40, |kills| kills.parse().expect("a number of kills"));
+        .map_or(20, |kills| kills.parse().expect("a number of kills"));
     // On the file system of the stores, to which it is moved in the end.
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("directory");
     let mut dice = ChaCha8Rng::seed_from_u64(17);
