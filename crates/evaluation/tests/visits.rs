@@ -66,6 +66,19 @@ fn every_visit_is_joined_with_its_truth_by_both_doors() {
     }
 }
 
+/// A table of `evaluate visits` is the same each time: nothing of it hangs on the machine's pace or on the order of a
+/// hash map.
+#[test]
+fn the_same_site_is_judged_the_same_each_time() {
+    for via in [Via::Hits, Via::Log] {
+        let scenario = scaled_to(&Scenario::drawn(140_001), 3_000.0);
+        let [one, other] = [(); 2].map(|()| driven(&scenario, via, 0.2).0);
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "{via:?}");
+        let measured = |outcome: &Outcome| format!("{:?}", measure_chains([&outcome.chains]));
+        assert_eq!(measured(&one), measured(&other), "{via:?}");
+    }
+}
+
 /// The bar for P(private link) over all visits of sites whose parameters no fit has seen, every site
 /// counting the same.
 const ALL_ECE_MAX: f64 = 0.03;

@@ -127,7 +127,11 @@ impl AppenderThread {
 }
 
 impl Appender {
-    pub(super) fn start(home: Home, clock: Clock) -> std::io::Result<(Appender, AppenderThread)> {
+    /// `beats`: the clock of heartbeats, where it writes any.
+    pub(super) fn start(
+        home: Home,
+        beats: Option<Clock>,
+    ) -> std::io::Result<(Appender, AppenderThread)> {
         let (jobs, receiver) = sync_channel(REQUESTS_MAX);
         let shared = Arc::new(Shared::default());
         let outbox = home.watch();
@@ -136,7 +140,7 @@ impl Appender {
             jobs: receiver,
             shared: shared.clone(),
             batch: Vec::new(),
-            pulse: Pulse::new(clock),
+            pulse: beats.map(Pulse::new),
         };
         let thread = std::thread::Builder::new()
             .name("collector".to_owned())
@@ -204,19 +208,20 @@ struct Writer {
     jobs: Receiver<Job>,
     shared: Arc<Shared>,
     batch: Vec<Job>,
-    pulse: Pulse,
+    pulse: Option<Pulse>,
 }
 
 impl Writer {
     fn run(mut self) {
         loop {
-            match self.jobs.recv_timeout(self.pulse.patience()) {
+            let patience = self.pulse.as_ref().map_or(BEAT_MAX, Pulse::patience);
+            match self.jobs.recv_timeout(patience) {
                 Ok(job) => self.write(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.pulse.is_due() {
-                self.beat();
+            if let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.is_due()) {
+                beat(pulse, &mut self.home);
             }
         }
     }
@@ -238,7 +243,7 @@ impl Writer {
         if let Err(error) = &outcome {
             tracing::error!(%error, requests = self.batch.len(), "hits could not be written");
         } else if self.batch.iter().any(|job| job.records.has_hits()) {
-            self.pulse.hits_came();
+            self.pulse.iter_mut().for_each(Pulse::hits_came);
         }
         let trouble = outcome.as_ref().err().cloned();
         *self
@@ -255,26 +260,27 @@ impl Writer {
             let _ = job.done.send(outcome.clone());
         }
     }
+}
 
-    fn beat(&mut self) {
-        let heartbeat = Heartbeat {
-            event_time: self.pulse.now_ms(),
-            source: "collector",
-        };
-        let mut records = Records::default();
-        let write = |out: &mut Vec<u8>| heartbeat.encode(out);
-        // Time passes in every partition, also where no hits come.
-        let added = records.add(topic::HITS_RAW, Route::Every, write);
-        if let Err(error) = added {
-            tracing::error!(%error, "heartbeat cannot be encoded");
-        }
-        let records = std::iter::once(&records);
-        // Lost by a crash it is only time that passes later.
-        if let Err(error) = self.home.write(records, Durability::Replayable) {
-            tracing::error!(%error, "heartbeat could not be written");
-        }
-        self.pulse.beaten();
+/// Writes that time has passed.
+fn beat(pulse: &mut Pulse, home: &mut Home) {
+    let heartbeat = Heartbeat {
+        event_time: pulse.now_ms(),
+        source: "collector",
+    };
+    let mut records = Records::default();
+    let write = |out: &mut Vec<u8>| heartbeat.encode(out);
+    // Time passes in every partition, also where no hits come.
+    let added = records.add(topic::HITS_RAW, Route::Every, write);
+    if let Err(error) = added {
+        tracing::error!(%error, "heartbeat cannot be encoded");
     }
+    let records = std::iter::once(&records);
+    // Lost by a crash it is only time that passes later.
+    if let Err(error) = home.write(records, Durability::Replayable) {
+        tracing::error!(%error, "heartbeat could not be written");
+    }
+    pulse.beaten();
 }
 
 fn append_error(error: LogError) -> AppendError {

@@ -105,6 +105,9 @@ pub struct CollectorConfig {
     pub bodies_bytes_max: usize,
     /// The clock of receipt.
     pub clock: Clock,
+    /// Whether it writes heartbeats. They come by the pace of the machine, so whoever feeds it by a clock
+    /// of his own and wants the same log each time writes his own.
+    pub heartbeats: bool,
 }
 
 impl std::fmt::Debug for CollectorConfig {
@@ -115,12 +118,14 @@ impl std::fmt::Debug for CollectorConfig {
             .field("honour_dnt", &self.honour_dnt)
             .field("sites", &self.sites)
             .field("bodies_bytes_max", &self.bodies_bytes_max)
+            .field("heartbeats", &self.heartbeats)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for CollectorConfig {
-    /// No server key, no proxies, DNT honoured, any site, [`BODIES_BYTES_MAX`], the system's clock.
+    /// No server key, no proxies, DNT honoured, any site, [`BODIES_BYTES_MAX`], the system's clock,
+    /// heartbeats.
     fn default() -> Self {
         CollectorConfig {
             server_key: None,
@@ -129,6 +134,7 @@ impl Default for CollectorConfig {
             sites: Vec::new(),
             bodies_bytes_max: BODIES_BYTES_MAX,
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            heartbeats: true,
         }
     }
 }
@@ -201,8 +207,8 @@ impl Collector {
     ) -> Result<(Collector, AppenderThread), StartError> {
         let mut run = [0; 16];
         getrandom::fill(&mut run).map_err(StartError::Random)?;
-        let (appender, thread) =
-            Appender::start(home, config.clock.clone()).map_err(StartError::Thread)?;
+        let beats = config.heartbeats.then(|| config.clock.clone());
+        let (appender, thread) = Appender::start(home, beats).map_err(StartError::Thread)?;
         let inner = Inner {
             bodies: Budget::new(config.bodies_bytes_max),
             records: Budget::new(RECORDS_BYTES_MAX),

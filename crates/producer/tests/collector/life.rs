@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grapevine_event::{Record, topic};
+use grapevine_producer::collector::CollectorConfig;
 use reqwest::{Client, Method, StatusCode};
 
 use crate::running::{NOW_MS, Running, hit, pixel, told};
@@ -119,4 +120,25 @@ async fn time_passes_by_heartbeats_after_hits_and_never_goes_back() {
     let beats = beats();
     assert!(beats.len() >= 2, "{beats:?}");
     assert!(beats.iter().all(|beat| *beat == NOW_MS + 500), "{beats:?}");
+}
+
+/// What whoever feeds it by a clock of his own writes is the same log each time, however long it takes.
+#[tokio::test]
+async fn no_time_passes_by_itself_where_heartbeats_are_off() {
+    let running = Running::start(CollectorConfig {
+        heartbeats: false,
+        ..CollectorConfig::default()
+    })
+    .await;
+    for path in ["/1", "/2"] {
+        assert_eq!(
+            told(running.post(hit(path).to_string())).await.0,
+            StatusCode::OK
+        );
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+    let records = running.see(topic::HITS_RAW, |record| {
+        Some(matches!(record, Record::Hit(_)))
+    });
+    assert_eq!(records, [true, true], "hits and nothing else");
 }
