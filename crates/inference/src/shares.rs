@@ -30,6 +30,9 @@ const PRESS_REPEAT_MS: i64 = 2_000;
 const REPEATS_MAX: u32 = 16_384;
 /// Fetches that wait for a longer address.
 const TYPING_MAX: usize = 4_096;
+/// A longer address is a pasted one, which is whole and waits for nothing; it is kept twice while it waits, and
+/// links may have 64 kB. Our reading.
+const TYPED_BYTES_MAX: usize = 2_048;
 
 /// A preview fetch of a content.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +175,7 @@ impl Step {
     }
 }
 
-/// Which preview fetches are one share act. At most about 5 MB with usual addresses.
+/// Which preview fetches are one share act. At most about 5 MB with usual addresses, 35 MB with the longest that wait.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Previews {
     repeats: Recent<i64>,
@@ -216,7 +219,7 @@ impl Previews {
     /// Takes a fetch; gives to `emit` what is now known to be a share act.
     pub fn observe(&mut self, fetch: &Fetch<'_>, model: &Model, emit: &mut dyn FnMut(&Share<'_>)) {
         let share = judge(fetch, model);
-        if fetch.fetcher.when != FetchTime::Compose {
+        if fetch.fetcher.when != FetchTime::Compose || fetch.address.len() > TYPED_BYTES_MAX {
             self.settle(fetch.clock, &share, emit);
             return;
         }

@@ -92,6 +92,22 @@ fn a_typing_ladder_is_one_share_of_its_longest_address() {
     assert_eq!(observer.acts(), [("telegram".to_owned(), address, 5 * 350)]);
 }
 
+/// Thousands of these would take hundreds of megabytes while they wait.
+#[test]
+fn an_address_that_nobody_types_is_an_act_at_once() {
+    let mut observer = Observer::new();
+    let [typed, pasted] = [2_028, 2_029].map(|bytes| format!("/{}", "a".repeat(bytes)));
+    for (path, acts) in [(&typed, 0), (&pasted, 1)] {
+        observer.fetch(TELEGRAM, path, 0, 1);
+        assert_eq!(observer.acts.len(), acts, "{}", path.len());
+    }
+    assert_eq!(
+        observer.previews.entries(),
+        2,
+        "one waits, one is remembered"
+    );
+}
+
 #[test]
 fn what_the_last_release_left_waiting_is_a_step_of_what_follows() {
     // As release 0.1.0 wrote it: a map of repeats, what waits, how many were collapsed.
