@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::baselines::{Content, Said, Sender, Told, of_contents};
 use crate::cascades::Cascade;
+use crate::measures::mean;
 
 use super::lineage::{Traced, TrueCause};
-use super::parents::{MethodScores, ParentScores, scores_of};
+use super::parents::{MethodScores, PROBABILITY_MIN, ParentScores, scores_of};
 use super::simple_trees::SimpleScore;
 use super::spreads::{Case, SpreadScore, SpreadScores, Spreads, figure};
 use super::stated::{Causes, Owner};
@@ -152,6 +153,9 @@ pub(super) fn contents(traced: &[Traced<'_>], stated: &HashMap<[u8; 16], Causes>
 pub struct ContentScores {
     /// Causes of readers.
     pub parents: ParentScores,
+    /// Log-loss of these causes, were at most three readers of .01 and more named and the others pooled in
+    /// equal parts, as the product does; `None` of no readers.
+    pub log_loss_naming_few: Option<f64>,
     /// R, by content.
     pub reproduction: SimpleScore,
     /// Structural virality, by content; distances are relative to the true one.
@@ -195,8 +199,9 @@ pub(super) fn measure(
     let told_tokens: Vec<&Content> = all.iter().map(|site| &site.content).collect();
     let told_facts: Vec<Content> = all.iter().map(|site| site.told_facts()).collect();
     let told_facts: Vec<&Content> = told_facts.iter().collect();
-    let of_product = |parents| ContentScores {
+    let of_product = |parents: ParentScores| ContentScores {
         parents,
+        log_loss_naming_few: parents.log_loss,
         reproduction: SimpleScore::of(spreads.reproduction),
         virality: SimpleScore::of(spreads.virality),
     };
@@ -232,8 +237,10 @@ fn scored_by(said: &[Said], scores: &[Option<&SpreadScore>]) -> ContentScores {
             Some((stated(said.virality)?, score.true_virality))
         })
         .collect();
+    let naming_few = said.iter().flat_map(|said| &said.naming_few);
     ContentScores {
         parents: scores_of(said.iter().flat_map(|said| said.edges.iter().copied())),
+        log_loss_naming_few: mean(naming_few.map(|truth| -truth.max(PROBABILITY_MIN).ln())),
         reproduction: SimpleScore::of(figure(&reproduction, false)),
         virality: SimpleScore::of(figure(&virality, true)),
     }

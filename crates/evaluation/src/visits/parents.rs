@@ -12,7 +12,7 @@ use super::stated::Causes;
 
 /// Least probability that the log-loss is taken of, of every method alike: what says never or always
 /// and is wrong still has a score.
-const PROBABILITY_MIN: f64 = 1e-3;
+pub(super) const PROBABILITY_MIN: f64 = 1e-3;
 
 /// One reader whose true cause is known, as every method judged it.
 #[derive(Clone, Debug)]
