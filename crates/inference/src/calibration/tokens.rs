@@ -30,9 +30,9 @@ use crate::model::{Model, Range};
 /// Own tokens that are recognised before any was.
 const AGAIN_BEFORE: f64 = 1.0;
 
-/// How many times as often as others tokens of nobody are readers' own. On simulated sites whose state began midway
-/// 8 to 16 times told best which of them were private; where the memory for tokens was too small, once. Between them, our
-/// reading (`docs/classification.md`).
+/// How many times as often as others tokens of nobody are readers' own: more often than that on simulated sites whose
+/// state began midway, no more often where the memory for tokens is too small. Between them, our reading
+/// (`docs/classification.md`).
 const OWN_OF_NOBODY: Range = Range {
     low: 1.0,
     likely: 6.0,
