@@ -47,6 +47,7 @@ fn referrers_lead_to_their_place() {
         ("https://app.element.io/", "private:matrix"),
         ("https://example.zulipchat.com/", "private:zulip"),
         ("https://search.app/", "social:google-share"),
+        ("https://search.app.goo.gl/", "social:google-share"),
         ("https://news.line.me/", "aggregator:line-news"),
         ("https://today.line.me/", "aggregator:line-news"),
         ("https://timeline.line.me/", "social:line-timeline"),
@@ -92,6 +93,10 @@ fn referrers_lead_to_their_place() {
         ("https://deref-1und1-02.de/", "mail:ionos"),
         ("https://deref-mail-02.com/", "mail:mail-com"),
         ("https://chatgpt.com/", "assistant:chatgpt"),
+        ("https://chat.openai.com/", "assistant:chatgpt"),
+        // Its maker's own pages answer nobody.
+        ("https://openai.com/index/", "referral"),
+        ("https://community.openai.com/", "referral"),
         ("https://www.perplexity.ai/search", "assistant:perplexity"),
         ("https://claude.ai/", "assistant:claude"),
         ("https://www.youtube.com/", "video:youtube"),
