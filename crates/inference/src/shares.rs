@@ -18,6 +18,12 @@ use crate::recent::Recent;
 /// How long a fetch made while writing waits for a longer address of the same writer. Whole
 /// ladders were seen within 2 s (embracethered.com, 2023).
 const TYPING_MS: i64 = 3_000;
+/// Nobody types faster than a character in this time (our reading): from two addresses of a service, what grew faster
+/// was written by two people.
+const KEYSTROKE_MS: u64 = 40;
+/// So many characters more may lie between two fetches of one writer from two addresses of a service, which need not
+/// come in the order in which they were asked for (our reading).
+const OVERTAKEN_MAX: u64 = 8;
 /// A sharer's device that fetches the same content again within this time shares it once.
 const SENDER_REPEAT_MS: i64 = 10 * 60_000;
 /// A service that fetches the same content again within this time, from whatever address, shares
@@ -163,15 +169,23 @@ impl Typing {
 }
 
 impl Step {
-    /// True where a fetch of `address`, which says that, is a step of the same ladder, up or down.
+    /// True where a fetch of `address`, which says that, is a step of the same ladder, up or down. A service fetches
+    /// from whichever of its addresses is free: there the pace of typing stands for the writer's network.
     fn same_ladder(&self, clock: Clock, address: &str, share: &Share<'_>) -> bool {
         let Step { address: own, act } = self;
+        let apart = act.time.abs_diff(share.time);
+        let one_writer = || {
+            let grown = own.len().abs_diff(address.len()) as u64;
+            act.network == share.network
+                || (act.address_of, share.address_of) == (AddressOf::Server, AddressOf::Server)
+                    && grown <= OVERTAKEN_MAX + apart / KEYSTROKE_MS
+        };
         act.clock == clock
-            && act.network == share.network
             && act.app == share.app
             && act.site == share.site
-            && act.time.abs_diff(share.time) <= TYPING_MS as u64
+            && apart <= TYPING_MS as u64
             && (address.starts_with(own) || own.starts_with(address))
+            && one_writer()
     }
 }
 

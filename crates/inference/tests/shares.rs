@@ -164,6 +164,57 @@ fn two_people_typing_are_two_shares() {
 }
 
 #[test]
+fn a_ladder_that_a_service_fetches_from_several_addresses_is_one_share() {
+    let mut observer = Observer::new();
+    let steps = ["/te", "/tel", "/telegr", "/teleg", "/telegra", "/telegram"];
+    for (step, path) in (0..).zip(steps) {
+        observer.fetch(TELEGRAM, path, step * 350, step % 3);
+    }
+    assert_eq!(observer.previews.collapsed(), 5);
+    let address = "https://example.org/telegram".to_owned();
+    assert_eq!(observer.acts(), [("telegram".to_owned(), address, 5 * 350)]);
+}
+
+/// The front page and a page below it are two pasted links where nobody could have typed what lies between: one fetch
+/// from each of two addresses of a service, so far apart.
+fn pasted(agent: &str, apart: i64) -> usize {
+    let mut observer = Observer::new();
+    observer.fetch(agent, "/", 0, 1);
+    observer.fetch(agent, "/politics/the-long-story-of-a-small-town", apart, 2);
+    observer.acts().len()
+}
+
+#[test]
+fn what_grew_faster_than_anybody_types_is_of_two_who_share_through_one_service() {
+    assert_eq!([0, 100, 1_200].map(|apart| pasted(TELEGRAM, apart)), [2; 3]);
+    // What somebody may have typed meanwhile is taken for one, …
+    assert_eq!([1_300, 3_000].map(|apart| pasted(TELEGRAM, apart)), [1; 2]);
+    assert_eq!(pasted(TELEGRAM, 3_001), 2);
+    // … but of people's own devices never.
+    assert_eq!([0, 1_300, 3_000].map(|apart| pasted(SIGNAL, apart)), [2; 3]);
+}
+
+#[test]
+fn two_who_type_through_one_service_are_told_apart_once_their_links_are() {
+    let mut observer = Observer::new();
+    let links = [
+        "/the-long-story-of-a-small-town",
+        "/the-long-story-of-a-large-town",
+    ];
+    for end in 1..=links[0].len() {
+        for (who, link) in (0..).zip(links) {
+            let (end, time) = (end.min(link.len()) as i64, end as i64 * 90 + who * 30);
+            observer.fetch(TELEGRAM, &link[..end as usize], time, (end + who) % 4);
+        }
+    }
+    let mut contents: Vec<String> = observer.acts().into_iter().map(|act| act.1).collect();
+    contents.sort_unstable();
+    let found: Vec<&str> = contents.iter().map(String::as_str).collect();
+    let whole = links.map(|link| format!("https://example.org{link}"));
+    assert_eq!(found, [whole[1].as_str(), whole[0].as_str()]);
+}
+
+#[test]
 fn the_same_device_again_is_no_new_share_but_later_is() {
     let mut observer = Observer::new();
     for time in [0, 60_000, 700_000] {
