@@ -106,7 +106,7 @@ pub fn evaluate(
             ..CascadeScore::new(cascade, &hidden, shape.shared, shape.virality)
         };
         scores.push(score(spread.shape_or_none(weights, spread.unshared())));
-        in_spreads.push(score(spread.shape(weights)));
+        in_spreads.push(score(spread.shape(weights).or_none(spread.unshared())));
         edges.extend(hidden);
         edges_on_arrival.extend(early);
     }

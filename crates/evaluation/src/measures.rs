@@ -63,10 +63,14 @@ pub struct Measures {
     pub reproduction_mae: Option<f64>,
     /// Share of cascades whose R lies in its 10–90 % range.
     pub reproduction_coverage: Option<f64>,
+    /// Mean width of that range.
+    pub reproduction_width: Option<f64>,
     /// Mean over cascades of |virality estimate − virality| / virality.
     pub virality_mae: Option<f64>,
     /// Share of cascades whose virality lies in its 10–90 % range.
     pub virality_coverage: Option<f64>,
+    /// Mean width of that range.
+    pub virality_width: Option<f64>,
     /// `top1` over edges that are not of the root.
     pub top1_chain: Option<f64>,
     /// `log_loss` over edges that are not of the root.
@@ -160,6 +164,9 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         // What is certain has no width but for rounding.
         range.low - 1e-9 <= value && value <= range.high + 1e-9
     };
+    let width = |of: fn(&CascadeScore) -> &Range| {
+        mean(cascades.iter().map(|score| of(score).high - of(score).low))
+    };
     Measures {
         top1: share(edges.iter().map(|edge| edge.best_is_right)),
         mrr: mean(edges.iter().map(|edge| 1.0 / edge.rank)),
@@ -175,6 +182,7 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         reproduction_coverage: share(
             (cascades.iter()).map(|score| holds(&score.reproduction_range, score.reproduction)),
         ),
+        reproduction_width: width(|score| &score.reproduction_range),
         virality_mae: mean(
             cascades
                 .iter()
@@ -183,6 +191,7 @@ pub fn measure(edges: &[EdgeScore], cascades: &[CascadeScore]) -> Measures {
         virality_coverage: share(
             (cascades.iter()).map(|score| holds(&score.virality_range, score.virality)),
         ),
+        virality_width: width(|score| &score.virality_range),
         top1_chain: share(chain().map(|edge| edge.best_is_right)),
         log_loss_chain: mean(chain().map(log_loss)),
         reproduction_pooled,
@@ -257,8 +266,10 @@ mod tests {
             [
                 found.reproduction_mae,
                 found.reproduction_coverage,
+                found.reproduction_width,
                 found.virality_mae,
                 found.virality_coverage,
+                found.virality_width,
                 found.reproduction_pooled,
                 found.reproduction_true,
                 found.reproduction_bias,
@@ -266,7 +277,7 @@ mod tests {
         };
         assert_eq!(of_edges(&none), [None; 5]);
         assert_eq!(of_chains(&none), [None; 2]);
-        assert_eq!(of_cascades(&none), [None; 7]);
+        assert_eq!(of_cascades(&none), [None; 9]);
         // One edge of the root, wrongly named, in a cascade too small to count.
         let wrong = EdgeScore {
             from_outside: true,
@@ -289,7 +300,7 @@ mod tests {
         assert_eq!(small.top1, Some(0.0), "none is right, which is a figure");
         assert!(of_edges(&small).iter().all(Option::is_some), "{small:?}");
         assert_eq!(of_chains(&small), [None; 2]);
-        assert_eq!(of_cascades(&small), [None; 7]);
+        assert_eq!(of_cascades(&small), [None; 9]);
         let large = measure(&[wrong], &[cascade(vec![0, 0, 0])]);
         assert!(of_cascades(&large).iter().all(Option::is_some), "{large:?}");
         assert_eq!(large.virality_coverage, Some(0.0), "{large:?}");
@@ -317,6 +328,7 @@ mod tests {
         let found = measure(&[], &[score(10, 0.5, 0.4), score(40, 0.25, 0.4)]);
         let bias = found.reproduction_bias.expect("cascades count");
         assert!((bias - 5.0 / 50.0).abs() < 1e-12, "{bias}");
+        assert_eq!(found.reproduction_width, Some(0.0));
     }
 
     #[test]

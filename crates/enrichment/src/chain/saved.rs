@@ -10,9 +10,10 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 15 has when the first visits of a content were, what the last hour brought, signs of
-/// sharing, and whose the tokens are that sites learn from. No release wrote 2 to 14.
-const FORMAT: u32 = 15;
+/// Format of the saved state: 16 has when the first visits of a content were, what the last hour brought, signs of
+/// sharing, whose the tokens are that sites learn from, and what visits show of whether anybody passed a content on.
+/// No release wrote 2 to 15.
+const FORMAT: u32 = 16;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 

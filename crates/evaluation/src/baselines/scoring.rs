@@ -138,7 +138,9 @@ pub(super) fn run(cascades: &[Cascade], tokens: Tokens, method: &dyn Weigh) -> M
     }
     Measures {
         reproduction_coverage: None,
+        reproduction_width: None,
         virality_coverage: None,
+        virality_width: None,
         ..measure(&edges, &scores)
     }
 }

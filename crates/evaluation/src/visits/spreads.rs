@@ -211,6 +211,8 @@ pub struct FigureScore {
     pub held: Option<f64>,
     /// Of those whose range does not, the part in which it lies below; `None` where every range does.
     pub missed_below: Option<f64>,
+    /// Mean distance from the low end of the range to the high one, in the figure's unit.
+    pub width: Option<f64>,
 }
 
 /// Contents held against their true trees, and all of them together.
@@ -277,6 +279,7 @@ pub(super) fn figure(cases: &[Case], relative: bool) -> FigureScore {
             .zip(below)
             .filter(|(held, _)| *held < 1.0)
             .map(|(held, below)| below / (1.0 - held)),
+        width: over(&|[low, _, high], _| high - low),
     }
 }
 

@@ -67,6 +67,7 @@ pub use posterior::{Posterior, Settled};
 pub use ranges::Range;
 pub use scratch::Scratch;
 pub use shape::Shape;
+pub(crate) use shape::{depth_or_one, share_or_none, star_of, virality_or_star};
 pub use state::{SETTLED_AFTER, Spread};
 pub use sums::{PRIOR_CHILDREN, PRIOR_READERS, reproduction};
 pub use tokens::TokenLaw;

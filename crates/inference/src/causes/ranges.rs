@@ -26,7 +26,30 @@ pub struct Range {
     pub high: f64,
 }
 
+/// With this probability at the least that a figure can be, its range begins there: an 80 % range
+/// leaves out a tenth below.
+pub(super) const LEAST_FROM: f64 = 0.1;
+
 impl Range {
+    /// The same where the figure is `least`, all that it can be at the least, with that probability, and
+    /// what is likely has that in it already. From a tenth on it begins there and ends at the quantile
+    /// `up_to` of both together, above what is likely taken for normal, but not below that.
+    pub(super) fn or_least(self, least: f64, probability: f64, up_to: f64) -> Range {
+        if probability < LEAST_FROM {
+            return self;
+        }
+        let left = 1.0 - probability;
+        let reach = match up_to - probability > left / 2.0 {
+            true => normal_quantile((up_to - probability) / left) / normal_quantile(0.9),
+            false => 0.0,
+        };
+        Range {
+            low: least.min(self.low),
+            likely: self.likely,
+            high: self.likely + (self.high - self.likely) * reach.clamp(0.0, 1.0),
+        }
+    }
+
     /// The range of a number of which variance and greatest value are known.
     pub(crate) fn of_sum(likely: f64, variance: f64, most: f64) -> Range {
         let reach = normal_quantile(0.9) * variance.max(0.0).sqrt();
@@ -77,7 +100,7 @@ impl OrLeast {
             true => quantile(normal_quantile((share - probability) / left)).max(least),
             false => least,
         };
-        let up_to = if probability < 0.1 { 0.9 } else { up_to };
+        let up_to = if probability < LEAST_FROM { 0.9 } else { up_to };
         Range {
             low: at(0.1).min(likely),
             likely,
@@ -112,4 +135,36 @@ pub(super) fn gamma_quantile(count: f64, share: f64) -> f64 {
     let third = 1.0 / (9.0 * count.max(1e-6));
     let z = normal_quantile(share);
     count * (1.0 - third + z * third.sqrt()).max(0.0).powi(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn from_a_tenth_on_a_range_begins_at_the_least_and_what_is_likely_stays(
+            steps in prop::array::uniform4(0.0f64..2.0),
+            probability in 0.0f64..=1.0,
+            up_to in prop::sample::select(vec![0.8, 0.9]),
+        ) {
+            let [least, below, likely, above] = steps;
+            let low = least + below;
+            let range = Range { low, likely: low + likely, high: low + likely + above };
+            let found = range.or_least(least, probability, up_to);
+            if probability < 0.1 {
+                prop_assert_eq!(found, range);
+            } else {
+                prop_assert_eq!((found.low, found.likely), (least, range.likely));
+                prop_assert!((range.likely..=range.high).contains(&found.high), "{:?}", found);
+            }
+            // What lies below already, by rounding, is not moved up.
+            prop_assert!(range.or_least(low + 1.0, probability, up_to).low <= low);
+            // The likelier the least is, the sooner it ends.
+            let likelier = range.or_least(least, (probability + 0.05).min(1.0), up_to);
+            prop_assert!(likelier.high <= found.high, "{:?} {:?}", likelier, found);
+        }
+    }
 }

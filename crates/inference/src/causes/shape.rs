@@ -34,6 +34,40 @@ pub struct Shape {
     pub breadth: Vec<f64>,
 }
 
+impl Shape {
+    /// The same where nobody passed the content on with that probability, and what is likely has that in
+    /// it already: from a tenth on ranges begin at no share, a star's virality and depth 1.
+    pub fn or_none(self, unshared: f64) -> Shape {
+        let readers = self.arrivals as f64;
+        Shape {
+            shared: share_or_none(self.shared, unshared),
+            virality: virality_or_star(self.virality, readers, unshared),
+            depth: depth_or_one(self.depth, unshared),
+            ..self
+        }
+    }
+}
+
+/// Range of a share of readers who came from readers, or of R, as in [`Shape::or_none`].
+pub(crate) fn share_or_none(share: Range, unshared: f64) -> Range {
+    share.or_least(0.0, unshared, REPRODUCTION_UP_TO)
+}
+
+/// Range of the structural virality of so many readers, as in [`Shape::or_none`].
+pub(crate) fn virality_or_star(virality: Range, readers: f64, unshared: f64) -> Range {
+    virality.or_least(star_of(readers), unshared, VIRALITY_UP_TO)
+}
+
+/// Range of a depth, as in [`Shape::or_none`].
+pub(crate) fn depth_or_one(depth: Range, unshared: f64) -> Range {
+    depth.or_least(1.0, unshared, VIRALITY_UP_TO)
+}
+
+/// Structural virality where so many readers all hang below the root.
+pub(crate) fn star_of(readers: f64) -> f64 {
+    2.0 * readers / (readers + 1.0)
+}
+
 impl Spread {
     /// What is known of the content's spreading, of the settled arrivals, where it is one that is
     /// passed on.
@@ -93,8 +127,7 @@ impl Spread {
     fn virality(&self, spread: f64, unshared: f64) -> Range {
         let viralities = self.trees.iter().map(Tree::virality);
         let likely = viralities.sum::<f64>() / self.trees.len().max(1) as f64;
-        let nodes = self.sums.settled as f64 + 1.0;
-        let star = 2.0 * (nodes - 1.0) / nodes;
+        let star = star_of(self.sums.settled as f64);
         // The likely one is the mean, which lies above the middle.
         let middle = ((likely - star).max(0.0) + ABOVE_STAR).ln() - spread * spread / 2.0;
         let at = |z: f64| star + ((middle + z * spread).exp() - ABOVE_STAR).max(0.0);

@@ -32,13 +32,17 @@ const BETWEEN_SITES: [f64; 2] = [-3.0, 2.0];
 /// shape and rate. With it c certain edges from outside and none between readers multiply the odds
 /// by (1 + c / rate)^shape, as the same regression finds (exponent 1.3 to 1.4 at rate 2).
 const SHARES: [f64; 2] = [1.35, 2.0];
+/// By so much at the most visits move the logarithm of the odds: no further than to what is as good as
+/// certain, so that odds stay numbers.
+const SHOWN_MAX: f64 = 50.0;
 
 /// Probability that nobody passed on a content of so many readers, of which so many certainly came from
-/// outside and none from another reader.
-fn unshared(readers: u32, from_outside: u32) -> f64 {
+/// outside and none from another reader, where what else their visits show multiplies its odds by
+/// `shown`.
+fn unshared(readers: u32, from_outside: u32, shown: f64) -> f64 {
     let [mean, deviation] = BETWEEN_SITES;
     let size = (f64::from(readers.max(1)) / READERS).powf(-FALLS_WITH_READERS);
-    let told = size / none_shared(from_outside);
+    let told = size / none_shared(from_outside) * shown;
     let (mut all, mut unshared) = (0.0, 0.0);
     for number in 0..SITES {
         let log_odds = RAREST + number as f64;
@@ -61,10 +65,18 @@ impl Spread {
     /// Probability that nobody passed the content on, by its readers so far and its own certain edges. 0
     /// where one is between readers, or there is none yet.
     pub fn unshared(&self) -> f64 {
+        self.unshared_where_shown(0.0)
+    }
+
+    /// The same where its readers' visits show more than times: `log_ratio` is the logarithm of how much
+    /// likelier what they show is where all of them came from outside than where readers came by
+    /// links passed on as often as on the site's other contents.
+    pub fn unshared_where_shown(&self, log_ratio: f64) -> f64 {
         if self.arrivals == 0 || self.certain > self.certain_outside {
             return 0.0;
         }
-        unshared(self.arrivals, self.certain)
+        let shown = log_ratio.clamp(-SHOWN_MAX, SHOWN_MAX).exp();
+        unshared(self.arrivals, self.certain, shown)
     }
 }
 
@@ -76,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_fewer_readers_and_the_more_from_outside_the_likelier() {
-        let of = unshared;
+        let of = |readers, from_outside| unshared(readers, from_outside, 1.0);
         assert!(of(20, 0) > of(100, 0) && of(100, 0) > of(2_000, 0));
         assert!(of(100, 50) > of(100, 5) && of(100, 5) > of(100, 0));
         // A small content may well be one, a large one hardly.
@@ -87,8 +99,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_probability(readers in any::<u32>(), outside in any::<u32>()) {
-            let found = unshared(readers, outside);
+        fn it_is_a_probability(
+            readers in any::<u32>(),
+            outside in any::<u32>(),
+            shown in -SHOWN_MAX..SHOWN_MAX,
+        ) {
+            let found = unshared(readers, outside, shown.exp());
             prop_assert!((0.0..=1.0).contains(&found), "{}", found);
         }
     }

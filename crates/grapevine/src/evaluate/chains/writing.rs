@@ -44,8 +44,10 @@ struct Recorded {
     reproduction_bias: Option<f64>,
     reproduction_mae: Option<f64>,
     reproduction_coverage: Option<f64>,
+    reproduction_width: Option<f64>,
     virality_mae: Option<f64>,
     virality_coverage: Option<f64>,
+    virality_width: Option<f64>,
 }
 
 /// The document of one share of tokens.
@@ -76,8 +78,10 @@ pub(super) fn document<'a>(arguments: &EvaluateChainsArgs, scored: &'a Scored) -
             reproduction_bias: recorded.reproduction_bias,
             reproduction_mae: recorded.reproduction_mae,
             reproduction_coverage: recorded.reproduction_coverage,
+            reproduction_width: recorded.reproduction_width,
             virality_mae: recorded.virality_mae,
             virality_coverage: recorded.virality_coverage,
+            virality_width: recorded.virality_width,
         },
         baselines: baselines
             .map(|baseline| (baseline.name, baseline.measures))
@@ -143,9 +147,9 @@ pub(super) fn write_text(
     }
     writeln!(
         out,
-        "a range should hold 80 %; bias is R over all as stated minus the true one; in spreads: as the \
-         records of a running pipeline state R and virality, which leave out that nobody may have passed \
-         a content on"
+        "a range should hold 80 %, width is its mean one; bias is R over all as stated minus the true one; in \
+         spreads: as the records of a running pipeline state R and virality, whose likely ones leave out \
+         that nobody may have passed a content on"
     )?;
     if let Some(Baselines { left_out, .. }) = all.first().map(|scored| &scored.baselines)
         && !left_out.is_empty()
@@ -187,8 +191,10 @@ fn table(all: &[Scored]) -> Table {
             "bias",
             "|R error|",
             "held %",
+            "width",
             "virality error",
             "held %",
+            "width",
         ]
         .map(|text| right(text.to_owned())),
     );
@@ -207,8 +213,10 @@ fn table(all: &[Scored]) -> Table {
                 signed(measures.reproduction_bias, 3),
                 figure(measures.reproduction_mae, 3),
                 percent(measures.reproduction_coverage, 0),
+                figure(measures.reproduction_width, 3),
                 figure(measures.virality_mae, 3),
                 percent(measures.virality_coverage, 0),
+                figure(measures.virality_width, 3),
             ]
             .map(right),
         );

@@ -114,7 +114,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
         out,
         "{groups}\n\nHow contents of {READERS_MIN} readers and more spread. Whom a reader's public post \
          brought counts as from outside where the post's site says so: the truth lies between links passed \
-         on in private and all. held: the 80 % range has the true figure, or meets what lies between. Simple \
+         on in private and all. held: the 80 % range has the true figure, or meets what lies between; width: its mean one. Simple \
          methods see no tokens and have no range: always root has every reader from outside, most recent \
          reader each from the one before"
     )?;
@@ -129,6 +129,7 @@ pub(super) fn write(runs: &[Run], out: &mut impl Write) -> io::Result<()> {
         "held %, all",
         "held %",
         "of missed, too low %",
+        "width",
     ];
     let mut spreads = table("token rate, figure", &head);
     for run in runs {
@@ -299,7 +300,7 @@ fn of_posted(posted: &PostedScores) -> [String; 8] {
     ]
 }
 
-fn of_figure(score: &FigureScore) -> [String; 10] {
+fn of_figure(score: &FigureScore) -> [String; 11] {
     [
         score.contents.to_string(),
         figure(score.stated, 3),
@@ -311,11 +312,12 @@ fn of_figure(score: &FigureScore) -> [String; 10] {
         percent(score.held_all, 0),
         percent(score.held, 0),
         percent(score.missed_below, 0),
+        figure(score.width, 3),
     ]
 }
 
 /// A simple method on the contents of a figure; what a range would hold is left empty.
-fn of_simple(score: &FigureScore, simple: SimpleScore) -> [String; 10] {
+fn of_simple(score: &FigureScore, simple: SimpleScore) -> [String; 11] {
     let mut row = of_figure(score);
     row[1] = figure(simple.stated, 3);
     row[4] = figure(simple.error_private, 3);

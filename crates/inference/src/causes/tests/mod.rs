@@ -554,7 +554,10 @@ proptest! {
             prop_assert!(range.low <= range.likely && range.likely <= range.high, "{:?}", range);
             prop_assert!(range.low >= 0.0 && range.high.is_finite(), "{:?}", range);
         }
-        prop_assert!((0.0..=1.0).contains(&spread.unshared()));
+        let told = spread.unshared();
+        prop_assert!((0.0..=1.0).contains(&told));
+        let by_visits = [-1e9, -3.0, 0.0, 3.0, 1e9].map(|shown| spread.unshared_where_shown(shown));
+        prop_assert!(by_visits.is_sorted() && by_visits[2] == told, "{:?}", by_visits);
         for unshared in [0.0, 0.04, 0.1, 0.5, 0.85, 1.0] {
             let either = spread.shape_or_none(&weights, unshared);
             for (range, of_trees) in [
@@ -566,6 +569,18 @@ proptest! {
                 prop_assert!(range.likely <= range.high, "{:?}", range);
                 prop_assert!(range.low >= 0.0, "{:?}", range);
                 prop_assert!(range.high <= of_trees.high + 1e-9, "{:?} {:?}", range, of_trees);
+            }
+            let begun = shape.clone().or_none(unshared);
+            let star = 2.0 * shape.arrivals as f64 / (shape.arrivals as f64 + 1.0);
+            for (range, of_edges, least) in [
+                (begun.shared, shape.shared, 0.0),
+                (begun.virality, shape.virality, star),
+                (begun.depth, shape.depth, 1.0),
+            ] {
+                prop_assert_eq!(range.likely, of_edges.likely);
+                prop_assert!(range.likely <= range.high && range.high <= of_edges.high, "{:?}", range);
+                let low = if unshared < 0.1 { of_edges.low } else { of_edges.low.min(least) };
+                prop_assert_eq!(range.low, low);
             }
         }
         prop_assert!(spread.bytes() <= 16_384, "{}", spread.bytes());

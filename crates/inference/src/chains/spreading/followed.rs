@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::broadcasts::Broadcasts;
 use crate::causes::{
-    ACTS_MAX, Range, SETTLED_AFTER, Spread, Weights, amplification, doubling_time,
+    ACTS_MAX, Range, SETTLED_AFTER, Spread, Weights, amplification, depth_or_one, doubling_time,
+    share_or_none, star_of, virality_or_star,
 };
 
 /// Certain children of one reader above which its link was no private one (chains: 6).
@@ -54,6 +55,8 @@ pub(super) struct Followed {
     /// Sums of P(passed on) over readers who did not come from outside for certain, of those without a
     /// token P(privately passed on): low, likely, high.
     passed_on: [f64; 3],
+    /// By how much what its readers' visits show moves the logarithm of the odds that nobody passed it on.
+    shown: f64,
     /// Arrivals when the last record was written.
     written: u32,
     /// True where something changed since.
@@ -79,6 +82,7 @@ impl Followed {
             largest: 0,
             broadcasts: Broadcasts::default(),
             passed_on: [0.0; 3],
+            shown: 0.0,
             written: 0,
             touched: false,
         }
@@ -94,6 +98,11 @@ impl Followed {
         for (sum, part) in self.passed_on.iter_mut().zip(passed_on) {
             *sum += part;
         }
+    }
+
+    /// Adds what a reader's visit shows; see [`super::site::Site::shown`].
+    pub(super) fn add_shown(&mut self, log_ratio: f64) {
+        self.shown += log_ratio;
     }
 
     /// Counts whether a reader came by somebody's token.
@@ -149,7 +158,7 @@ impl Followed {
     /// the part of them that readers sent. Guesses hang readers below more sharers than there are, so
     /// that trees look deeper: the more is guessed, the lower may the true one be.
     fn virality_widened(&self, range: Range, readers: f64, shared: f64) -> Range {
-        let star = 2.0 * readers / (readers + 1.0);
+        let star = star_of(readers);
         let above = self.widened(range.map(|virality| virality - star));
         let sent = (shared * readers).max(1e-9);
         let certain = (f64::from(self.certain_shares) / sent).min(1.0);
@@ -172,19 +181,23 @@ impl Followed {
         self.written = self.spread.arrivals();
         self.touched = false;
         let shape = self.spread.shape(weights);
+        let unshared = self.spread.unshared_where_shown(self.shown);
         let metrics = self.spread.metrics(now, weights);
         let settled = shape.arrivals as f64;
         let shared = self.widened(shape.shared);
-        let reproduction = self.widened(metrics.reproduction);
-        let reproduction_now = metrics.reproduction_now.map(|range| self.widened(range));
+        let or_none = |range: Range| share_or_none(self.widened(range), unshared);
+        let reproduction = or_none(metrics.reproduction);
+        let reproduction_now = metrics.reproduction_now.map(or_none);
         let amplification = amplification(reproduction);
         let doubling = doubling_time(reproduction, weights);
         let virality = self.virality_widened(shape.virality, settled, shape.shared.likely);
+        let virality = virality_or_star(virality, settled, unshared);
         let virality = (shape.arrivals >= SHAPE_READERS_MIN).then_some(virality);
+        let depth = depth_or_one(shape.depth, unshared);
         let number = |count: u32| i64::from(count);
         let half_life = metrics.half_life;
         // Of the same readers as the chain arrivals: what is not known of the evidence widens it too.
-        let k_factor = (shape.arrivals > 0).then_some(shared);
+        let k_factor = (shape.arrivals > 0).then(|| share_or_none(shared, unshared));
         let broadcast = self.broadcasts.said();
         let posted = broadcast.is_some_and(|broadcast| broadcast.probability > 0.5);
         emit(Record {
@@ -208,9 +221,9 @@ impl Followed {
             structural_virality: virality.map(|range| range.likely),
             structural_virality_low: virality.map(|range| range.low),
             structural_virality_high: virality.map(|range| range.high),
-            depth: shape.depth.likely,
-            depth_low: shape.depth.low,
-            depth_high: shape.depth.high,
+            depth: depth.likely,
+            depth_low: depth.low,
+            depth_high: depth.high,
             generation: shape.generation,
             breadth: shape.breadth,
             generation_time_seconds: metrics.generation_time.map(|time| time.median),

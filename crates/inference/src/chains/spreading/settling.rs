@@ -123,6 +123,7 @@ pub(super) fn arrive(
                 false => {
                     arrival.outside_log_odds = -SURE_LOG_ODDS;
                     followed.add_shared(passed_on);
+                    followed.add_shown(site.shown(sure));
                     site.count_expected(1.0);
                 }
             }
@@ -146,6 +147,7 @@ pub(super) fn arrive(
         let [_, likely, _] = shared;
         arrival.outside_log_odds = site.outside_log_odds(likely, reading.time);
         followed.add_shared(shared);
+        followed.add_shown(site.shown(likely));
     }
     let Desk { readers, room, .. } = desk;
     followed.spread.expect_strangers(site.strangers.part());

@@ -48,6 +48,8 @@ pub(super) struct Site {
     moved: f64,
     /// Decayed sums of P(outside) and P(share) as the weights alone give them.
     odds: [f64; 2],
+    /// Decayed sums over arrivals whose cause no fact tells: 1 − P(passed on), P(passed on).
+    evidence: [f64; 2],
     /// Arrivals by hour of the day, UTC: from outside for certain, by a token.
     hours: [[u32; 24]; 2],
     /// Arrivals by a share: proven with the parent, and expected of all others.
@@ -74,6 +76,7 @@ impl Site {
             balance: BALANCE_START,
             moved: 0.0,
             odds: ODDS_PRIOR,
+            evidence: ODDS_PRIOR,
             hours: [[0; 24]; 2],
             proven: 0.0,
             expected: 0.0,
@@ -128,6 +131,18 @@ impl Site {
         if step.is_finite() {
             self.balance = (self.balance + step).clamp(-BALANCE_MAX, BALANCE_MAX);
         }
+    }
+
+    /// Counts the P(passed on) of an arrival whose cause no fact tells, and says by how much what its visit
+    /// shows moves the logarithm of the odds that it came from outside for certain: ln P(shown | outside) /
+    /// P(shown) of a mean arrival of the site.
+    pub(super) fn shown(&mut self, passed_on: f64) -> f64 {
+        let passed_on = passed_on.clamp(0.0, 1.0);
+        let [outside, shared] = self.evidence;
+        let mean = outside / (outside + shared);
+        let kept = 1.0 - 1.0 / ODDS_MEMORY;
+        self.evidence = [outside * kept + 1.0 - passed_on, shared * kept + passed_on];
+        ((1.0 - passed_on).max(SURE) / mean.max(SURE)).ln()
     }
 
     /// ln P(hour | outside) / P(hour | shared).

@@ -148,6 +148,16 @@ proptest! {
             prop_assert!(half.is_sorted() && half[0].is_none_or(|half| half >= 0.0), "{:?}", spread);
             let ratio = [spread.reproduction_low, spread.reproduction, spread.reproduction_high];
             prop_assert!(ratio.is_sorted() && ratio.iter().all(|r| r.is_finite()), "{:?}", spread);
+            let now = [spread.reproduction_now_low, spread.reproduction_now, spread.reproduction_now_high];
+            prop_assert!(now.is_sorted(), "{:?}", spread);
+            let depth = [spread.depth_low, spread.depth, spread.depth_high];
+            prop_assert!(depth.is_sorted(), "{:?}", spread);
+            let virality = [
+                spread.structural_virality_low,
+                spread.structural_virality,
+                spread.structural_virality_high,
+            ];
+            prop_assert!(virality.is_sorted(), "{:?}", spread);
         }
         let newest: BTreeMap<_, _> =
             calm.found.spreads.iter().map(|spread| ((&spread.content, spread.started), spread)).collect();

@@ -158,6 +158,47 @@ fn a_token_that_may_be_the_readers_own_is_a_share_as_probably_as_it_was_passed_o
     }
 }
 
+/// Nobody may have passed a small content on, unless its readers' visits or a token say that somebody did.
+#[test]
+fn ranges_begin_at_none_where_nobody_may_have_passed_a_content_on() {
+    let of = |private: u64, by_token: bool, readers: u64| {
+        let mut world = World::default();
+        for number in 0..readers {
+            let mut landing = Landing::new(number, CONTENTS[0], T0 + number as i64 * 600_000);
+            landing.dark = if number < private { 0.97 } else { 0.3 };
+            landing.given = (number == 0).then_some("first");
+            landing.token = (by_token && number == 1).then_some("first");
+            world.land(&landing);
+        }
+        world.end();
+        world.found.spreads.last().expect("written").clone()
+    };
+    let begins_at_none = |spread: &grapevine_event::Spread<'_>| {
+        let n = spread.settled as f64;
+        let none = [
+            spread.reproduction_low == 0.0,
+            spread.reproduction_now_low == Some(0.0),
+            spread.k_factor_low == Some(0.0),
+            spread.depth_low == 1.0,
+            (spread.structural_virality_low)
+                .is_some_and(|low| (low - 2.0 * n / (n + 1.0)).abs() < 1e-9),
+        ];
+        assert!(none == [none[0]; 5], "{none:?} {spread:?}");
+        none[0]
+    };
+    let grey = of(0, false, 40);
+    assert!(begins_at_none(&grey));
+    assert!(grey.reproduction > 0.1 && grey.structural_virality > grey.structural_virality_low);
+    assert!(
+        grey.chain_arrivals_low > 0.0,
+        "over a site's contents these are summed: {grey:?}"
+    );
+    let by_facts = of(8, false, 40);
+    assert!(!begins_at_none(&by_facts), "{by_facts:?}");
+    assert!(!begins_at_none(&of(0, true, 40)), "one came from another");
+    assert!(!begins_at_none(&of(0, false, 400)), "so many seldom are");
+}
+
 /// An access log knows nobody's token: one that comes says that a link was passed on, and not that
 /// whoever passed it on was never seen.
 #[test]
