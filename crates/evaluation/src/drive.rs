@@ -57,7 +57,7 @@ pub struct Evaluation {
     /// Of the posteriors at the moment of arrival.
     pub on_arrival: Measures,
     /// Of contents alone, as the records of `spreads` state the share of readers whom readers sent and
-    /// virality: by [`Spread::shape`], which leaves out that nobody may have passed a content on.
+    /// virality: what is likely by [`Spread::shape`], the ranges by [`Shape::or_none`].
     pub in_spreads: Measures,
     /// By cascade, in the file's order.
     pub cascades: Vec<CascadeScore>,

@@ -65,8 +65,20 @@ const FETCHERS: [(&str, &str, Option<&str>); 7] = [
 
 /// Fetches every prefix of an address, the last keystroke at that time.
 fn typed(world: &mut World, agent: &'static str, network: i64, link: &'static str, until: i64) {
+    typed_from(world, agent, &[network], link, until);
+}
+
+/// The same from one of those networks after the other.
+fn typed_from(
+    world: &mut World,
+    agent: &'static str,
+    networks: &[i64],
+    link: &'static str,
+    until: i64,
+) {
     for end in HOST_BYTES..=link.len() {
         let before = (link.len() - end) as i64 * KEYSTROKE;
+        let network = networks[end % networks.len()];
         world.hit(network + 1_000, until - before, |hit| {
             (hit.user_agent, hit.network) = (agent, Some(network));
             hit.url = &link[..end];
@@ -102,6 +114,29 @@ fn a_typed_link_is_one_act_of_the_whole_address_in_every_app_that_fetches_meanwh
         let mut facts = visits[0].evidence.iter();
         let fact = facts.find(|fact| fact.name == "preview_before");
         assert_eq!(fact.map(|fact| fact.detail.as_ref()), said, "{agent}");
+    }
+}
+
+/// A service takes whichever of its servers is free for each keystroke.
+#[test]
+fn a_link_that_a_service_fetches_from_several_addresses_is_one_act() {
+    let by_servers = FETCHERS.into_iter();
+    let by_servers = by_servers.filter(|(_, app, _)| ["telegram", "bluesky"].contains(app));
+    for (agent, app, said) in by_servers {
+        let mut world = World::new();
+        typed_from(&mut world, agent, &[HOME, 8, 9], URL, T0);
+        let landed = grey_landing(&mut world, 1, URL);
+        world.heartbeat("import", T0 + 24 * 60 * MINUTE);
+        world.drain();
+        read!(world, topic::SHARES, Share, share_bytes, shares);
+        assert_eq!(acts(&shares), [(app, URL, 0)], "{agent}");
+        read!(world, topic::VISITS, Visit, visit_bytes, visits);
+        assert_eq!((visits.len(), visits[0].visit_id), (1, landed));
+        let mut facts = visits[0].evidence.iter();
+        let fact = facts.find(|fact| fact.name == "preview_before");
+        assert_eq!(fact.map(|fact| fact.detail.as_ref()), said, "{agent}");
+        read!(world, topic::SPREADS, Spread, bytes, spreads);
+        assert!(spreads.iter().all(|spread| spread.shares == 1), "{agent}");
     }
 }
 
@@ -206,9 +241,14 @@ fn two_people_who_type_at_the_same_time_are_two_acts() {
         typed_together("WhatsApp/2", [7, 8], [URL, URL]),
         [act(URL, 7), act(URL, 8)]
     );
-    // … and two links that begin alike through one server of an app.
+    // … and two links that begin alike through one server of an app, …
     assert_eq!(
         typed_together("TelegramBot (like TwitterBot)", [9, 9], [URL, OTHER]),
         [act(OTHER, 9), act(URL, 9)]
+    );
+    // … or through two of them.
+    assert_eq!(
+        typed_together("TelegramBot (like TwitterBot)", [9, 10], [URL, OTHER]),
+        [act(OTHER, 10), act(URL, 9)]
     );
 }
