@@ -124,24 +124,41 @@ fn a_landing_allocates_nothing_with_parameters_or_without() {
     assert_eq!(visits(&passed_on(&out)).count(), 4_000);
 }
 
+/// Landings as the classify stage passes them on.
+fn landings(change: impl Fn(&mut Hit<'_>, i64)) -> Vec<Vec<u8>> {
+    let hits: Vec<Vec<u8>> = (0..12_000)
+        .map(|at| changed(at, &url(at), |hit| change(hit, at)))
+        .collect();
+    let (_, out) = counted(&mut ClassifyStage::new(classifier()), &[], &hits);
+    let records = passed_on(&out);
+    assert_eq!(visits(&records).count(), 12_000);
+    records
+}
+
 /// What a record is read into, what is held for five seconds of event time, and what is said of it take the
-/// room of those before. A new reader is remembered in tables and trees that grow now and then, and
-/// brings a record of how the content spreads as it does. What is counted is told a second time, so
-/// that nothing falls due by time: the minute's records of calibration are no hit's.
+/// room of those before. What is counted is told a second time, so that nothing falls due by time: the
+/// minute's records of calibration are no hit's.
 #[test]
-fn a_return_allocates_nothing_and_a_new_reader_now_and_then() {
-    let measured = |change: fn(&mut Hit<'_>, i64)| {
-        let hits: Vec<Vec<u8>> = (0..12_000)
-            .map(|at| changed(at, &url(at), |hit| change(hit, at)))
-            .collect();
-        let (_, out) = counted(&mut ClassifyStage::new(classifier()), &[], &hits);
-        let records = passed_on(&out);
-        assert_eq!(records.len(), 12_000);
-        let mut chain = ChainStage::new(classifier());
-        counted(&mut chain, &records, &records[8_000..]).0
-    };
-    let returns = measured(|_, _| {});
+fn a_return_allocates_nothing() {
+    let records = landings(|_, _| {});
+    let mut chain = ChainStage::new(classifier());
+    let (returns, _) = counted(&mut chain, &records, &records[8_000..]);
     assert!(returns <= RETURN_MAX, "{returns} allocations a return");
-    let readers = measured(|hit, at| hit.visitor = Some(at));
+}
+
+/// A new reader is remembered in tables and trees that grow now and then, and brings a record of how the
+/// content spreads as it does. All come within a few minutes, so that what falls due by time is little.
+#[test]
+fn a_new_reader_allocates_now_and_then() {
+    let records = landings(|hit, at| {
+        hit.visitor = Some(at);
+        hit.event_time = 1_760_000_000_000 + at * 20;
+        hit.received_time = hit.event_time;
+    });
+    let (before, new) = records.split_at(8_000);
+    let mut chain = ChainStage::new(classifier());
+    let (readers, out) = counted(&mut chain, before, new);
     assert!(readers <= READER_MAX, "{readers} allocations a new reader");
+    let edges = out.records().filter(|(topic, _)| *topic == topic::EDGES);
+    assert!(edges.count() >= 3_000, "each of them has causes");
 }

@@ -233,8 +233,10 @@ mod tests {
                 "log_loss_chain",
                 "reproduction_mae",
                 "reproduction_coverage",
+                "reproduction_width",
                 "virality_mae",
                 "virality_coverage",
+                "virality_width",
                 "reproduction_pooled",
                 "reproduction_true",
                 "reproduction_bias",
@@ -258,13 +260,13 @@ mod tests {
         };
         // On chains, then R and what is said of ranges.
         for name in ["grapevine, on arrival", "always root"] {
-            assert_eq!(row(name).matches('–').count(), 7, "{text}");
+            assert_eq!(row(name).matches('–').count(), 9, "{text}");
         }
         assert!(found["in_spreads"]["reproduction_mae"].is_null(), "{found}");
         // It has nothing of edges either.
         assert_eq!(
             row("grapevine, in spreads").matches('–').count(),
-            12,
+            14,
             "{text}"
         );
     }

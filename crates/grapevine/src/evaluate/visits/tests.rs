@@ -186,7 +186,7 @@ fn what_nothing_counts_for_is_null_and_a_dash() {
     assert_eq!(row("all channels").matches('–').count(), 2, "{text}");
     // As stated, true in private and at all, and both distances; and the rate before the name.
     assert_eq!(row(" R: always root").matches('–').count(), 6, "{text}");
-    assert_eq!(row("chain share").matches('–').count(), 10, "{text}");
+    assert_eq!(row("chain share").matches('–').count(), 11, "{text}");
 }
 
 #[test]
