@@ -28,6 +28,8 @@ const LATE_MAX: i64 = HOLD_MS;
 const MOMENTS: i64 = 3 * SECOND + LATE_MAX;
 /// A service that fetches again within two minutes shares once, and which of the fetches is told depends on the order.
 const SERVICE_AGAIN: i64 = 120 * SECOND + LATE_MAX;
+/// No site is quiet for longer than this.
+const QUIET_MAX: i64 = 6 * HOUR;
 /// Fewer landings teach nothing, nor do fewer arrivals by apps that name themselves.
 const TEACHES_FROM: usize = 20;
 /// The last is not read before two weeks have gone, so that it is fresh then.
@@ -134,6 +136,8 @@ fn history(steps: &[Step], live: bool, left_out: LeftOut) -> Vec<Told> {
         told.push(beat(T0));
     }
     let strict = left_out == LeftOut::WhatCountsAsItCame;
+    let quiet: i64 = steps.iter().map(|step| step.after / QUIET_MAX).sum();
+    let landings = steps.len() + quiet as usize;
     let mut time = T0;
     let mut given: [Vec<String>; 4] = Default::default();
     let mut landed: Vec<i64> = Vec::new();
@@ -141,6 +145,10 @@ fn history(steps: &[Step], live: bool, left_out: LeftOut) -> Vec<Told> {
     let mut acted = [0i64; 4];
     let mut served = [0i64; 4];
     for (number, step) in steps.iter().enumerate() {
+        // One hit moves event time by a day at most: somebody opens the front page every few hours.
+        for quarter in 1..=step.after / QUIET_MAX {
+            told.push(opened(number, time + quarter * QUIET_MAX, live));
+        }
         time += step.after;
         let at = match step.content {
             3 if time < T0 + 14 * DAY => 0,
@@ -173,7 +181,7 @@ fn history(steps: &[Step], live: bool, left_out: LeftOut) -> Vec<Told> {
                 continue;
             }
             // A token alone is what is learned from; of who names an app, or comes by search, that decides.
-            if kind == Kind::Grey && steps.len() >= TEACHES_FROM {
+            if kind == Kind::Grey && landings >= TEACHES_FROM {
                 token = None;
             }
         }
@@ -221,6 +229,36 @@ fn history(steps: &[Step], live: bool, left_out: LeftOut) -> Vec<Told> {
         }
     }
     told
+}
+
+/// Somebody opens the front page in a quiet time before a step.
+fn opened(before: usize, time: i64, live: bool) -> Told {
+    let visitor = 100_000 + time / SECOND;
+    let hit = Hit {
+        protocol: match live {
+            true => Protocol::Native,
+            false => Protocol::Log,
+        },
+        visitor: Some(visitor),
+        visitor_basis: VisitorBasis::Client,
+        user_agent: support::IPHONE,
+        ..Hit::page_view(
+            Id::builder("opened")
+                .number(before as u64)
+                .number(time as u64)
+                .finish(),
+            "example.org",
+            time,
+            CONTENTS[2],
+        )
+    };
+    let mut record = Vec::new();
+    hit.encode(&mut record).expect("encodes");
+    Told {
+        time,
+        whose: Some(visitor),
+        record,
+    }
 }
 
 fn id(number: usize) -> Id {

@@ -228,11 +228,6 @@ impl Forest {
         owner.is_some_and(|owner| self.nodes.peek(*owner).is_some())
     }
 
-    /// True where that visitor has read a content, as far as tokens tell.
-    pub(super) fn knows(&self, content: u64, visitor: Option<i64>) -> bool {
-        visitor.is_some_and(|visitor| self.first_read(content, visitor).is_some())
-    }
-
     /// When a visitor first read a content, event time, of the visits that were told first, or was given a token there;
     /// `None` where he was given none, nor came by one.
     pub(super) fn first_read(&self, content: u64, visitor: i64) -> Option<i64> {

@@ -461,13 +461,11 @@ impl Chains {
         })
     }
 
-    /// Key of the token that a landing came by, where its owner may still come: nobody has it yet, and
-    /// the landing is no return.
+    /// Key of the token that a landing came by, where its owner may still come: nobody has it yet. Of a
+    /// return too: it has no place below the owner, but whether its token is anybody's is said of it.
     pub fn awaited(&self, arrival: &Arrival<'_>) -> Option<u64> {
         let token = token_key(arrival.site, arrival.incoming_token?);
-        let content = content_key(arrival.site, arrival.content);
-        let awaited = !self.forest.is_owned(token) && !self.forest.knows(content, arrival.visitor);
-        awaited.then_some(token)
+        (!self.forest.is_owned(token)).then_some(token)
     }
 
     /// Key of a site.
