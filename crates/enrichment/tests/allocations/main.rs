@@ -14,7 +14,7 @@ const READERS: i64 = 500;
 /// Allocations of a reader who returns, in the chain stage.
 const RETURN_MAX: f64 = 0.01;
 /// And of one who is new to the content.
-const READER_MAX: f64 = 0.11;
+const READER_MAX: f64 = 0.22;
 
 /// Hit number `at` of one of 500 readers, at a time of its own.
 fn hit(at: i64, url: &str) -> Vec<u8> {
