@@ -10,10 +10,10 @@ use super::state::{Counts, State};
 use super::waiting::Waiting;
 use crate::calibrating::Calibrating;
 
-/// Format of the saved state: 16 has when the first visits of a content were, what the last hour brought, signs of
-/// sharing, whose the tokens are that sites learn from, and what visits show of whether anybody passed a content on.
-/// No release wrote 2 to 15.
-const FORMAT: u32 = 16;
+/// Format of the saved state: 17 has when the first visits of a content were, what the last hour brought, signs of
+/// sharing, whose the tokens are that sites learn from, what visits show of whether anybody passed a content on, and
+/// who hangs right below whom. No release wrote 2 to 16.
+const FORMAT: u32 = 17;
 /// That of release 0.1.0, which knew certain chains only.
 const CERTAIN_ONLY: u32 = 1;
 

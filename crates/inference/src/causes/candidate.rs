@@ -1,6 +1,8 @@
 //! Who may have caused an arrival, and what is kept of each: 32 bytes.
 
 use serde::{Deserialize, Serialize};
+use wide::bytemuck::cast;
+use wide::{i32x4, u32x4};
 
 use super::features::UNKNOWN;
 use super::marks::Marks;
@@ -20,28 +22,29 @@ pub(super) const ORIGIN_SHARE: u8 = 2;
 const BACK: u8 = 3;
 
 /// Certain edges that are told apart in a candidate's count.
-const CERTAIN_MAX: u32 = 0xFF_FFFF;
+pub(super) const CERTAIN_MAX: u32 = 0xFF_FFFF;
 /// Steps of a kept probability.
 const STEPS: f64 = 255.0;
 /// Bits of a bin.
 const BIN: u32 = 6;
 
-/// An arrival that later ones may have come from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// An arrival that later ones may have come from. What the bins follow from lies together, so that it is read as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[repr(C)]
 pub(super) struct Candidate {
-    /// Key in two halves, so that the whole takes no padding.
-    key: [u32; 2],
     /// Which arrival it was, from 1.
     pub(super) ordinal: u32,
     /// Seconds since the content's start.
     pub(super) time: u32,
-    /// Product of the factors that do not depend on the child.
-    pub(super) standing: f32,
     /// Certain edges up to and including its own, and above 24 bits its probability of the outside.
     certain_and_outside: u32,
     /// From below: bin of the mean gap of the 10 arrivals before, its origin (2 bits), bins of its
     /// three bursts, its device.
     packed: u32,
+    /// Key in two halves, so that the whole takes no padding.
+    key: [u32; 2],
+    /// Product of the factors that do not depend on the child.
+    pub(super) standing: f32,
     /// Network, as 16 bits of its pseudonym; 0 where unknown.
     network: u16,
     /// Channel or app, by number; 0 where unknown.
@@ -65,6 +68,16 @@ impl Candidate {
         };
         (0..3).for_each(|burst| candidate.set_burst(burst, UNKNOWN));
         candidate
+    }
+
+    /// Ordinal, time, and the bits of certain edges and of the pace, of four.
+    #[inline]
+    pub(super) fn changing(four: &[Candidate; 4]) -> [u32x4; 4] {
+        let of = |one: &Candidate| {
+            let changing = [one.ordinal, one.time, one.certain_and_outside, one.packed];
+            u32x4::new(changing)
+        };
+        u32x4::transpose([of(&four[0]), of(&four[1]), of(&four[2]), of(&four[3])])
     }
 
     pub(super) fn key(&self) -> u64 {
@@ -169,7 +182,7 @@ const fn burst_place(burst: usize) -> u32 {
 }
 
 /// The certain children of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spreader {
     pub(super) slot: u8,
     pub(super) children: u16,
@@ -179,6 +192,19 @@ pub(super) struct Spreader {
     pub(super) before: u32,
     /// Ordinal of the oldest child that is not settled, or 0.
     pub(super) after: u32,
+}
+
+impl Spreader {
+    /// Ordinals of the newest child, of the one before and of the one after, and how many there are, of four.
+    #[inline]
+    pub(super) fn changing(four: &[Spreader; 4]) -> [i32x4; 4] {
+        let of = |one: &Spreader| {
+            let changing = [one.newest, one.before, one.after, u32::from(one.children)];
+            u32x4::new(changing)
+        };
+        let four = [of(&four[0]), of(&four[1]), of(&four[2]), of(&four[3])];
+        u32x4::transpose(four).map(cast)
+    }
 }
 
 /// What is certain of an arrival's cause.

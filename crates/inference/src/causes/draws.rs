@@ -105,15 +105,10 @@ impl Spread {
     ///
     /// The slot that a number from 0 to 1 falls on by that, or the number among weights alone.
     fn gathered(&self, tree: &Tree, scratch: &Scratch, dice: f64) -> Result<u8, f64> {
-        let candidates = self.candidates.as_slice();
-        let sharers = || {
-            let drawn = tree.children().filter(|(child, _)| {
-                let child = candidates.get(usize::from(*child));
-                child.is_some_and(|child| child.origin() != ORIGIN_SHARE)
-            });
-            drawn.map(|(_, sharer)| (sharer, scratch.gathering[usize::from(sharer)]))
-        };
-        let more: f32 = sharers().map(|(_, weight)| weight).sum();
+        let mut sharers = [0; CANDIDATES_MAX];
+        let found = tree.parents(&scratch.drawn, &mut sharers);
+        let weight = |sharer: &u8| scratch.gathering[usize::from(*sharer)];
+        let more: f32 = sharers[..found].iter().map(weight).sum();
         let more = f64::from(more);
         let alone = scratch.shares - scratch.by_acts;
         let part = alone / (alone + more).max(1e-30);
@@ -122,9 +117,10 @@ impl Spread {
         }
         let mut left = ((dice - part) / (1.0 - part) * more) as f32;
         let mut last = 0;
-        for (sharer, weight) in sharers().filter(|(_, weight)| *weight > 0.0) {
-            left -= weight;
-            last = sharer;
+        let sharers = sharers[..found].iter();
+        for sharer in sharers.filter(|sharer| weight(sharer) > 0.0) {
+            left -= weight(sharer);
+            last = *sharer;
             if left < 0.0 {
                 break;
             }
@@ -134,14 +130,16 @@ impl Spread {
 
     /// Finds what each child that a tree gives a reader adds to his weight, for [`Spread::draw`].
     pub(super) fn gather(&self, scratch: &mut Scratch) {
-        let kept = self.candidates.len();
-        let mut by_tokens = [CHILDREN_SHAPE; CANDIDATES_MAX];
-        for spreader in &self.spreaders {
-            by_tokens[usize::from(spreader.slot)] += f32::from(spreader.children);
+        for (more, weight) in scratch.gathering.iter_mut().zip(&scratch.candidates) {
+            *more = weight * (1.0 / CHILDREN_SHAPE);
         }
-        let weights = scratch.candidates.iter().zip(&by_tokens).take(kept);
-        for (more, (weight, by_tokens)) in scratch.gathering.iter_mut().zip(weights) {
-            *more = weight / by_tokens;
+        for spreader in &self.spreaders {
+            let slot = usize::from(spreader.slot);
+            let by_tokens = CHILDREN_SHAPE + f32::from(spreader.children);
+            scratch.gathering[slot] = scratch.candidates[slot] / by_tokens;
+        }
+        for (drawn, candidate) in scratch.drawn.iter_mut().zip(&self.candidates) {
+            *drawn = candidate.origin() != ORIGIN_SHARE;
         }
     }
 

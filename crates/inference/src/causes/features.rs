@@ -5,6 +5,8 @@
 //! factor a table, so scoring a candidate takes no logarithm and no exponential.
 
 use serde::{Deserialize, Serialize};
+use wide::bytemuck::cast;
+use wide::{f32x4, i32x4, u32x4};
 
 /// Bins a table.
 pub(super) const BINS: usize = 64;
@@ -20,48 +22,72 @@ pub(super) fn amount(amount: f32) -> u8 {
     ((amount + 1.0).to_bits() >> 22).saturating_sub(254).min(62) as u8
 }
 
-/// The bin that [`amount`] has for a count, below 2³¹: without the limits, which cost a third of the
-/// time of the loops that ask most. Beyond it is some bin, no more.
+/// The bins that [`amount`] has for four counts, each below 2³¹, without its limits, which cost a third of the time
+/// of the loops that ask most. Of a number below 0 it is anything, in any of its bits.
 #[inline]
-pub(super) fn count_bin(count: u32) -> u32 {
-    let bits = (count as i32 as f32 + 1.0).to_bits() >> 22;
-    bits.wrapping_sub(254) & (BINS as u32 - 1)
+pub(super) fn count_bins(counts: i32x4) -> u32x4 {
+    amount_bins(f32x4::from_i32x4(counts))
+}
+
+/// The same of amounts.
+#[inline]
+pub(super) fn amount_bins(amounts: f32x4) -> u32x4 {
+    let bits: u32x4 = cast(amounts + f32x4::ONE);
+    (bits >> 22) - u32x4::splat(254)
 }
 
 /// The bins of a candidate that change with the child, a byte each, so that what asks for several
 /// tables computes them once. The byte of the pace is [`LATER`] and more where the candidate cannot
-/// be the cause.
+/// be the cause; the others are anything then.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ChangingBins(u32);
+pub(super) struct ChangingBins([u8; 4]);
 
-/// Added to the bin of a pace: the candidate came later than the child.
-pub(super) const LATER: u32 = BINS as u32;
+/// In the byte of a pace: the candidate came later than the child.
+pub(super) const LATER: u8 = 0x80;
+/// Bits before the byte of a pace.
+const PACE_PLACE: u32 = 24;
 
 impl ChangingBins {
-    /// Of a delay, a rank, an exposure and a pace, each below [`BINS`], the last with [`LATER`].
+    /// Of a delay, a rank, an exposure and a pace, each below [`BINS`].
     #[inline]
-    pub(super) fn new(delay: u32, rank: u32, exposure: u32, pace: u32) -> Self {
-        ChangingBins(delay | rank << 8 | exposure << 16 | pace << 24)
+    pub(super) fn new(delay: u8, rank: u8, exposure: u8, pace: u8) -> Self {
+        ChangingBins([delay, rank, exposure, pace])
+    }
+
+    /// The same of four candidates. Those came later where `negative` is below 0; what has more bits than those of
+    /// the pace in `packed` is left out.
+    #[inline]
+    pub(super) fn of_four(
+        delay: u32x4,
+        rank: u32x4,
+        exposure: u32x4,
+        packed: u32x4,
+        negative: i32x4,
+    ) -> [Self; 4] {
+        let pace = (packed << PACE_PLACE) & u32x4::splat((BINS as u32 - 1) << PACE_PLACE);
+        let later = cast::<_, u32x4>(negative) & u32x4::splat(u32::from(LATER) << PACE_PLACE);
+        let bins: u32x4 = delay | (rank << 8u32) | (exposure << 16u32) | pace | later;
+        bins.to_array().map(|bins| ChangingBins(bins.to_le_bytes()))
     }
 
     #[inline]
     pub(super) fn delay(self) -> usize {
-        usize::from(self.0 as u8)
+        usize::from(self.0[0])
     }
 
     #[inline]
     pub(super) fn rank(self) -> usize {
-        usize::from((self.0 >> 8) as u8)
+        usize::from(self.0[1])
     }
 
     #[inline]
     pub(super) fn exposure(self) -> usize {
-        usize::from((self.0 >> 16) as u8)
+        usize::from(self.0[2])
     }
 
     #[inline]
     pub(super) fn pace(self) -> usize {
-        usize::from((self.0 >> 24) as u8)
+        usize::from(self.0[3])
     }
 }
 
@@ -254,7 +280,8 @@ mod tests {
         fn a_count_has_the_bin_of_its_amount(octave in 0u32..31, within: u32) {
             let count = (1u32 << octave) | within & ((1 << octave) - 1);
             for count in [0, 1, count, i32::MAX as u32] {
-                proptest::prop_assert_eq!(count_bin(count), u32::from(amount(count as f32)));
+                let bins = count_bins(i32x4::splat(count as i32)).to_array();
+                proptest::prop_assert_eq!(bins, [u32::from(amount(count as f32)); 4]);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Which candidates a content keeps, who takes the place of whom, and what is kept of certain
 //! children.
 
+use wide::f32x4;
+
 use super::arrival::Certain;
 use super::candidate::{
     CANDIDATES_MAX, Candidate, Known, NO_SPREADER, SPREADERS_MAX, Spreader, more,
@@ -8,13 +10,16 @@ use super::candidate::{
 use super::features::{Table, amount, ratio};
 use super::pool::Leaving;
 use super::scratch::{PART, Scratch};
-use super::state::Spread;
+use super::state::{SETTLED_AFTER, Spread};
 use super::trees::{FULL_UNTIL, TREES_LARGE};
 use super::weights::Weights;
 
 /// Arrivals that a burst is looked for in.
 const BURSTS: [u32; 3] = [4, 16, 64];
 const BURST_TABLES: [Table; 3] = [Table::Burst4, Table::Burst16, Table::Burst64];
+
+/// There is always somebody who may leave.
+const _: () = assert!(SPREADERS_MAX + SETTLED_AFTER + 1 < CANDIDATES_MAX);
 
 impl Spread {
     /// The candidate of a certain cause, taken back in where it had left.
@@ -87,7 +92,7 @@ impl Spread {
     }
 
     /// A slot for one more candidate: where there is none, that of the least weight leaves, the
-    /// earlier one on a tie, and among those with certain children only where there is no other.
+    /// earlier one on a tie. Who is not settled or has certain children stays.
     pub(super) fn free_slot(&mut self, scratch: &Scratch) -> u8 {
         if self.candidates.len() < CANDIDATES_MAX {
             return self.candidates.len() as u8;
@@ -97,31 +102,34 @@ impl Spread {
         slot
     }
 
-    /// Who is to leave, of as many as are kept at most.
+    /// Who is to leave, of as many as are kept at most: nobody who is not settled, and no spreader.
     fn least(&self, scratch: &Scratch) -> u8 {
-        // Order as one number: weights are not negative, so their bits are in their order, and with the
-        // sign flipped they come before all of those who spread. Who is not settled stays.
-        let free = |weight: f32| weight.to_bits() as i32 ^ i32::MIN;
-        let mut orders = scratch.candidates.map(free);
+        let mut weights = scratch.candidates;
         for spreader in &self.spreaders {
-            orders[usize::from(spreader.slot)] &= i32::MAX;
+            weights[usize::from(spreader.slot)] = f32::INFINITY;
         }
         for pending in &self.pending {
-            orders[usize::from(pending.slot)] = i32::MAX;
+            weights[usize::from(pending.slot)] = f32::INFINITY;
         }
-        let parts = orders.as_chunks::<PART>().0;
-        let least_of = |part: &[i32; PART]| part.iter().copied().fold(i32::MAX, i32::min);
-        let mut leasts = [i32::MAX; CANDIDATES_MAX / PART];
+        let parts = weights.as_chunks::<PART>().0;
+        let mut leasts = [f32x4::splat(f32::INFINITY); CANDIDATES_MAX / PART];
         for (least, part) in leasts.iter_mut().zip(parts) {
-            *least = least_of(part);
+            for four in part.as_chunks::<4>().0 {
+                *least = f32x4::new(*four).fast_min(*least);
+            }
         }
-        let least = leasts.iter().copied().fold(i32::MAX, i32::min);
+        let of_lane = |least: f32x4| least.to_array().into_iter().fold(f32::INFINITY, f32::min);
+        let least = leasts
+            .iter()
+            .copied()
+            .reduce(f32x4::fast_min)
+            .map_or(0.0, of_lane);
         let equal = (0..CANDIDATES_MAX)
             .step_by(PART)
             .zip(leasts)
-            .filter(|(_, of_part)| *of_part == least)
+            .filter(|(_, of_part)| of_part.simd_eq(f32x4::splat(least)).any())
             .flat_map(|(from, _)| from..from + PART)
-            .filter(|slot| orders[*slot] == least);
+            .filter(|slot| weights[*slot] == least);
         equal
             .min_by_key(|slot| self.candidates[*slot].ordinal)
             .unwrap_or_default() as u8

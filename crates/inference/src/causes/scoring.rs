@@ -1,9 +1,12 @@
 //! The weights of all causes of one arrival.
 
-use super::candidate::{Candidate, Known, NO_SPREADER, Spreader};
+use wide::bytemuck::cast;
+use wide::{f32x4, i32x4, u32x4};
+
+use super::candidate::{CERTAIN_MAX, Candidate, Known, NO_SPREADER, Spreader};
 use super::features::{
-    BINS, CandidateBins, ChangingBins, EVEN, LATER, OutsideBins, Table, UNKNOWN, amount, count_bin,
-    ratio, ratio_of_bins,
+    BINS, CandidateBins, ChangingBins, EVEN, OutsideBins, Table, UNKNOWN, amount, amount_bins,
+    count_bins, ratio, ratio_of_bins,
 };
 use super::laws::{Likeness, MarkLaws};
 use super::pool::{BLOCKS_MAX, Block};
@@ -186,29 +189,54 @@ impl Spread {
         }
     }
 
-    /// Finds the bins of every candidate that change with the child: a loop of nothing but
-    /// arithmetic, which compilers do in fours.
+    /// Finds the bins of every candidate that change with the child, four at a time.
     fn bin(&self, moment: &Moment, scratch: &mut Scratch) {
-        let (ordinal, time, certain) = (moment.ordinal, moment.time, moment.certain);
-        // Counts of candidates are below 2²⁴: those of a processor compare faster with a sign.
-        let limit = certain.min(i32::MAX as u32) as i32;
-        for (bins, candidate) in scratch.bins.iter_mut().zip(&self.candidates) {
-            let before = candidate.certain_before();
-            let since = match before as i32 > limit {
-                true => 0,
-                false => certain.wrapping_sub(before),
-            };
-            let later = u32::from(candidate.ordinal >= ordinal) | u32::from(candidate.time > time);
-            *bins = ChangingBins::new(
-                count_bin(time.wrapping_sub(candidate.time)),
-                count_bin(ordinal.wrapping_sub(candidate.ordinal)),
-                count_bin(since),
-                u32::from(candidate.pace()) + later * LATER,
-            );
+        let limited = |count: u32| i32x4::splat(count.min(i32::MAX as u32) as i32);
+        let ordinal = limited(moment.ordinal);
+        let time = limited(moment.time);
+        let certain = limited(moment.certain);
+        let bins_of = |four: &[Candidate; 4]| {
+            let [ordinals, times, certain_and_outside, packed] = Candidate::changing(four);
+            let delay = time - cast::<_, i32x4>(times);
+            let rank = ordinal - cast::<_, i32x4>(ordinals);
+            let before = cast::<_, i32x4>(certain_and_outside & u32x4::splat(CERTAIN_MAX));
+            let since = certain - before;
+            let ahead: u32x4 = cast(since >> 31);
+            ChangingBins::of_four(
+                count_bins(delay),
+                count_bins(rank),
+                !ahead & count_bins(since),
+                packed,
+                delay | (rank - i32x4::ONE),
+            )
+        };
+        let places = scratch.bins.as_chunks_mut::<4>().0;
+        let (fours, rest) = self.candidates.as_chunks::<4>();
+        for (bins, four) in places.iter_mut().zip(fours) {
+            *bins = bins_of(four);
         }
-        for (bins, spreader) in scratch.spreaders.iter_mut().zip(&self.spreaders) {
-            let nearest = count_bin(nearest_child(spreader, ordinal));
-            *bins = nearest | count_bin(u32::from(spreader.children)) << 8;
+        if !rest.is_empty() {
+            places[fours.len()] = bins_of(&filled(rest));
+        }
+        // None is 0, which is nobody's ordinal: as far away as can be.
+        let away = |child: i32x4| {
+            let none = child.simd_eq(i32x4::ZERO) & i32x4::splat(i32::MIN);
+            f32x4::from_i32x4(ordinal - (child | none)).abs()
+        };
+        let bins_of = |four: &[Spreader; 4]| {
+            let [newest, before, after, children] = Spreader::changing(four);
+            let settled = away(before).fast_min(away(after));
+            let nearest = settled.fast_min(f32x4::from_i32x4(ordinal - newest).abs());
+            let bins: u32x4 = amount_bins(nearest) | (count_bins(children) << 8u32);
+            bins.to_array()
+        };
+        let places = scratch.spreaders.as_chunks_mut::<4>().0;
+        let (fours, rest) = self.spreaders.as_chunks::<4>();
+        for (bins, four) in places.iter_mut().zip(fours) {
+            *bins = bins_of(four);
+        }
+        if !rest.is_empty() {
+            places[fours.len()] = bins_of(&filled(rest));
         }
     }
 
@@ -254,6 +282,7 @@ impl Spread {
         let nearest = weights.table_by_byte(Table::NearestChild);
         let children = weights.table_by_byte(Table::Children);
         let alone = moment.lost_alone;
+        let again = (1.0 - alone) * SHARED_AGAIN;
         for (spreader, places) in self.spreaders.iter().zip(&scratch.spreaders) {
             if spreader.children == 0 {
                 continue;
@@ -271,8 +300,7 @@ impl Spread {
             if MARKS {
                 proven *= moment.likeness.of(candidate.marks());
             }
-            let again = scratch.candidates[slot] * SHARED_AGAIN;
-            scratch.candidates[slot] = alone * proven + (1.0 - alone) * again;
+            scratch.candidates[slot] = alone * proven + again * scratch.candidates[slot];
         }
     }
 
@@ -391,16 +419,23 @@ impl Spread {
     }
 }
 
+/// The last of a list that is looked at by fours, and as many of nobody as it takes.
+fn filled<T: Copy + Default>(rest: &[T]) -> [T; 4] {
+    let mut four = [T::default(); 4];
+    four[..rest.len()].copy_from_slice(rest);
+    four
+}
+
 /// The bins of a block that change with the child; that of the pace is its ratio's to the child's.
 #[inline]
 fn changing_bins(block: &Block, moment: &Moment) -> ChangingBins {
-    let bin = |count: f32| u32::from(amount(count.max(0.0)));
+    let bin = |count: f32| amount(count.max(0.0));
     let pace = rounded(block.pace);
     ChangingBins::new(
         bin(moment.time as f32 - block.time),
         bin((moment.ordinal as f32 - block.ordinal).max(1.0)),
         bin(moment.certain as f32 - block.certain_before),
-        u32::from(ratio_of_bins(pace, moment.pace)),
+        ratio_of_bins(pace, moment.pace),
     )
 }
 
@@ -426,6 +461,7 @@ fn nearest_child(spreader: &Spreader, ordinal: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::super::arrival::{Arrival, Certain};
+    use super::super::features::LATER;
     use super::*;
 
     #[test]
@@ -457,7 +493,7 @@ mod tests {
             for (candidate, bins) in spread.candidates.iter().zip(scratch.bins) {
                 let Some(alone) = spread.candidate_bins(candidate, &moment) else {
                     later += 1;
-                    assert!(bins.pace() >= LATER as usize);
+                    assert!(bins.pace() >= usize::from(LATER));
                     continue;
                 };
                 earlier += 1;

@@ -24,6 +24,8 @@ pub struct Scratch {
     pub(super) parts: [f32; CANDIDATES_MAX / PART],
     /// By how much each candidate weighs more for every child that a tree gives him.
     pub(super) gathering: [f32; CANDIDATES_MAX],
+    /// Who hangs in trees where he was drawn: nothing is certain of his share.
+    pub(super) drawn: [bool; CANDIDATES_MAX],
     pub(super) blocks: [f32; BLOCKS_MAX],
     pub(super) acts: [f32; ACTS_MAX],
     /// How each act may have bred the arrival; none where it cannot have.
@@ -48,6 +50,7 @@ impl Default for Scratch {
             paces: [0.0; BYTES],
             parts: [0.0; CANDIDATES_MAX / PART],
             gathering: [0.0; CANDIDATES_MAX],
+            drawn: [false; CANDIDATES_MAX],
             blocks: [0.0; BLOCKS_MAX],
             acts: [0.0; ACTS_MAX],
             bred: [None; ACTS_MAX],

@@ -21,8 +21,10 @@ pub(super) const TREES_LARGE: usize = 2;
 /// Candidates up to which all trees are kept.
 pub(super) const FULL_UNTIL: usize = 64;
 
-/// Nodes of a subtree that are counted: 16.7 million.
-const SIZE_MAX: u64 = 0xFF_FFFF;
+/// Nodes of a subtree that are counted: 8.4 million.
+const SIZE_MAX: u64 = 0x7F_FFFF;
+/// In the last byte of a node's size: it hangs right below its kept parent, nobody between them left.
+const RIGHT_BELOW: u8 = 0x80;
 
 /// Where a new node hangs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +43,7 @@ struct Node {
     /// Slot of the parent; its own for the root.
     parent: u8,
     depth: u8,
-    /// Subtree size, 24 bits, least significant first.
+    /// Subtree size, 23 bits, least significant first, and [`RIGHT_BELOW`].
     size: [u8; 3],
 }
 
@@ -56,13 +58,22 @@ impl Node {
 
     fn size(&self) -> u64 {
         let [low, middle, high] = self.size;
+        let high = high & !RIGHT_BELOW;
         u64::from(low) | u64::from(middle) << 8 | u64::from(high) << 16
     }
 
     /// Subtrees of [`SIZE_MAX`] nodes stop growing.
     fn set_size(&mut self, size: u64) {
         let size = size.min(SIZE_MAX);
-        self.size = [size as u8, (size >> 8) as u8, (size >> 16) as u8];
+        let high = (size >> 16) as u8 | self.size[2] & RIGHT_BELOW;
+        self.size = [size as u8, (size >> 8) as u8, high];
+    }
+
+    /// Hangs it elsewhere; `right_below` is whether nobody between it and that parent left.
+    fn set_parent(&mut self, parent: u8, right_below: bool) {
+        self.parent = parent;
+        let flag = u8::from(right_below) * RIGHT_BELOW;
+        self.size[2] = self.size[2] & !RIGHT_BELOW | flag;
     }
 }
 
@@ -83,7 +94,9 @@ impl Tree {
     pub(super) fn hang(&mut self, slot: u8, below: Below) -> u8 {
         self.make_room(slot);
         let (parent, depth) = self.place(slot, below);
-        self.nodes[usize::from(slot)] = Node::leaf(parent, depth);
+        let mut leaf = Node::leaf(parent, depth);
+        leaf.set_parent(parent, parent != slot);
+        self.nodes[usize::from(slot)] = leaf;
         self.count = self.count.max(1) + 1;
         self.depth_sum += u64::from(depth);
         self.squares += 1;
@@ -107,7 +120,7 @@ impl Tree {
                 self.nodes[other].depth = moved.clamp(1, 255) as u8;
             }
         }
-        self.nodes[at].parent = parent;
+        self.nodes[at].set_parent(parent, parent != slot);
         self.nodes[at].depth = depth;
         self.grow_above(slot, size);
         let shift = deeper.saturating_mul(size as i64);
@@ -214,23 +227,29 @@ impl Tree {
         }
         for (child, node) in self.nodes.iter_mut().enumerate() {
             if node.parent == slot {
-                node.parent = match gone.parent == slot {
+                let parent = match gone.parent == slot {
                     true => child as u8,
                     false => gone.parent,
                 };
+                node.set_parent(parent, false);
             }
         }
     }
 
-    /// The kept candidates that hang right below another kept one: their slot and that one's.
-    pub(super) fn children(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
-        let nodes = self.nodes.as_slice();
-        let slots = nodes.iter().enumerate();
-        slots.filter_map(move |(child, node)| {
-            let above = nodes.get(usize::from(node.parent))?;
-            let right_below = u16::from(node.depth) == u16::from(above.depth) + 1;
-            right_below.then_some((child as u8, node.parent))
-        })
+    /// The kept candidates that have one of `among` right below them, in the order of those slots and once for each;
+    /// gives how many.
+    pub(super) fn parents(
+        &self,
+        among: &[bool; CANDIDATES_MAX],
+        parents: &mut [u8; CANDIDATES_MAX],
+    ) -> usize {
+        let mut found = 0;
+        // Who hangs where follows no pattern: a branch would be guessed wrong, and a place written in vain is not.
+        for (node, among) in self.nodes.iter().zip(among) {
+            parents[found % CANDIDATES_MAX] = node.parent;
+            found += usize::from(u8::from(*among) & node.size[2] >> 7);
+        }
+        found
     }
 
     /// Slot of the nearest kept node above a candidate; none where that is the root.
@@ -425,6 +444,20 @@ mod tests {
                     }
                     _ => {}
                 }
+                // Those whose depth says that nobody between left, and no other.
+                let mut among = [false; CANDIDATES_MAX];
+                kept.iter().for_each(|slot| among[usize::from(*slot)] = slot % 3 != 0);
+                let mut parents = [0; CANDIDATES_MAX];
+                let found = tree.parents(&among, &mut parents);
+                let next = |slot: &u8| {
+                    let parent = tree.parent(*slot)?;
+                    let right_below = tree.depth(*slot) == tree.depth(parent) + 1;
+                    (right_below && among[usize::from(*slot)]).then_some(parent)
+                };
+                let mut slots = kept.clone();
+                slots.sort_unstable();
+                let expected: Vec<u8> = slots.iter().filter_map(next).collect();
+                prop_assert_eq!(&parents[..found], expected);
             }
         }
     }
