@@ -21,9 +21,11 @@ const KEYSTROKE: i64 = 60;
 /// Network of whoever types, unless said otherwise.
 const HOME: i64 = 7;
 
-/// Fetchers that fetch while a message is written, with the evidence that a landing on their user's network has 40 s
-/// later, if any.
-const FETCHERS: [(&str, &str, Option<&str>); 7] = [
+/// A fetcher that fetches while a message is written: its user agent, its app, and the evidence that a landing on its
+/// user's network has 40 s later, if any.
+type Fetcher = (&'static str, &'static str, Option<&'static str>);
+
+const FETCHERS: [Fetcher; 7] = [
     (
         "WhatsApp/2.24.20.83 A",
         "whatsapp",
@@ -100,6 +102,17 @@ fn acts<'a>(shares: &'a [Share<'a>]) -> Vec<(&'a str, &'a str, i64)> {
         .collect()
 }
 
+/// One act of `URL` in the app of a fetcher, and of the one visit, `landed`, what is said of it.
+fn assert_one_act_before(world: &World, landed: Id, (agent, app, said): Fetcher) {
+    read!(world, topic::SHARES, Share, share_bytes, shares);
+    assert_eq!(acts(&shares), [(app, URL, 0)], "{agent}");
+    read!(world, topic::VISITS, Visit, visit_bytes, visits);
+    assert_eq!((visits.len(), visits[0].visit_id), (1, landed));
+    let mut facts = visits[0].evidence.iter();
+    let fact = facts.find(|fact| fact.name == "preview_before");
+    assert_eq!(fact.map(|fact| fact.detail.as_ref()), said, "{agent}");
+}
+
 #[test]
 fn a_typed_link_is_one_act_of_the_whole_address_in_every_app_that_fetches_meanwhile() {
     for (agent, app, said) in FETCHERS {
@@ -107,13 +120,7 @@ fn a_typed_link_is_one_act_of_the_whole_address_in_every_app_that_fetches_meanwh
         typed(&mut world, agent, HOME, URL, T0);
         let landed = grey_landing(&mut world, 1, URL);
         world.drain();
-        read!(world, topic::SHARES, Share, share_bytes, shares);
-        assert_eq!(acts(&shares), [(app, URL, 0)], "{agent}");
-        read!(world, topic::VISITS, Visit, visit_bytes, visits);
-        assert_eq!((visits.len(), visits[0].visit_id), (1, landed));
-        let mut facts = visits[0].evidence.iter();
-        let fact = facts.find(|fact| fact.name == "preview_before");
-        assert_eq!(fact.map(|fact| fact.detail.as_ref()), said, "{agent}");
+        assert_one_act_before(&world, landed, (agent, app, said));
     }
 }
 
@@ -128,13 +135,7 @@ fn a_link_that_a_service_fetches_from_several_addresses_is_one_act() {
         let landed = grey_landing(&mut world, 1, URL);
         world.heartbeat("import", T0 + 24 * 60 * MINUTE);
         world.drain();
-        read!(world, topic::SHARES, Share, share_bytes, shares);
-        assert_eq!(acts(&shares), [(app, URL, 0)], "{agent}");
-        read!(world, topic::VISITS, Visit, visit_bytes, visits);
-        assert_eq!((visits.len(), visits[0].visit_id), (1, landed));
-        let mut facts = visits[0].evidence.iter();
-        let fact = facts.find(|fact| fact.name == "preview_before");
-        assert_eq!(fact.map(|fact| fact.detail.as_ref()), said, "{agent}");
+        assert_one_act_before(&world, landed, (agent, app, said));
         read!(world, topic::SPREADS, Spread, bytes, spreads);
         assert!(spreads.iter().all(|spread| spread.shares == 1), "{agent}");
     }
